@@ -1,0 +1,131 @@
+"""What can go wrong, and what each error carries.
+
+S3DictError
+├── StorageError             S3 refused or wasn't reached
+│   ├── BucketNotFoundError  the bucket doesn't exist
+│   ├── AccessDeniedError    S3 doesn't let these credentials do that
+│   └── ConflictError        someone else wrote in between; nothing was overwritten
+├── CorruptFileError         the file isn't a JSON object in UTF-8 (also a ValueError)
+├── NotStorableError         a value that JSON can't hold (also a TypeError)
+└── TransactionError         not possible in this block (also a RuntimeError)
+
+Rollback                     raised by callers to leave a block quietly
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+
+class S3DictError(Exception):
+    """Base of all errors of this library.
+
+    Attributes:
+        unsaved: a plain dict of what could not be saved, where a save at the end of a block or of an
+            autosaved update failed and memory went back to what it was before; otherwise `None`.
+    """
+
+    _unsaved: dict[Any, Any] | bytes | None = None
+
+    @property
+    def unsaved(self) -> dict[Any, Any] | None:
+        if isinstance(self._unsaved, bytes):
+            self._unsaved = _decode(self._unsaved)
+        return self._unsaved
+
+    def keep_unsaved(self, content: dict[Any, Any] | bytes) -> None:
+        """Let the error carry what could not be saved: as a dict, or as the file that wasn't written.
+
+        A file is decoded only when somebody asks for it: a loop that retries conflicts never does.
+        """
+        self._unsaved = content
+
+
+def _decode(body: bytes) -> dict[Any, Any]:
+    from . import codec
+
+    return {key: codec.decode(raw) for key, raw in codec.split(body).items()}
+
+
+class StorageError(S3DictError):
+    """S3 refused a request, or wasn't reached. The botocore error is the `__cause__`.
+
+    Attributes:
+        uri: the file's address, `s3://bucket/key`.
+        operation: the S3 operation, as in `"PutObject"`.
+        code: S3's error code, as in `"NoSuchBucket"`; `None` where there was no answer.
+        status: the HTTP status; `None` where there was no answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        uri: str | None = None,
+        operation: str | None = None,
+        code: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.uri = uri
+        self.operation = operation
+        self.code = code
+        self.status = status
+
+
+class BucketNotFoundError(StorageError):
+    """The bucket doesn't exist, or not at this endpoint."""
+
+
+class AccessDeniedError(StorageError):
+    """S3 doesn't let these credentials do that."""
+
+
+class ConflictError(StorageError):
+    """Someone else wrote the file since it was loaded. Nothing was overwritten.
+
+    Attributes:
+        keys: the keys that both sides changed, where they were compared; otherwise empty.
+        etag: the ETag of the version in S3, where known.
+        last_modified: when that version was written, where known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        keys: Iterable[Any] = (),
+        etag: str | None = None,
+        last_modified: datetime | None = None,
+        **facts: Any,
+    ) -> None:
+        super().__init__(message, **facts)
+        self.keys = tuple(keys)
+        self.etag = etag
+        self.last_modified = last_modified
+
+
+class CorruptFileError(S3DictError, ValueError):
+    """The file isn't a JSON object in UTF-8. It is never overwritten by a dict that couldn't read it."""
+
+
+class NotStorableError(S3DictError, TypeError):
+    """A value that can't be stored as JSON. Nothing was sent.
+
+    Attributes:
+        path: where the value is, as in `"d['jobs'][3]['when']"`.
+    """
+
+    def __init__(self, message: str, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class TransactionError(S3DictError, RuntimeError):
+    """That can't be done inside the blocks that are open. Nothing was done."""
+
+
+class Rollback(Exception):
+    """Raise it inside a block to undo that block and go on after it, quietly."""
