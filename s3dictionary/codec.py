@@ -1,0 +1,388 @@
+"""Python values to JSON bytes and back. The only module that knows JSON.
+
+A file is split into its members, each still raw, and joined from them again; a member is decoded only when somebody
+asks for it. What JSON lacks is written as an object with one `py/…` member: see docs/file-format.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import json
+import reprlib
+from collections.abc import Callable, Collection, Hashable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from itertools import chain
+from math import isfinite
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw
+
+from .errors import CorruptFileError, NotStorableError
+
+MAX_NESTING = 500
+"""Levels of containers a value may have: half of Python's usual recursion limit, so that what is written can be read
+again from anywhere in a program."""
+
+Members = dict[Any, Raw]
+"""A file's keys, and the JSON text of each one's value."""
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
+_splitter = msgspec.json.Decoder(dict[str, Raw])
+_pair_splitter = msgspec.json.Decoder(list[tuple[Raw, Raw]])
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+_PLAIN = frozenset({str, int, float, bool, type(None), list, dict})
+_TAG = b'"py/'
+_ESCAPED_TAGS = (b'"py\\/', b'"\\u0070', b'"p\\u0079', b'"py\\u002')
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+def split(body: bytes) -> Members:
+    """Split a file into its members, without building their values.
+
+    Raises:
+        CorruptFileError: it isn't a JSON object in UTF-8; the message says why and where.
+    """
+    body = body.removeprefix(codecs.BOM_UTF8)
+    _check_utf8(body)
+    try:
+        members: Members = _splitter.decode(body)
+    except _UNREADABLE:
+        members = _split_leniently(body)
+    return _split_pairs(members)
+
+
+def join(members: Members) -> bytes:
+    """Put a file together from its members."""
+    if set(map(type, members)) <= {str} and not _looks_tagged(members):
+        try:
+            return _encoder.encode(members)
+        except UnicodeEncodeError:  # a lone surrogate in a key
+            pairs = (_string(key) + b":" + bytes(raw) for key, raw in members.items())
+            return b"{" + b",".join(pairs) + b"}"
+    pairs = (b"[" + _encode_inside(key, (), "key") + b"," + bytes(raw) + b"]" for key, raw in members.items())
+    return b'{"py/dict":[' + b",".join(pairs) + b"]}"
+
+
+def _check_utf8(body: bytes) -> None:
+    """The splitter doesn't look into strings, so bytes that aren't UTF-8 would be found only when they are touched."""
+    if body.isascii():
+        return
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise CorruptFileError(f"not UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def _split_leniently(body: bytes) -> Members:
+    """What the splitter refuses gets a second hearing: `json.dumps` writes NaN, and half of a surrogate pair, too."""
+    if not body.strip():
+        raise CorruptFileError("the file is empty")
+    try:
+        value = _loads(body.decode())
+    except json.JSONDecodeError as error:
+        raise CorruptFileError(f"not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise CorruptFileError(f"not a JSON object but {_JSON_NAMES.get(type(value), 'something else')}")
+    return {key: Raw(_encode_exactly(item, (key,))) for key, item in value.items()}
+
+
+_JSON_NAMES = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "a boolean"}
+_JSON_NAMES[type(None)] = "null"
+
+
+def _split_pairs(members: Members) -> Members:
+    """A dict with keys that aren't all str is one `py/dict` member; its pairs are split in turn."""
+    if members.keys() != {"py/dict"}:
+        return members
+    try:
+        pairs = _pair_splitter.decode(members["py/dict"])
+        return {decode(key): raw for key, raw in pairs}
+    except (*_UNREADABLE, TypeError):  # not a list of pairs, or a key that can't be one
+        return members
+
+
+# Values ---------------------------------------------------------------------------------------------------------------
+
+
+def decode(raw: Raw | bytes) -> Any:
+    """Build the value that a JSON text stands for."""
+    text = bytes(raw)
+    if _TAG in text or any(tag in text for tag in _ESCAPED_TAGS):
+        return _loads(text.decode(), _untag)
+    try:
+        return _decoder.decode(text)
+    except _UNREADABLE:
+        return _loads(text.decode())
+
+
+def encode(value: Any, *path: Any) -> bytes:
+    """Write a value as JSON.
+
+    Args:
+        value: anything made of the types in docs/file-format.md.
+        path: the keys that lead to it, for the error message.
+
+    Raises:
+        NotStorableError: it, or something in it, can't be stored.
+    """
+    try:
+        text = _encoder.encode(value)
+    except Exception:  # not msgspec's, or a surrogate, or nested too deeply: the exact way tells
+        return _encode_exactly(value, path)
+    if _TAG in text or not _is_plain(value):
+        return _encode_exactly(value, path)
+    return text
+
+
+def canonical(raw: Raw | bytes) -> bytes:
+    """The same value as `encode` would write it: other programs space and escape differently."""
+    return encode(decode(raw))
+
+
+def _loads(text: str, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    try:
+        return json.loads(text, object_hook=object_hook, parse_int=_parse_int)
+    except RecursionError as error:
+        raise CorruptFileError("nested too deeply to be read") from error
+
+
+def _parse_int(digits: str) -> int:
+    """Decimal has no limit on the number of digits; int() of a str has one, against hostile input."""
+    return int(digits) if len(digits) < 4000 else int(Decimal(digits))
+
+
+def _is_plain(value: Any) -> bool:
+    """Is it made of nothing but what JSON has? msgspec writes much more, and not so that it comes back the same.
+
+    Looks at a whole level of nesting at a time, so that the loops run in C. The value is known to have an end.
+    """
+    level = [value]
+    for _ in range(MAX_NESTING + 1):
+        kinds = set(map(type, level))
+        if not kinds <= _PLAIN:
+            return False
+        if float in kinds and not all(isfinite(item) for item in level if type(item) is float):
+            return False
+        dicts = [item for item in level if type(item) is dict]
+        if not set(map(type, chain.from_iterable(dicts))) <= {str}:
+            return False
+        lists = [item for item in level if type(item) is list]
+        level = [*chain.from_iterable([item.values() for item in dicts]), *chain.from_iterable(lists)]
+        if not level:
+            return True
+    return False
+
+
+# What JSON lacks: writing ---------------------------------------------------------------------------------------------
+
+
+def _encode_exactly(value: Any, path: tuple[Any, ...] = (), inside: tuple[int, ...] = ()) -> bytes:
+    """Write any storable value: slower than msgspec, but it knows all the types, and where it is.
+
+    `inside` holds the ids of the containers around it: a circular reference is one that comes again.
+    """
+    for kind in type(value).__mro__:  # subclasses are stored as the built-in type itself
+        if kind in _SCALARS:
+            return _SCALARS[kind](value, path)
+        if kind in _CONTAINERS:
+            break
+    else:
+        raise _refusal(path, f"is {_a(type(value).__name__)}, which can't be stored")
+    if id(value) in inside:
+        raise _refusal(path, "is a circular reference, which can't be stored")
+    if len(inside) > MAX_NESTING:
+        raise _refusal(path[:8], f"is nested more than {MAX_NESTING} levels deep, which can't be stored")
+    return _CONTAINERS[kind](value, path, (*inside, id(value)))
+
+
+def _string(value: str) -> bytes:
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:  # a lone surrogate: only an escape can write it
+        return json.dumps(value).encode()
+
+
+def _exact_str(value: str) -> str:
+    return value if type(value) is str else str.__str__(value)
+
+
+def _integer(value: int, path: tuple[Any, ...]) -> bytes:
+    exact = int.__int__(value)
+    return str(exact if abs(exact) < 10**4000 else Decimal(exact)).encode()
+
+
+def _float(value: float, path: tuple[Any, ...]) -> bytes:
+    exact = float.__float__(value)
+    return _encoder.encode(exact) if isfinite(exact) else _tag("float", f'"{exact!r}"'.encode())
+
+
+def _moment(kind: Any) -> Callable[[Any, tuple[Any, ...]], bytes]:
+    def write(value: Any, path: tuple[Any, ...]) -> bytes:
+        text = kind.isoformat(value)
+        # Not so for pandas' nanoseconds, and for a zone's repeated hour in autumn
+        if kind.fromisoformat(text) != value:
+            raise _refusal(path, f"is {value!r}, which ISO 8601 can't tell exactly, so it can't be stored")
+        return _tag(kind.__name__, _string(text))
+
+    return write
+
+
+def _tag(name: str, content: bytes) -> bytes:
+    return b'{"py/' + name.encode() + b'":' + content + b"}"
+
+
+_SCALARS: dict[type, Callable[[Any, tuple[Any, ...]], bytes]] = {
+    bool: lambda value, path: b"true" if value else b"false",
+    type(None): lambda value, path: b"null",
+    str: lambda value, path: _string(_exact_str(value)),
+    int: _integer,
+    float: _float,
+    bytes: lambda value, path: _tag("bytes", _string(base64.b64encode(value).decode())),
+    datetime: _moment(datetime),
+    date: _moment(date),
+    time: _moment(time),
+    timedelta: lambda value, path: _tag("timedelta", b"[%d,%d,%d]" % (value.days, value.seconds, value.microseconds)),
+    Decimal: lambda value, path: _tag("decimal", _string(Decimal.__str__(value))),
+    UUID: lambda value, path: _tag("uuid", _string(UUID.__str__(value))),
+    complex: lambda value, path: _tag(
+        "complex", b"[" + _float(value.real, path) + b"," + _float(value.imag, path) + b"]"
+    ),
+}
+
+
+def _list(value: Any, path: tuple[Any, ...], inside: tuple[int, ...]) -> bytes:
+    items = (_encode_exactly(item, (*path, index), inside) for index, item in enumerate(value))
+    return b"[" + b",".join(items) + b"]"
+
+
+def _set(value: Any, path: tuple[Any, ...], _inside: tuple[int, ...]) -> bytes:
+    """Sorted, as a set's own order differs from run to run, and equal sets should give equal files."""
+    return b"[" + b",".join(sorted(_encode_inside(item, path, "member") for item in value)) + b"]"
+
+
+def _dict(value: dict[Any, Any], path: tuple[Any, ...], inside: tuple[int, ...]) -> bytes:
+    keys = [_exact_str(key) if isinstance(key, str) else key for key in value]
+    items = [_encode_exactly(item, (*path, key), inside) for key, item in value.items()]
+    if all(isinstance(key, str) for key in keys) and not _looks_tagged(keys):
+        if len(set(keys)) < len(keys):
+            raise _refusal(path, "has keys that would become the same str, so it can't be stored")
+        return b"{" + b",".join(_string(key) + b":" + item for key, item in zip(keys, items, strict=True)) + b"}"
+    names = [_encode_inside(key, path, "key") for key in keys]
+    pairs = (b"[" + name + b"," + item + b"]" for name, item in zip(names, items, strict=True))
+    return _tag("dict", b"[" + b",".join(pairs) + b"]")
+
+
+_CONTAINERS: dict[type, Callable[[Any, tuple[Any, ...], tuple[int, ...]], bytes]] = {
+    list: _list,
+    dict: _dict,
+    tuple: lambda value, path, inside: _tag("tuple", _list(value, path, inside)),
+    set: lambda value, path, inside: _tag("set", _set(value, path, inside)),
+    frozenset: lambda value, path, inside: _tag("frozenset", _set(value, path, inside)),
+}
+
+
+def _encode_inside(item: Any, path: tuple[Any, ...], role: str) -> bytes:
+    """Write a key, or a member of a set: no path leads to it, so the message shows it."""
+    try:
+        return _encode_exactly(item)
+    except NotStorableError as error:
+        raise _refusal(path, f"has the {role} {reprlib.repr(item)}, which can't be stored") from error
+
+
+def _looks_tagged(keys: Collection[Any]) -> bool:
+    if len(keys) != 1:
+        return False
+    [key] = keys
+    return isinstance(key, str) and key.startswith("py/") and key[3:] in _READERS
+
+
+def _refusal(path: tuple[Any, ...], problem: str) -> NotStorableError:
+    place = "d" + "".join(f"[{key!r}]" for key in path)
+    return NotStorableError(f"{place} {problem}", path=place)
+
+
+def _a(name: str) -> str:
+    return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"
+
+
+# What JSON lacks: reading ---------------------------------------------------------------------------------------------
+
+
+def _untag(item: dict[str, Any]) -> Any:
+    """Turn an object with one `py/…` member into what it stands for, or leave it as it is.
+
+    Called for the inner ones first, so the content is made of Python values already.
+    """
+    if not _looks_tagged(item):
+        return item
+    [(key, content)] = item.items()
+    try:
+        return _READERS[key[3:]](content)
+    except (TypeError, ValueError, ArithmeticError):  # content that doesn't fit
+        return item
+
+
+def _reader(kind: type, make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A reader for content of just one type: a str is iterable too, but doesn't make a tuple."""
+
+    def read(content: Any) -> Any:
+        if type(content) is not kind:
+            raise TypeError
+        return make(content)
+
+    return read
+
+
+def _read_dict(pairs: list[Any]) -> dict[Hashable, Any]:
+    if any(type(pair) is not list for pair in pairs):
+        raise TypeError
+    return {key: item for key, item in pairs}  # noqa: C416: dict() takes pairs of other lengths in its stride
+
+
+def _read_timedelta(parts: list[Any]) -> timedelta:
+    days, seconds, microseconds = map(_integer_only, parts)
+    return timedelta(days, seconds, microseconds)
+
+
+def _integer_only(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError
+    return value
+
+
+def _read_complex(parts: list[Any]) -> complex:
+    real, imag = parts
+    if not {type(real), type(imag)} <= {int, float}:
+        raise TypeError
+    return complex(real, imag)
+
+
+def _read_float(text: str) -> float:
+    if text not in ("nan", "inf", "-inf"):
+        raise ValueError
+    return float(text)
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "tuple": _reader(list, tuple),
+    "set": _reader(list, set),
+    "frozenset": _reader(list, frozenset),
+    "bytes": _reader(str, lambda text: base64.b64decode(text, validate=True)),
+    "datetime": _reader(str, datetime.fromisoformat),
+    "date": _reader(str, date.fromisoformat),
+    "time": _reader(str, time.fromisoformat),
+    "timedelta": _reader(list, _read_timedelta),
+    "decimal": _reader(str, Decimal),
+    "uuid": _reader(str, UUID),
+    "complex": _reader(list, _read_complex),
+    "float": _reader(str, _read_float),
+    "dict": _reader(list, _read_dict),
+}
