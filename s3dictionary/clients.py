@@ -1,0 +1,99 @@
+"""boto3 clients, shared by the dicts that have the same credentials and options.
+
+A client takes boto3 some 100 ms to make, the next one for the same session 4 ms, a shared one nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import boto3
+    from botocore.config import Config
+    from mypy_boto3_s3 import S3Client
+
+_CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
+_lock = threading.Lock()  # boto3 sessions aren't thread-safe
+_default_session: tuple[Any, frozenset[tuple[str, str]]] | None = None
+
+
+def connect(options: dict[str, Any]) -> S3Client:
+    """Make or share an S3 client.
+
+    Args:
+        options: arguments of `boto3.client("s3", …)`. For an endpoint that isn't AWS, checksums default to
+            `when_required`: what newer boto3 sends of its own accord breaks several S3-compatible stores.
+    """
+    with _lock:
+        try:
+            key = tuple(sorted(options.items()))
+            return _shared_client(key, _environment(), os.getpid())
+        except TypeError:  # unhashable, or not to be sorted
+            return _make_client(options, _environment())
+
+
+def _environment() -> frozenset[tuple[str, str]]:
+    """What boto3 reads from the environment; when it changes, credentials and endpoint may, too."""
+    return frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+
+
+@lru_cache(maxsize=32)
+def _shared_client(key: tuple[tuple[str, Any], ...], environment: frozenset[tuple[str, str]], _pid: int) -> S3Client:
+    return _make_client(dict(key), environment)
+
+
+def _make_client(options: dict[str, Any], environment: frozenset[tuple[str, str]]) -> S3Client:
+    session = _session(environment)
+    client: S3Client = session.client("s3", **options)
+    config = _checksums_when_required(session, client.meta.endpoint_url, options.get("config"))
+    if config is None:
+        return client
+    remade: S3Client = session.client("s3", **{**options, "config": config})
+    return remade
+
+
+def _session(environment: frozenset[tuple[str, str]]) -> boto3.Session:
+    """boto3's default session, if the program has one and its settings are today's; else one for these settings.
+
+    A session keeps the credentials it found first, so one that was made in another environment won't do; and a
+    default session that this library made would outlive the settings of a test.
+    """
+    global _default_session
+    import boto3
+
+    session = boto3.DEFAULT_SESSION
+    if session is None:
+        return _own_session(environment)
+    if _default_session is None or _default_session[0] is not session:
+        _default_session = (session, environment)
+    return session if _default_session[1] == environment else _own_session(environment)
+
+
+@lru_cache(maxsize=8)
+def _own_session(_environment: frozenset[tuple[str, str]]) -> boto3.Session:
+    import boto3
+
+    return boto3.Session()
+
+
+def _checksums_when_required(session: boto3.Session, endpoint_url: str, config: Config | None) -> Config | None:
+    """The configuration to use instead, where the endpoint isn't AWS and nobody has chosen checksums."""
+    from botocore.config import Config
+
+    host = urlsplit(endpoint_url).hostname or ""
+    if host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws")):
+        return None
+    profile = session._session.get_scoped_config() if session.profile_name in session.available_profiles else {}
+    chosen = [
+        name
+        for name in _CHECKSUMS
+        if getattr(config, name, None) or f"AWS_{name.upper()}" in os.environ or name in profile
+    ]
+    if chosen:
+        return None
+    required: Any = dict.fromkeys(_CHECKSUMS, "when_required")
+    return Config(**required) if config is None else config.merge(Config(**required))
