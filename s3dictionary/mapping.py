@@ -1,0 +1,193 @@
+"""A dict in full over `Values`. Knows neither S3 nor blocks: what an update involves is up to `_updating`."""
+
+from __future__ import annotations
+
+from collections import UserDict
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from contextlib import AbstractContextManager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .values import MISSING, Values
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _DictView:
+    """What dict's views have and those of `collections.abc` lack."""
+
+    if TYPE_CHECKING:
+        _mapping: Mapping[Any, Any]
+
+    @property
+    def mapping(self) -> MappingProxyType[Any, Any]:
+        return MappingProxyType(self._mapping)
+
+
+class _Keys(_DictView, KeysView[K]):
+    def __reversed__(self) -> Iterator[K]:
+        return reversed(self._mapping)
+
+
+class _Values(_DictView, ValuesView[V]):
+    def __reversed__(self) -> Iterator[V]:
+        return (self._mapping[key] for key in reversed(self._mapping))
+
+
+class _Items(_DictView, ItemsView[K, V]):
+    def __reversed__(self) -> Iterator[tuple[K, V]]:
+        return ((key, self._mapping[key]) for key in reversed(self._mapping))
+
+
+class LazyDict(UserDict[K, V]):
+    """A dict whose values are decoded when they are touched.
+
+    The mutators are written out, not inherited from `MutableMapping`: those go item by item, and each would be an
+    update of its own.
+    """
+
+    _values: Values
+
+    def _updating(self) -> AbstractContextManager[Any]:
+        """What to hold while the dict is updated."""
+        raise NotImplementedError
+
+    @property
+    def data(self) -> dict[K, V]:
+        """The dict itself, a real one, with everything in it decoded."""
+        return self._values.open()
+
+    @data.setter
+    def data(self, content: Mapping[K, V]) -> None:
+        items = dict(content)
+        with self._updating():
+            self._values.clear()
+            self._set_all(items)
+
+    # Reading. Nothing here waits for a block of another thread
+
+    def __getitem__(self, key: K) -> V:
+        try:
+            return self._values.live[key]  # type: ignore[no-any-return]
+        except KeyError:
+            return self._touch(key)
+
+    def _touch(self, key: K) -> V:
+        try:
+            return self._values.touch(key)  # type: ignore[no-any-return]
+        except KeyError:
+            missing = getattr(type(self), "__missing__", None)
+            if missing is None:
+                raise
+        return missing(self, key)  # type: ignore[no-any-return]
+
+    def get(self, key: K, default: Any = None) -> Any:
+        # Not by __getitem__ alone, which would ask __missing__
+        return self[key] if key in self._values.items else default
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values.items
+
+    def __len__(self) -> int:
+        return len(self._values.items)
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._values.items)
+
+    def __reversed__(self) -> Iterator[K]:
+        keys: dict[K, Any] = self._values.items
+        return reversed(keys)
+
+    def keys(self) -> KeysView[K]:
+        return _Keys(self)
+
+    def values(self) -> ValuesView[V]:
+        return _Values(self)
+
+    def items(self) -> ItemsView[K, V]:
+        return _Items(self)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, LazyDict):
+            return self._values.decoded() == other._values.decoded()
+        if isinstance(other, Mapping):
+            return self._values.decoded() == dict(other.items())
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self._values.decoded())
+
+    # Updating
+
+    def __setitem__(self, key: K, value: V) -> None:
+        with self._updating():
+            self._values.set(key, value)
+
+    def __delitem__(self, key: K) -> None:
+        with self._updating():
+            if key not in self._values.items:
+                raise KeyError(key)
+            self._values.delete(key)
+
+    def pop(self, key: K, default: Any = MISSING) -> Any:
+        with self._updating():
+            if key in self._values.items:
+                value = self[key]
+                self._values.delete(key)
+                return value
+        if default is MISSING:
+            raise KeyError(key)
+        return default
+
+    def popitem(self) -> tuple[K, V]:
+        with self._updating():
+            if not self._values.items:
+                raise KeyError("popitem(): dictionary is empty")
+            key = next(reversed(self._values.items))
+            value = self[key]
+            self._values.delete(key)
+            return key, value
+
+    def clear(self) -> None:
+        with self._updating():
+            self._values.clear()
+
+    def update(self, other: Any = (), /, **items: Any) -> None:
+        new = dict(other, **items)
+        with self._updating():
+            self._set_all(new)
+
+    def setdefault(self, key: K, default: Any = None) -> Any:
+        with self._updating():
+            if key not in self._values.items:
+                self._values.set(key, default)
+            return self[key]
+
+    def __ior__(self, other: Any) -> Any:
+        self.update(other)
+        return self
+
+    def _set_all(self, items: dict[K, V]) -> None:
+        for key, value in items.items():
+            self._values.set(key, value)
+
+    # Combining
+
+    def __or__(self, other: Any) -> Any:
+        if not isinstance(other, (UserDict, dict)):
+            return NotImplemented
+        combined = self.copy()
+        combined.update(other)
+        return combined
+
+    def __ror__(self, other: Any) -> Any:
+        if not isinstance(other, (UserDict, dict)):
+            return NotImplemented
+        combined = self.copy()
+        combined.clear()
+        combined.update(other)
+        combined.update(self)
+        return combined

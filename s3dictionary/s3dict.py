@@ -1,0 +1,379 @@
+"""`S3Dict`: a dict that lives in one JSON file on S3, edited in `with` blocks, with transactions that roll back."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from copy import deepcopy
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import codec, exits
+from .errors import CorruptFileError, S3DictError, StorageError
+from .mapping import LazyDict
+from .settings import Settings
+from .transactions import Blocks, Kind, Transaction
+from .values import Values
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from typing_extensions import Self
+
+    from .s3file import Version
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_JUST_LOADED = 0.001
+"""Seconds in which no other program's write could have become known to the caller."""
+
+_STRATEGIES = ("raise", "overwrite")
+
+
+class S3Dict(LazyDict[K, V]):
+    """A dict that lives in one JSON file on S3.
+
+    It is a `dict` in memory, loaded by the constructor. `save()` writes it, on condition that nobody else has written
+    since; better still, edit it in a block, which loads at its begin, saves at its end, and undoes everything if
+    something fails:
+
+    >>> with S3Dict(bucket, file_name="state.json") as state:
+    ...     state["runs"] = state.get("runs", 0) + 1
+    ...     with state.transaction():  # undone alone if it fails
+    ...         state.setdefault("log", []).append("started")
+
+    Args:
+        bucket_name: the bucket. It must exist.
+        access_key_id: the AWS access key; left out, boto3 finds credentials as always.
+        access_secret_key: its secret.
+        file_name: the object's key, as in `"app/state.json"`. If it ends in `.gz`, the file is compressed.
+        autosave: save every update at once. For nested edits under autosave use `transaction()`.
+        data: what the dict is to hold instead of what the file holds.
+        default: what it is to hold if there is no file.
+        on_conflict: what a save does if someone else has written since the load: `"raise"` a `ConflictError`, or
+            `"overwrite"` what they wrote.
+        client: a boto3 S3 client to use as it is, instead of keys and options.
+        put_options: further arguments of every PutObject, as in `{"ServerSideEncryption": "aws:kms"}`.
+        client_options: further arguments of `boto3.client("s3", …)`, as in `endpoint_url` or `region_name`.
+
+    Raises:
+        ValueError: an argument is missing or doesn't fit with others.
+        BucketNotFoundError, AccessDeniedError, StorageError: the file can't be loaded.
+        CorruptFileError: the file isn't a JSON object in UTF-8.
+    """
+
+    def __init__(
+        self,
+        bucket_name: str = "",
+        access_key_id: str | None = None,
+        access_secret_key: str | None = None,
+        file_name: str = "",
+        autosave: bool = False,
+        *,
+        data: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
+        default: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
+        on_conflict: str = "raise",
+        client: S3Client | None = None,
+        put_options: Mapping[str, Any] | None = None,
+        **client_options: Any,
+    ) -> None:
+        settings = Settings(
+            bucket_name, file_name, access_key_id, access_secret_key, client, client_options, dict(put_options or {})
+        )
+        settings.check()
+        _check_autosave(autosave)
+        if on_conflict not in _STRATEGIES:
+            raise ValueError(f"on_conflict must be one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}")
+        self._set_up(settings, Values(), on_conflict)
+        self._first_load(data, default)
+        if autosave:
+            if self._version is None or self.changed:
+                self.save()
+            self._autosave = True
+        exits.watch(self)
+
+    def _set_up(self, settings: Settings, values: Values, on_conflict: str) -> None:
+        self._settings = settings
+        self._file = settings.file()
+        self._values = values
+        self._blocks = Blocks(values)
+        self._on_conflict = on_conflict
+        self._autosave = False
+        self._version: Version | None = None
+        self._loaded_at = 0.0
+        self._unreadable = False  # what the file holds isn't known, but is to be replaced
+
+    def _first_load(self, data: Any, default: Any) -> None:
+        try:
+            self._load()
+        except CorruptFileError:
+            if data is None:
+                raise
+            self._unreadable = True
+        if data is None and self._version is None:
+            data = default
+        if data is not None:
+            content = dict(data)
+            self._values.clear()
+            self._set_all(content)
+
+    @classmethod
+    def from_uri(cls, uri: str, **options: Any) -> Self:
+        """Make one from an address like `s3://bucket/path/state.json`. The options are those of the constructor.
+
+        Raises:
+            ValueError: it isn't such an address.
+        """
+        bucket, slash, key = uri.removeprefix("s3://").partition("/")
+        if not uri.startswith("s3://") or not bucket or not key:
+            raise ValueError(f"{uri!r} isn't an address of the form s3://bucket/key")
+        return cls(bucket, file_name=key, **options)
+
+    # What it is
+
+    @property
+    def bucket_name(self) -> str:
+        return self._settings.bucket_name
+
+    @property
+    def file_name(self) -> str:
+        return self._settings.file_name
+
+    @property
+    def access_key_id(self) -> str | None:
+        return self._settings.access_key_id
+
+    @property
+    def access_secret_key(self) -> str | None:
+        return self._settings.access_secret_key
+
+    @property
+    def uri(self) -> str:
+        """The file's address, `s3://bucket/key`."""
+        return self._file.uri
+
+    @property
+    def etag(self) -> str | None:
+        """The ETag of the version that was loaded or saved last, as S3 gave it; `None` while there is no file."""
+        return None if self._version is None else self._version.etag
+
+    @property
+    def changed(self) -> bool:
+        """Is there anything here that is not in S3? Nested edits count. Sends no request."""
+        return self._unreadable or self._values.changed
+
+    @property
+    def autosave(self) -> bool:
+        """Is every update saved at once? Setting it to `True` saves now, or at the end of the block that is open."""
+        return self._autosave
+
+    @autosave.setter
+    def autosave(self, autosave: bool) -> None:
+        _check_autosave(autosave)
+        with self._blocks.lock:
+            if autosave and not self._blocks:
+                self.save()
+            self._autosave = autosave
+
+    # Loading, saving, deleting
+
+    def load(self) -> None:
+        """Replace what is in memory by what the file holds. Unsaved changes go.
+
+        Values that are still as the file has them stay the same objects. One GET, without a body if nothing changed.
+
+        Raises:
+            CorruptFileError: the file isn't a JSON object in UTF-8. Memory is as before.
+            StorageError: S3 refused, or wasn't reached. Memory is as before.
+            TransactionError: inside a `transaction()`.
+        """
+        with self._blocks.lock:
+            self._blocks.refuse_inside("load()", allowed=(Kind.WITH,))
+            self._load()
+            self._blocks.checkpoint()
+
+    def save(self) -> None:
+        """Write what is in memory, on condition that S3 still holds the version that it was loaded from. One PUT.
+
+        Inside `with d:` this is a checkpoint: what it saved stays, also if the block fails later.
+
+        Raises:
+            ConflictError: someone else has written since. Nothing was overwritten, and memory is as before.
+            NotStorableError: a value can't be stored as JSON. Nothing was sent.
+            StorageError: S3 refused, or wasn't reached. Memory is as before.
+            TransactionError: inside a `transaction()`.
+        """
+        with self._blocks.lock:
+            self._blocks.refuse_inside("save()", allowed=(Kind.WITH,))
+            members = self._values.members()
+            self._put(members, codec.join(members))
+            self._blocks.checkpoint()
+
+    def delete(self) -> None:
+        """Delete the file, then empty the dict. One DELETE.
+
+        Raises:
+            StorageError: S3 refused, or wasn't reached. The data is kept.
+            TransactionError: inside a `transaction()`.
+        """
+        with self._blocks.lock:
+            self._blocks.refuse_inside("delete()", allowed=(Kind.WITH,))
+            self._file.delete()
+            self._version = None
+            self._unreadable = False
+            self._values.reload({})
+            self._blocks.checkpoint()
+
+    def _load(self) -> None:
+        """Memory is only touched when all that can fail has been done."""
+        found = self._file.get(None if self._unreadable else self._version)
+        if found is not None and found.body is None:
+            if self.changed:
+                self._values.reload(self._values.loaded())
+        else:
+            self._version = None if found is None else self._read(found.version, found.body)
+        self._file.unconfirmed = ()
+        self._loaded_at = time.monotonic()
+
+    def _read(self, version: Version, body: bytes | None) -> Version:
+        assert body is not None
+        try:
+            members = codec.split(body)
+        except CorruptFileError as error:
+            raise CorruptFileError(f"{self.uri} can't be read: {error}") from error
+        self._values.reload(members)
+        return version
+
+    def _put(self, members: codec.Members, body: bytes) -> None:
+        self._version = self._file.put(body, self._version, overwrite=self._on_conflict == "overwrite")
+        self._unreadable = False
+        self._values.saved(members)
+
+    # Blocks
+
+    def __enter__(self) -> Self:
+        self._blocks.enter(Kind.WITH, self._refresh)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        return self._blocks.leave(error, self._save_changes)
+
+    def transaction(self) -> Transaction[Self]:
+        """A block in memory, for `with` or as a decorator. An exception undoes it, and goes on.
+
+        It nests to any depth, and gives the dict. Undoing is exact and in place: a list that was taken out of the dict
+        before or in the block is undone itself, and is still the one in the dict. `raise Rollback` undoes it quietly.
+        With `autosave`, the outermost one saves at its end if anything changed; if that fails, it is undone.
+
+        >>> with state.transaction():
+        ...     state["runs"] += 1
+        """
+        return Transaction(self, self._blocks, self._autosave_changes)
+
+    def _refresh(self) -> None:
+        """Load at the begin of a `with`, unless there is something to keep, or it was loaded just now."""
+        if time.monotonic() - self._loaded_at > _JUST_LOADED and not self.changed:
+            self._load()
+        self._loaded_at = 0.0
+
+    def _save_changes(self) -> None:
+        """Save at the end of a block. Memory will be undone if that fails, so the error carries what was in it."""
+        if not self.changed:
+            return
+        body = None
+        try:
+            members = self._values.members()
+            body = codec.join(members)
+            self._put(members, body)
+        except S3DictError as error:
+            error.keep_unsaved(self._values.detached() if body is None else body)
+            self._file.unconfirmed = ()
+            raise
+
+    def _autosave_changes(self) -> None:
+        if self._autosave:
+            self._save_changes()
+
+    def _updating(self) -> AbstractContextManager[Any]:
+        return self.transaction() if self._autosave and not self._blocks else self._blocks.lock
+
+    # Others like it
+
+    def copy(self) -> Self:
+        """A shallow copy: an `S3Dict` on the same file, with autosave off. It writes nothing until it is told to."""
+        with self._blocks.lock:
+            return self._twin(self._values.copy())
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        with self._blocks.lock:
+            return self._twin(self._values.deepcopy(memo))
+
+    def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> Self:  # type: ignore[override]
+        """A new one with this one's settings, on the same file, as if made with `data=dict.fromkeys(…)`."""
+        settings = self._settings
+        return type(self)(
+            settings.bucket_name,
+            settings.access_key_id,
+            settings.access_secret_key,
+            settings.file_name,
+            self._autosave,
+            data=dict.fromkeys(iterable, value),
+            on_conflict=self._on_conflict,
+            client=settings.client,
+            put_options=settings.put_options,
+            **settings.client_options,
+        )
+
+    def _twin(self, values: Values) -> Self:
+        twin = self.__class__.__new__(self.__class__)
+        twin.__dict__.update(self.__dict__)
+        twin._set_up(self._settings, values, self._on_conflict)
+        twin._version = self._version
+        twin._unreadable = self._unreadable
+        exits.watch(twin)
+        return twin
+
+    _TRANSIENT = frozenset({"_file", "_blocks", "_loaded_at"})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but client, lock and keys: what unpickles it finds credentials of its own."""
+        with self._blocks.lock:
+            return {name: value for name, value in self.__dict__.items() if name not in self._TRANSIENT}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._set_up(state["_settings"], state["_values"], state["_on_conflict"])
+        self.__dict__.update(state)
+        exits.watch(self)
+
+    # The end
+
+    def __del__(self) -> None:
+        # No request here: a dict with something to save is kept until the interpreter exits
+        if getattr(self, "_autosave", False) and not sys.is_finalizing() and self.changed:
+            exits.keep(self)
+
+    def _at_exit(self) -> None:
+        if not self._blocks.lock.acquire(blocking=False):
+            warnings.warn(f"{self.uri}: a thread was still in a block of it at exit", ResourceWarning, stacklevel=2)
+            return
+        with self._blocks.lock:
+            self._blocks.lock.release()
+            if not self.changed:
+                return
+            if self._autosave:
+                self._save_changes()
+            else:
+                message = f"{self.uri}: there were unsaved changes at exit; call save(), or edit in a `with` block"
+                warnings.warn(message, ResourceWarning, stacklevel=2)
+
+
+def _check_autosave(autosave: object) -> None:
+    if not isinstance(autosave, bool):
+        raise ValueError(f"autosave must be True or False, not {autosave!r}")
