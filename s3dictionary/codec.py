@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import base64
 import codecs
+import gc
 import json
+import re
 import reprlib
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import chain
@@ -24,8 +27,8 @@ from msgspec import Raw
 from .errors import CorruptFileError, NotStorableError
 
 MAX_NESTING = 500
-"""Levels of containers a value may have: half of Python's usual recursion limit, so that what is written can be read
-again from anywhere in a program."""
+"""Levels of JSON a value may have: half of Python's usual recursion limit, so that what is written can be read again
+from anywhere in a program."""
 
 Members = dict[Any, Raw]
 """A file's keys, and the JSON text of each one's value."""
@@ -53,7 +56,8 @@ def split(body: bytes) -> Members:
     body = body.removeprefix(codecs.BOM_UTF8)
     _check_utf8(body)
     try:
-        members: Members = _splitter.decode(body)
+        with _collector_paused():
+            members: Members = _splitter.decode(body)
     except _UNREADABLE:
         members = _split_leniently(body)
     return _split_pairs(members)
@@ -65,10 +69,20 @@ def join(members: Members) -> bytes:
         try:
             return _encoder.encode(members)
         except UnicodeEncodeError:  # a lone surrogate in a key
-            pairs = (_string(key) + b":" + bytes(raw) for key, raw in members.items())
-            return b"{" + b",".join(pairs) + b"}"
-    pairs = (b"[" + _encode_inside(key, (), "key") + b"," + bytes(raw) + b"]" for key, raw in members.items())
-    return b'{"py/dict":[' + b",".join(pairs) + b"]}"
+            pass
+    return _object(_exact_keys(members), map(bytes, members.values()), ())
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A collection in the middle of making 100,000 members finds nothing, and takes half as long again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _check_utf8(body: bytes) -> None:
@@ -85,17 +99,26 @@ def _split_leniently(body: bytes) -> Members:
     """What the splitter refuses gets a second hearing: `json.dumps` writes NaN, and half of a surrogate pair, too."""
     if not body.strip():
         raise CorruptFileError("the file is empty")
+    text = body.decode()
+    objects: list[dict[str, Any]] = [{}]
+
+    def untag(item: dict[str, Any]) -> Any:
+        objects[0] = item  # the last one is the outermost: the file itself
+        return _untag(item)
+
     try:
-        value = _loads(body.decode())
+        _loads(text, untag)
     except json.JSONDecodeError as error:
         raise CorruptFileError(f"not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CorruptFileError(f"not a JSON object but {_JSON_NAMES.get(type(value), 'something else')}")
-    return {key: Raw(_encode_exactly(item, (key,))) for key, item in value.items()}
+    if not text.lstrip().startswith("{"):
+        raise CorruptFileError(f"not a JSON object but {_JSON_NAMES.get(text.lstrip()[0], 'a number')}")
+    try:
+        return {key: Raw(_encode_exactly(item, (key,))) for key, item in objects[0].items()}
+    except NotStorableError as error:  # what came from JSON can't be anything else
+        raise CorruptFileError("nested too deeply to be read") from error
 
 
-_JSON_NAMES = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "a boolean"}
-_JSON_NAMES[type(None)] = "null"
+_JSON_NAMES = {"[": "an array", '"': "a string", "t": "a boolean", "f": "a boolean", "n": "null"}
 
 
 def _split_pairs(members: Members) -> Members:
@@ -135,7 +158,7 @@ def encode(value: Any, *path: Any) -> bytes:
     """
     try:
         text = _encoder.encode(value)
-    except Exception:  # not msgspec's, or a surrogate, or nested too deeply: the exact way tells
+    except Exception:  # noqa: BLE001  # not msgspec's, or a surrogate, or nested too deeply: the exact way tells
         return _encode_exactly(value, path)
     if _TAG in text or not _is_plain(value):
         return _encode_exactly(value, path)
@@ -155,8 +178,8 @@ def _loads(text: str, object_hook: Callable[[dict[str, Any]], Any] | None = None
 
 
 def _parse_int(digits: str) -> int:
-    """Decimal has no limit on the number of digits; int() of a str has one, against hostile input."""
-    return int(digits) if len(digits) < 4000 else int(Decimal(digits))
+    """Decimal has no limit on the number of digits; int() of a str has one, against hostile input, of 640 or more."""
+    return int(digits) if len(digits) < 600 else int(Decimal(digits))
 
 
 def _is_plain(value: Any) -> bool:
@@ -184,10 +207,19 @@ def _is_plain(value: Any) -> bool:
 # What JSON lacks: writing ---------------------------------------------------------------------------------------------
 
 
-def _encode_exactly(value: Any, path: tuple[Any, ...] = (), inside: tuple[int, ...] = ()) -> bytes:
-    """Write any storable value: slower than msgspec, but it knows all the types, and where it is.
+def _encode_exactly(value: Any, path: tuple[Any, ...]) -> bytes:
+    """Write any storable value: slower than msgspec, but it knows all the types, and where it is."""
+    try:
+        return _write(value, path, ())
+    except RecursionError as error:  # called from deep inside a program, or of types that take more of the stack
+        raise _refusal(path, "is nested too deeply, so it can't be stored") from error
 
-    `inside` holds the ids of the containers around it: a circular reference is one that comes again.
+
+def _write(value: Any, path: tuple[Any, ...], inside: tuple[int, ...]) -> bytes:
+    """Write a value that stands in others.
+
+    `inside` holds the ids of the containers around it, one for each level of JSON: a circular reference is one that
+    comes again.
     """
     for kind in type(value).__mro__:  # subclasses are stored as the built-in type itself
         if kind in _SCALARS:
@@ -198,7 +230,7 @@ def _encode_exactly(value: Any, path: tuple[Any, ...] = (), inside: tuple[int, .
         raise _refusal(path, f"is {_a(type(value).__name__)}, which can't be stored")
     if id(value) in inside:
         raise _refusal(path, "is a circular reference, which can't be stored")
-    if len(inside) > MAX_NESTING:
+    if len(inside) >= MAX_NESTING:
         raise _refusal(path[:8], f"is nested more than {MAX_NESTING} levels deep, which can't be stored")
     return _CONTAINERS[kind](value, path, (*inside, id(value)))
 
@@ -210,13 +242,28 @@ def _string(value: str) -> bytes:
         return json.dumps(value).encode()
 
 
+_TWO_HALVES = re.compile("(?<=[\ud800-\udbff])(?=[\udc00-\udfff])")
+"""Between the halves of a surrogate pair. As escapes, JSON takes them for the character that they stand for."""
+
+
+def _str(value: str, path: tuple[Any, ...]) -> bytes:
+    exact = _exact_str(value)
+    if exact.isascii() or not _TWO_HALVES.search(exact):
+        return _string(exact)
+    return _tag("str", b"[" + b",".join(map(_string, _TWO_HALVES.split(exact))) + b"]")
+
+
 def _exact_str(value: str) -> str:
     return value if type(value) is str else str.__str__(value)
 
 
+def _exact_keys(keys: Iterable[Any]) -> list[Any]:
+    return [_exact_str(key) if isinstance(key, str) else key for key in keys]
+
+
 def _integer(value: int, path: tuple[Any, ...]) -> bytes:
     exact = int.__int__(value)
-    return str(exact if abs(exact) < 10**4000 else Decimal(exact)).encode()
+    return str(exact if exact.bit_length() < 2000 else Decimal(exact)).encode()  # see _parse_int
 
 
 def _float(value: float, path: tuple[Any, ...]) -> bytes:
@@ -235,6 +282,12 @@ def _moment(kind: Any) -> Callable[[Any, tuple[Any, ...]], bytes]:
     return write
 
 
+def _timedelta(value: timedelta, path: tuple[Any, ...]) -> bytes:
+    if timedelta(value.days, value.seconds, value.microseconds) != value:  # pandas' nanoseconds
+        raise _refusal(path, f"is {value!r}, which has parts of a microsecond, so it can't be stored")
+    return _tag("timedelta", b"[%d,%d,%d]" % (value.days, value.seconds, value.microseconds))
+
+
 def _tag(name: str, content: bytes) -> bytes:
     return b'{"py/' + name.encode() + b'":' + content + b"}"
 
@@ -242,14 +295,14 @@ def _tag(name: str, content: bytes) -> bytes:
 _SCALARS: dict[type, Callable[[Any, tuple[Any, ...]], bytes]] = {
     bool: lambda value, path: b"true" if value else b"false",
     type(None): lambda value, path: b"null",
-    str: lambda value, path: _string(_exact_str(value)),
+    str: _str,
     int: _integer,
     float: _float,
     bytes: lambda value, path: _tag("bytes", _string(base64.b64encode(value).decode())),
     datetime: _moment(datetime),
     date: _moment(date),
     time: _moment(time),
-    timedelta: lambda value, path: _tag("timedelta", b"[%d,%d,%d]" % (value.days, value.seconds, value.microseconds)),
+    timedelta: _timedelta,
     Decimal: lambda value, path: _tag("decimal", _string(Decimal.__str__(value))),
     UUID: lambda value, path: _tag("uuid", _string(UUID.__str__(value))),
     complex: lambda value, path: _tag(
@@ -258,43 +311,86 @@ _SCALARS: dict[type, Callable[[Any, tuple[Any, ...]], bytes]] = {
 }
 
 
+# Loops, not generators: a generator takes a level of the stack
+
+
 def _list(value: Any, path: tuple[Any, ...], inside: tuple[int, ...]) -> bytes:
-    items = (_encode_exactly(item, (*path, index), inside) for index, item in enumerate(value))
+    items = []
+    for index, item in enumerate(value):
+        items.append(_write(item, (*path, index), inside))
     return b"[" + b",".join(items) + b"]"
 
 
-def _set(value: Any, path: tuple[Any, ...], _inside: tuple[int, ...]) -> bytes:
+def _set(value: Any, path: tuple[Any, ...], inside: tuple[int, ...]) -> bytes:
     """Sorted, as a set's own order differs from run to run, and equal sets should give equal files."""
-    return b"[" + b",".join(sorted(_encode_inside(item, path, "member") for item in value)) + b"]"
+    return b"[" + b",".join(sorted(_write_hashables(list(value), path, "member", inside))) + b"]"
 
 
 def _dict(value: dict[Any, Any], path: tuple[Any, ...], inside: tuple[int, ...]) -> bytes:
-    keys = [_exact_str(key) if isinstance(key, str) else key for key in value]
-    items = [_encode_exactly(item, (*path, key), inside) for key, item in value.items()]
-    if all(isinstance(key, str) for key in keys) and not _looks_tagged(keys):
+    keys = _exact_keys(value)
+    if not _are_names(keys):
+        inside = (*inside, 0, 0)
+    items = []
+    for key, item in value.items():
+        items.append(_write(item, (*path, key), inside))
+    return _object(keys, items, path, inside)
+
+
+def _object(keys: list[Any], items: Iterable[bytes], path: tuple[Any, ...], inside: tuple[int, ...] = ()) -> bytes:
+    """Put a dict together from its keys and what is written of its values."""
+    if _are_names(keys):
         if len(set(keys)) < len(keys):
             raise _refusal(path, "has keys that would become the same str, so it can't be stored")
-        return b"{" + b",".join(_string(key) + b":" + item for key, item in zip(keys, items, strict=True)) + b"}"
-    names = [_encode_inside(key, path, "key") for key in keys]
-    pairs = (b"[" + name + b"," + item + b"]" for name, item in zip(names, items, strict=True))
+        return b"{" + b",".join([_string(key) + b":" + item for key, item in zip(keys, items, strict=True)]) + b"}"
+    names = _write_hashables(keys, path, "key", inside)
+    pairs = [b"[" + name + b"," + item + b"]" for name, item in zip(names, items, strict=True)]
     return _tag("dict", b"[" + b",".join(pairs) + b"]")
+
+
+# What has a tag takes one level of JSON more
+
+
+def _tuple(value: Any, path: tuple[Any, ...], inside: tuple[int, ...]) -> bytes:
+    return _tag("tuple", _list(value, path, (*inside, 0)))
 
 
 _CONTAINERS: dict[type, Callable[[Any, tuple[Any, ...], tuple[int, ...]], bytes]] = {
     list: _list,
     dict: _dict,
-    tuple: lambda value, path, inside: _tag("tuple", _list(value, path, inside)),
-    set: lambda value, path, inside: _tag("set", _set(value, path, inside)),
-    frozenset: lambda value, path, inside: _tag("frozenset", _set(value, path, inside)),
+    tuple: _tuple,
+    set: lambda value, path, inside: _tag("set", _set(value, path, (*inside, 0))),
+    frozenset: lambda value, path, inside: _tag("frozenset", _set(value, path, (*inside, 0))),
 }
 
 
-def _encode_inside(item: Any, path: tuple[Any, ...], role: str) -> bytes:
-    """Write a key, or a member of a set: no path leads to it, so the message shows it."""
+def _write_hashables(items: list[Any], path: tuple[Any, ...], role: str, inside: tuple[int, ...]) -> list[bytes]:
+    """Write the keys of a dict or the members of a set.
+
+    Subclasses may have a hash and an equality of their own, which they lose: they must do without.
+    """
+    texts = []
+    for item in items:
+        try:
+            texts.append(_write(item, (), inside))
+        except NotStorableError as error:  # no path leads to it, so the message shows it
+            raise _refusal(path, f"has the {role} {reprlib.repr(item)}, which can't be stored") from error
+    if not set(map(type, items)) <= _SCALARS.keys() and not _are_distinct(texts):
+        raise _refusal(path, f"has {role}s that would no longer differ or be hashable, so it can't be stored")
+    return texts
+
+
+def _are_distinct(texts: list[bytes]) -> bool:
     try:
-        return _encode_exactly(item)
-    except NotStorableError as error:
-        raise _refusal(path, f"has the {role} {reprlib.repr(item)}, which can't be stored") from error
+        return len({decode(text) for text in texts}) == len(texts)
+    except TypeError:
+        return False
+
+
+def _are_names(keys: list[Any]) -> bool:
+    """Can they be the names of a JSON object's members?"""
+    if not all(isinstance(key, str) for key in keys) or _looks_tagged(keys):
+        return False
+    return not _TWO_HALVES.search(" ".join(keys))
 
 
 def _looks_tagged(keys: Collection[Any]) -> bool:
@@ -344,7 +440,7 @@ def _reader(kind: type, make: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _read_dict(pairs: list[Any]) -> dict[Hashable, Any]:
     if any(type(pair) is not list for pair in pairs):
         raise TypeError
-    return {key: item for key, item in pairs}  # noqa: C416: dict() takes pairs of other lengths in its stride
+    return dict(pairs)
 
 
 def _read_timedelta(parts: list[Any]) -> timedelta:
@@ -372,6 +468,7 @@ def _read_float(text: str) -> float:
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
+    "str": _reader(list, "".join),
     "tuple": _reader(list, tuple),
     "set": _reader(list, set),
     "frozenset": _reader(list, frozenset),

@@ -33,7 +33,7 @@ def _run() -> None:
     for item in [*_watched.values(), *_kept]:
         try:
             item._at_exit()
-        except Exception:  # noqa: BLE001: one that can't be saved mustn't keep the others from it
+        except Exception:  # noqa: BLE001  # one that can't be saved mustn't keep the others from it
             traceback.print_exc()
     _kept.clear()
     _watched.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import UserDict
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from contextlib import AbstractContextManager
+from reprlib import recursive_repr
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,8 +18,16 @@ V = TypeVar("V")
 class _DictView:
     """What dict's views have and those of `collections.abc` lack."""
 
+    _name: str
+
     if TYPE_CHECKING:
         _mapping: Mapping[Any, Any]
+
+        def __iter__(self) -> Iterator[Any]: ...
+
+    @recursive_repr("...")
+    def __repr__(self) -> str:
+        return f"{self._name}({list(self)!r})"
 
     @property
     def mapping(self) -> MappingProxyType[Any, Any]:
@@ -26,16 +35,29 @@ class _DictView:
 
 
 class _Keys(_DictView, KeysView[K]):
+    _name = "dict_keys"
+
     def __reversed__(self) -> Iterator[K]:
         return reversed(self._mapping)
 
 
 class _Values(_DictView, ValuesView[V]):
+    _name = "dict_values"
+
     def __reversed__(self) -> Iterator[V]:
         return (self._mapping[key] for key in reversed(self._mapping))
 
 
 class _Items(_DictView, ItemsView[K, V]):
+    _name = "dict_items"
+
+    def __contains__(self, item: object) -> bool:
+        # Not the inherited one, which fails for what isn't a pair, and asks __missing__
+        if not isinstance(item, tuple) or len(item) != 2 or item[0] not in self._mapping:
+            return False
+        value = self._mapping[item[0]]
+        return value is item[1] or bool(value == item[1])
+
     def __reversed__(self) -> Iterator[tuple[K, V]]:
         return ((key, self._mapping[key]) for key in reversed(self._mapping))
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from copy import deepcopy
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import codec, exits
-from .errors import CorruptFileError, S3DictError, StorageError
+from . import exits
+from .errors import ConflictError
 from .mapping import LazyDict
 from .settings import Settings
+from .store import OnConflict, Store, backoff
 from .transactions import Blocks, Kind, Transaction
 from .values import Values
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from typing_extensions import Self
 
-    from .s3file import Version
+    from .s3file import FileVersion, Version
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-_JUST_LOADED = 0.001
-"""Seconds in which no other program's write could have become known to the caller."""
+T = TypeVar("T")
 
-_STRATEGIES = ("raise", "overwrite")
+_STRATEGIES = ("raise", "overwrite", "merge")
+_OWN_LOCKS = frozenset({"_file", "_store", "_blocks"})
 
 
 class S3Dict(LazyDict[K, V]):
@@ -53,8 +53,10 @@ class S3Dict(LazyDict[K, V]):
         autosave: save every update at once. For nested edits under autosave use `transaction()`.
         data: what the dict is to hold instead of what the file holds.
         default: what it is to hold if there is no file.
-        on_conflict: what a save does if someone else has written since the load: `"raise"` a `ConflictError`, or
-            `"overwrite"` what they wrote.
+        on_conflict: what a save does if someone else has written since the load: `"raise"` a `ConflictError`,
+            `"overwrite"` what they wrote, or `"merge"` key by key, which raises only if both changed the same key to
+            different values. A function `resolve(key, base, ours, theirs)` is called for just those keys, and gives
+            the value to store; `MISSING` stands for a key that isn't there.
         client: a boto3 S3 client to use as it is, instead of keys and options.
         put_options: further arguments of every PutObject, as in `{"ServerSideEncryption": "aws:kms"}`.
         client_options: further arguments of `boto3.client("s3", …)`, as in `endpoint_url` or `region_name`.
@@ -75,7 +77,7 @@ class S3Dict(LazyDict[K, V]):
         *,
         data: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
         default: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
-        on_conflict: str = "raise",
+        on_conflict: OnConflict = "raise",
         client: S3Client | None = None,
         put_options: Mapping[str, Any] | None = None,
         **client_options: Any,
@@ -85,40 +87,32 @@ class S3Dict(LazyDict[K, V]):
         )
         settings.check()
         _check_autosave(autosave)
-        if on_conflict not in _STRATEGIES:
-            raise ValueError(f"on_conflict must be one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}")
+        if on_conflict not in _STRATEGIES and not callable(on_conflict):
+            raise ValueError(
+                f"on_conflict must be a function or one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}"
+            )
         self._set_up(settings, Values(), on_conflict)
-        self._first_load(data, default)
+        self._store.load(replacing=data is not None)
+        if data is None and self.etag is None:
+            data = default
+        if data is not None:
+            self.data = dict(data)
         if autosave:
-            if self._version is None or self.changed:
+            if self.etag is None or self.changed:
                 self.save()
             self._autosave = True
         exits.watch(self)
 
-    def _set_up(self, settings: Settings, values: Values, on_conflict: str) -> None:
+    def _set_up(
+        self, settings: Settings, values: Values, on_conflict: OnConflict, version: Version | None = None
+    ) -> None:
         self._settings = settings
         self._file = settings.file()
         self._values = values
+        self._store = Store(self._file, values, on_conflict, version)
         self._blocks = Blocks(values)
         self._on_conflict = on_conflict
         self._autosave = False
-        self._version: Version | None = None
-        self._loaded_at = 0.0
-        self._unreadable = False  # what the file holds isn't known, but is to be replaced
-
-    def _first_load(self, data: Any, default: Any) -> None:
-        try:
-            self._load()
-        except CorruptFileError:
-            if data is None:
-                raise
-            self._unreadable = True
-        if data is None and self._version is None:
-            data = default
-        if data is not None:
-            content = dict(data)
-            self._values.clear()
-            self._set_all(content)
 
     @classmethod
     def from_uri(cls, uri: str, **options: Any) -> Self:
@@ -158,12 +152,13 @@ class S3Dict(LazyDict[K, V]):
     @property
     def etag(self) -> str | None:
         """The ETag of the version that was loaded or saved last, as S3 gave it; `None` while there is no file."""
-        return None if self._version is None else self._version.etag
+        version = self._store.version
+        return None if version is None else version.etag
 
     @property
     def changed(self) -> bool:
         """Is there anything here that is not in S3? Nested edits count. Sends no request."""
-        return self._unreadable or self._values.changed
+        return self._store.changed
 
     @property
     def autosave(self) -> bool:
@@ -180,10 +175,14 @@ class S3Dict(LazyDict[K, V]):
 
     # Loading, saving, deleting
 
-    def load(self) -> None:
+    def load(self, *, version_id: str | None = None) -> None:
         """Replace what is in memory by what the file holds. Unsaved changes go.
 
         Values that are still as the file has them stay the same objects. One GET, without a body if nothing changed.
+
+        Args:
+            version_id: an old version, one of `versions()`, to bring into memory as an unsaved change; `save()`
+                restores it.
 
         Raises:
             CorruptFileError: the file isn't a JSON object in UTF-8. Memory is as before.
@@ -192,7 +191,10 @@ class S3Dict(LazyDict[K, V]):
         """
         with self._blocks.lock:
             self._blocks.refuse_inside("load()", allowed=(Kind.WITH,))
-            self._load()
+            if version_id is None:
+                self._store.load()
+            else:
+                self._store.load_version(version_id)
             self._blocks.checkpoint()
 
     def save(self) -> None:
@@ -208,8 +210,7 @@ class S3Dict(LazyDict[K, V]):
         """
         with self._blocks.lock:
             self._blocks.refuse_inside("save()", allowed=(Kind.WITH,))
-            members = self._values.members()
-            self._put(members, codec.join(members))
+            self._store.save()
             self._blocks.checkpoint()
 
     def delete(self) -> None:
@@ -221,47 +222,29 @@ class S3Dict(LazyDict[K, V]):
         """
         with self._blocks.lock:
             self._blocks.refuse_inside("delete()", allowed=(Kind.WITH,))
-            self._file.delete()
-            self._version = None
-            self._unreadable = False
-            self._values.reload({})
+            self._store.delete()
             self._blocks.checkpoint()
 
-    def _load(self) -> None:
-        """Memory is only touched when all that can fail has been done."""
-        found = self._file.get(None if self._unreadable else self._version)
-        if found is not None and found.body is None:
-            if self.changed:
-                self._values.reload(self._values.loaded())
-        else:
-            self._version = None if found is None else self._read(found.version, found.body)
-        self._file.unconfirmed = ()
-        self._loaded_at = time.monotonic()
+    def versions(self) -> list[FileVersion]:
+        """The file's versions that the bucket keeps, newest first. `load(version_id=…)` brings one back.
 
-    def _read(self, version: Version, body: bytes | None) -> Version:
-        assert body is not None
-        try:
-            members = codec.split(body)
-        except CorruptFileError as error:
-            raise CorruptFileError(f"{self.uri} can't be read: {error}") from error
-        self._values.reload(members)
-        return version
+        On a bucket without versioning that is the current one. Needs `s3:ListBucketVersions`.
 
-    def _put(self, members: codec.Members, body: bytes) -> None:
-        self._version = self._file.put(body, self._version, overwrite=self._on_conflict == "overwrite")
-        self._unreadable = False
-        self._values.saved(members)
+        Raises:
+            StorageError: S3 refused, or wasn't reached.
+        """
+        return self._file.versions()
 
     # Blocks
 
     def __enter__(self) -> Self:
-        self._blocks.enter(Kind.WITH, self._refresh)
+        self._blocks.enter(Kind.WITH, self._store.refresh)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        return self._blocks.leave(error, self._save_changes)
+        return self._blocks.leave(error, self._store.save_changes)
 
     def transaction(self) -> Transaction[Self]:
         """A block in memory, for `with` or as a decorator. An exception undoes it, and goes on.
@@ -275,29 +258,49 @@ class S3Dict(LazyDict[K, V]):
         """
         return Transaction(self, self._blocks, self._autosave_changes)
 
-    def _refresh(self) -> None:
-        """Load at the begin of a `with`, unless there is something to keep, or it was loaded just now."""
-        if time.monotonic() - self._loaded_at > _JUST_LOADED and not self.changed:
-            self._load()
-        self._loaded_at = 0.0
+    def run(self, function: Callable[[Self], T], *, attempts: int = 10) -> T:
+        """Call a function in a `with` block, again from a fresh load if someone else has written meanwhile.
 
-    def _save_changes(self) -> None:
-        """Save at the end of a block. Memory will be undone if that fails, so the error carries what was in it."""
-        if not self.changed:
-            return
-        body = None
-        try:
-            members = self._values.members()
-            body = codec.join(members)
-            self._put(members, body)
-        except S3DictError as error:
-            error.keep_unsaved(self._values.detached() if body is None else body)
-            self._file.unconfirmed = ()
-            raise
+        >>> def count(state):
+        ...     state["runs"] = state.get("runs", 0) + 1
+        ...     return state["runs"]
+        >>> state.run(count)
+        1
+
+        Args:
+            function: called with the dict, maybe several times. What it does elsewhere is not undone.
+            attempts: how often at most. Between them it waits, longer each time.
+
+        Returns:
+            What the function returned; `None` if it raised `Rollback`.
+
+        Raises:
+            ConflictError: someone else was faster every time; or there were unsaved changes before, which a fresh load
+                would throw away.
+            TransactionError: inside a block.
+            ValueError: `attempts` isn't positive.
+        """
+        self._blocks.refuse_inside("run()")
+        if attempts < 1:
+            raise ValueError(f"attempts must be positive, not {attempts}")
+        for wait in backoff(attempts - 1):
+            try:
+                return self._run_once(function)
+            except ConflictError as error:
+                if error.uri != self.uri or self.changed:
+                    raise
+            time.sleep(wait)
+        return self._run_once(function)
+
+    def _run_once(self, function: Callable[[Self], T]) -> T:
+        result: Any = None  # in case it raises Rollback, which ends here
+        with self:
+            result = function(self)
+        return result  # type: ignore[no-any-return]
 
     def _autosave_changes(self) -> None:
         if self._autosave:
-            self._save_changes()
+            self._store.save_changes()
 
     def _updating(self) -> AbstractContextManager[Any]:
         return self.transaction() if self._autosave and not self._blocks else self._blocks.lock
@@ -312,8 +315,12 @@ class S3Dict(LazyDict[K, V]):
     __copy__ = copy
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # Known before its values are copied: they may contain this dict
+        twin = memo[id(self)] = self.__class__.__new__(self.__class__)
         with self._blocks.lock:
-            return self._twin(self._values.deepcopy(memo))
+            self._furnish(twin, self._values.deepcopy(memo))
+        twin.__dict__.update(deepcopy(self._own_attributes(twin), memo))
+        return twin
 
     def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> Self:  # type: ignore[override]
         """A new one with this one's settings, on the same file, as if made with `data=dict.fromkeys(…)`."""
@@ -333,22 +340,29 @@ class S3Dict(LazyDict[K, V]):
 
     def _twin(self, values: Values) -> Self:
         twin = self.__class__.__new__(self.__class__)
-        twin.__dict__.update(self.__dict__)
-        twin._set_up(self._settings, values, self._on_conflict)
-        twin._version = self._version
-        twin._unreadable = self._unreadable
-        exits.watch(twin)
+        self._furnish(twin, values)
+        twin.__dict__.update(self._own_attributes(twin))
         return twin
 
-    _TRANSIENT = frozenset({"_file", "_blocks", "_loaded_at"})
+    def _own_attributes(self, twin: Self) -> dict[str, Any]:
+        """What a subclass or a user has added."""
+        return {name: value for name, value in self.__dict__.items() if name not in twin.__dict__}
+
+    def _furnish(self, twin: Self, values: Values) -> None:
+        twin._set_up(self._settings, values, self._on_conflict, self._store.version)
+        twin._store.unreadable = self._store.unreadable
+        exits.watch(twin)
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but client, lock and keys: what unpickles it finds credentials of its own."""
         with self._blocks.lock:
-            return {name: value for name, value in self.__dict__.items() if name not in self._TRANSIENT}
+            state = {name: value for name, value in self.__dict__.items() if name not in _OWN_LOCKS}
+            return state | {"_store": (self._store.version, self._store.unreadable)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._set_up(state["_settings"], state["_values"], state["_on_conflict"])
+        version, unreadable = state.pop("_store")
+        self._set_up(state["_settings"], state["_values"], state["_on_conflict"], version)
+        self._store.unreadable = unreadable
         self.__dict__.update(state)
         exits.watch(self)
 
@@ -368,7 +382,7 @@ class S3Dict(LazyDict[K, V]):
             if not self.changed:
                 return
             if self._autosave:
-                self._save_changes()
+                self._store.save_changes()
             else:
                 message = f"{self.uri}: there were unsaved changes at exit; call save(), or edit in a `with` block"
                 warnings.warn(message, ResourceWarning, stacklevel=2)
@@ -376,4 +390,4 @@ class S3Dict(LazyDict[K, V]):
 
 def _check_autosave(autosave: object) -> None:
     if not isinstance(autosave, bool):
-        raise ValueError(f"autosave must be True or False, not {autosave!r}")
+        raise ValueError(f"autosave must be True or False, not {autosave!r}")  # noqa: TRY004  # as it always was

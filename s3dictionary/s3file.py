@@ -58,11 +58,45 @@ class Version(NamedTuple):
     last_modified: datetime | None = None
 
 
+class FileVersion(NamedTuple):
+    """A version of a file that the bucket keeps.
+
+    Attributes:
+        version_id: to load it with; `"null"` for one from before the bucket had versioning.
+        last_modified: when it was written.
+        size: its length in bytes.
+        etag: its ETag.
+        is_latest: whether it is the current one.
+    """
+
+    version_id: str
+    last_modified: datetime
+    size: int
+    etag: str
+    is_latest: bool
+
+
 class Found(NamedTuple):
-    """What a GET found: `body` is None if it is still the version that was known."""
+    """What a GET found: `body`, as it was sent, is None if it is still the version that was known."""
 
     body: bytes | None
     version: Version
+
+    def content(self) -> bytes:
+        """The body, uncompressed if it is gzip.
+
+        Its first bytes tell: encodings get lost, or changed to `gzip,aws-chunked`, on the way. JSON can't begin so.
+
+        Raises:
+            CorruptFileError: it begins like gzip, and isn't.
+        """
+        assert self.body is not None
+        if not self.body.startswith(_GZIP_MAGIC):
+            return self.body
+        try:
+            return gzip.decompress(self.body)
+        except (OSError, EOFError, zlib.error) as error:
+            raise CorruptFileError(f"not valid gzip: {error}") from error
 
 
 class S3File:
@@ -79,8 +113,9 @@ class S3File:
         self, bucket: str, key: str, connect: Callable[[], S3Client], put_options: Mapping[str, Any] | None = None
     ) -> None:
         self.uri = f"s3://{bucket}/{key}"
-        self.unconfirmed: tuple[str, ...] = ()
-        """Ids of saves of which it isn't known whether they took effect, and which the next save is built on."""
+        self.unconfirmed: dict[str, bytes] = {}
+        """The content of saves of which it isn't known whether they took effect, and which the next one is built on,
+        by their ids, newest first."""
         self._connect = connect
         self._put_options = dict(put_options or {})
         read_options = {name: self._put_options[name] for name in _READ_OPTIONS if name in self._put_options}
@@ -92,20 +127,22 @@ class S3File:
 
     # Reading
 
-    def get(self, known: Version | None = None) -> Found | None:
+    def get(self, known: Version | None = None, version_id: str | None = None) -> Found | None:
         """Read the object.
 
         Args:
             known: a version whose content needn't be sent again.
+            version_id: an old version to read instead of the current one.
 
         Returns:
             What was found; `None` if there is no such object.
 
         Raises:
-            CorruptFileError: it says that it is gzip, and isn't.
             StorageError: S3 refused, or wasn't reached.
         """
         condition = {} if known is None else {"IfNoneMatch": known.etag}
+        if version_id is not None:
+            condition = {"VersionId": version_id}
         for attempt in range(1, READ_ATTEMPTS + 1):
             try:
                 return self._get(condition, known)
@@ -133,19 +170,7 @@ class S3File:
             body = answer["Body"].read()
         version = _version(answer)
         log.debug("GET %s: %d bytes, ETag %s", self.uri, len(body), version.etag)
-        return Found(self._uncompressed(body, answer.get("ContentEncoding", "")), version)
-
-    def _uncompressed(self, body: bytes, encoding: str) -> bytes:
-        """Whether it is gzip, the first bytes tell: encodings get lost, or changed to `gzip,aws-chunked`, on the way.
-
-        JSON can't begin with them.
-        """
-        if not body.startswith(_GZIP_MAGIC):
-            return body
-        try:
-            return gzip.decompress(body)
-        except (OSError, EOFError, zlib.error) as error:
-            raise CorruptFileError(f"not valid gzip: {error}") from error
+        return Found(body, version)
 
     def head(self) -> Version | None:
         """The version that is there now; `None` if there is no such object."""
@@ -159,6 +184,20 @@ class S3File:
             raise
         log.debug("HEAD %s: ETag %s", self.uri, version.etag)
         return version
+
+    def versions(self) -> list[FileVersion]:
+        """The object's versions that the bucket keeps, newest first. Needs a listing, of just this key's versions."""
+        client = self._client()
+        with self._translating("ListObjectVersions"):
+            pages = client.get_paginator("list_object_versions").paginate(
+                Bucket=self._address["Bucket"], Prefix=self._address["Key"]
+            )
+            found = [item for page in pages for item in page.get("Versions", []) if item["Key"] == self._address["Key"]]
+        versions = [
+            FileVersion(item["VersionId"], item["LastModified"], item["Size"], item["ETag"], item["IsLatest"])
+            for item in found
+        ]
+        return sorted(versions, key=lambda version: (version.is_latest, version.last_modified), reverse=True)
 
     # Writing
 
@@ -185,7 +224,7 @@ class S3File:
                 break
             except StorageError as error:
                 if _is_unknown(error):
-                    self.unconfirmed = (saves[0], *self.unconfirmed)
+                    self.unconfirmed = {saves[0]: body, **self.unconfirmed}
                 if not _is_refusal(error, condition):
                     raise
                 found = self._look_after(error)
@@ -195,7 +234,7 @@ class S3File:
                 condition = self._better_condition(condition, found)
                 if not condition:
                     raise self._conflict(error, found) from error.__cause__
-        self.unconfirmed = ()
+        self.unconfirmed = {}
         log.debug("PUT %s: %d bytes, ETag %s", self.uri, len(upload["Body"]), version.etag)
         return version
 
@@ -264,7 +303,7 @@ class S3File:
         client = self._client()
         with self._translating("DeleteObject"):
             client.delete_object(**self._delete_address)
-        self.unconfirmed = ()
+        self.unconfirmed = {}
         log.debug("DELETE %s", self.uri)
 
     # The one way out to botocore
@@ -319,6 +358,7 @@ _NO_CONDITIONS = (
 )
 _HINTS = {
     "NoSuchBucket": "Create the bucket first, or check its name, the region and the endpoint.",
+    "NoSuchVersion": "versions() lists the ones there are.",
     "InvalidAccessKeyId": "The access key isn't known there: check the key, and that it belongs to this endpoint.",
     "SignatureDoesNotMatch": "The secret key doesn't belong to the access key.",
     "ExpiredToken": "The temporary credentials have expired: get new ones.",
@@ -335,6 +375,7 @@ _PERMISSIONS = {
     "HeadObject": "s3:GetObject",
     "PutObject": "s3:PutObject",
     "DeleteObject": "s3:DeleteObject",
+    "ListObjectVersions": "s3:ListBucketVersions",
 }
 
 

@@ -101,6 +101,7 @@ def _same(now: Any, then: Any) -> bool:
 
 
 def refill(container: Any, contents: Any) -> None:
+    """Give a container these contents, in place."""
     if isinstance(container, dict):
         base = _dict_class(container)
         base.clear(container)

@@ -332,6 +332,18 @@ class Values:
                 if key not in self._exposed:
                     self.items[key] = members[key]
 
+    def touched(self) -> codec.Members:
+        """What the file holds under the keys that may hold something else here; not those that it lacks."""
+        with self._lock:
+            self._note_unseen()
+            return {key: raw for key, raw in self._loaded.items() if raw is not MISSING}
+
+    def touched_keys(self) -> list[Any]:
+        """The keys that may hold something else than the file does."""
+        with self._lock:
+            self._note_unseen()
+            return list(self._loaded)
+
     def loaded(self) -> codec.Members:
         """The members as they were when the file was last loaded or saved."""
         # What isn't in _loaded is raw
@@ -358,6 +370,21 @@ class Values:
             self.live = {key: kept[key] for key in self._exposed}
             if was_open:
                 self.open()
+
+    def replace(self, members: codec.Members) -> None:
+        """Take over these members as an unsaved change."""
+        with self._lock:
+            base = self.loaded()
+            self.reload(base)
+            for key in list(self.items):
+                if key not in members:
+                    self.delete(key)
+            for key, raw in members.items():
+                if key not in base or not _holds(base[key], raw):
+                    self.set(key, codec.decode(raw))
+            if list(self.items) != list(members):
+                self._note_order()
+                refill(self.items, {key: self.items[key] for key in members})
 
     def _loaded_keys(self) -> Iterator[Any]:
         keys = self.items if self._loaded_order is None else self._loaded_order

@@ -1,0 +1,84 @@
+"""Edit a dict that lives on S3: blocks that save once, an inner one that rolls back, and two writers that meet.
+
+Runs on an S3 server of its own on this machine. To run it on a real one, set S3DICT_BUCKET to a bucket of yours, and
+the usual AWS environment (keys or a profile; AWS_ENDPOINT_URL for a store that isn't AWS).
+"""
+
+import os
+import uuid
+from contextlib import ExitStack
+
+from s3dictionary import ConflictError, S3Dict
+
+FILE = f"s3dictionary-quickstart/{uuid.uuid4()}.json"
+
+
+class OutOfStock(Exception):
+    """What was ordered isn't there."""
+
+
+def order(shop: S3Dict, item: str, pieces: int) -> None:
+    """Move pieces from the stock to the orders."""
+    shop["orders"].append({"item": item, "pieces": pieces})
+    shop["stock"][item] -= pieces
+    if shop["stock"][item] < 0:  # found out late, with both halves changed
+        raise OutOfStock(f"{pieces} x {item}")
+
+
+def first_run(bucket: str) -> None:
+    """Fill the shop, take some orders, save once."""
+    with S3Dict(bucket, file_name=FILE) as shop:
+        shop["stock"] = {"apple": 10, "pear": 2}
+        shop["orders"] = []
+        refused = shop["refused"] = []
+        for item, pieces in [("apple", 3), ("pear", 5), ("apple", 1)]:
+            try:
+                with shop.transaction():
+                    order(shop, item, pieces)
+            except OutOfStock as error:
+                refused.append(str(error))  # that order was rolled back, the others stay
+        print("   in memory:", shop)
+    print("   saved at the end of the block, with one PUT, as", shop.uri)
+
+
+def second_run(bucket: str) -> None:
+    """Find what the first run left."""
+    with S3Dict(bucket, file_name=FILE) as shop:
+        print("   found:    ", shop)
+        shop["stock"]["pear"] += 10
+
+
+def two_writers(bucket: str) -> None:
+    """Two load the same version and both change it: the second is told, and nothing is lost."""
+    anna, ben = S3Dict(bucket, file_name=FILE), S3Dict(bucket, file_name=FILE)
+    anna["opened_by"] = "Anna"
+    anna.save()
+    ben["closed_by"] = "Ben"
+    try:
+        ben.save()
+    except ConflictError as error:
+        print("   Ben is told:", error)
+    with S3Dict(bucket, file_name=FILE) as shop:  # so Ben starts again from what is there
+        shop["closed_by"] = "Ben"
+    print("   both are there:", shop["opened_by"], "and", shop["closed_by"])
+    shop.delete()
+
+
+def main(bucket: str) -> None:
+    """Tell the story."""
+    print("1. A block: three orders, of which one can't be filled")
+    first_run(bucket)
+    print("2. Another run of the program")
+    second_run(bucket)
+    print("3. Two writers at once")
+    two_writers(bucket)
+
+
+if __name__ == "__main__":
+    with ExitStack() as stack:
+        bucket = os.environ.get("S3DICT_BUCKET")
+        if bucket is None:
+            from s3dictionary.local import local_s3
+
+            bucket = stack.enter_context(local_s3()).bucket
+        main(bucket)

