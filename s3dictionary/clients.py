@@ -29,11 +29,11 @@ def connect(options: dict[str, Any]) -> S3Client:
             `when_required`: what newer boto3 sends of its own accord breaks several S3-compatible stores.
     """
     with _lock:
+        session = _session(_environment())
         try:
-            key = tuple(sorted(options.items()))
-            return _shared_client(key, _environment(), os.getpid())
-        except TypeError:  # unhashable, or not to be sorted
-            return _make_client(options, _environment())
+            return _shared_client(tuple(sorted(options.items())), session, os.getpid())
+        except TypeError:  # an option is unhashable, or unknown
+            return _make_client(options, session)
 
 
 def _environment() -> frozenset[tuple[str, str]]:
@@ -42,12 +42,11 @@ def _environment() -> frozenset[tuple[str, str]]:
 
 
 @lru_cache(maxsize=32)
-def _shared_client(key: tuple[tuple[str, Any], ...], environment: frozenset[tuple[str, str]], _pid: int) -> S3Client:
-    return _make_client(dict(key), environment)
+def _shared_client(key: tuple[tuple[str, Any], ...], session: boto3.Session, _pid: int) -> S3Client:
+    return _make_client(dict(key), session)
 
 
-def _make_client(options: dict[str, Any], environment: frozenset[tuple[str, str]]) -> S3Client:
-    session = _session(environment)
+def _make_client(options: dict[str, Any], session: boto3.Session) -> S3Client:
     client: S3Client = session.client("s3", **options)
     config = _checksums_when_required(session, client.meta.endpoint_url, options.get("config"))
     if config is None:

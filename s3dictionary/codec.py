@@ -59,7 +59,7 @@ def split(body: bytes) -> Members:
         with _collector_paused():
             members: Members = _splitter.decode(body)
     except _UNREADABLE:
-        members = _split_leniently(body)
+        return _split_leniently(body)
     return _split_pairs(members)
 
 
@@ -70,7 +70,7 @@ def join(members: Members) -> bytes:
             return _encoder.encode(members)
         except UnicodeEncodeError:  # a lone surrogate in a key
             pass
-    return _object(_exact_keys(members), map(bytes, members.values()), ())
+    return _object(list(members), map(bytes, members.values()), ())
 
 
 @contextmanager
@@ -107,13 +107,14 @@ def _split_leniently(body: bytes) -> Members:
         return _untag(item)
 
     try:
-        _loads(text, untag)
+        value = _loads(text, untag)
     except json.JSONDecodeError as error:
         raise CorruptFileError(f"not JSON: {error}") from error
     if not text.lstrip().startswith("{"):
         raise CorruptFileError(f"not a JSON object but {_JSON_NAMES.get(text.lstrip()[0], 'a number')}")
+    items = value if objects[0].keys() == {"py/dict"} else objects[0]
     try:
-        return {key: Raw(_encode_exactly(item, (key,))) for key, item in objects[0].items()}
+        return {key: Raw(_encode_exactly(item, (key,))) for key, item in items.items()}
     except NotStorableError as error:  # what came from JSON can't be anything else
         raise CorruptFileError("nested too deeply to be read") from error
 
@@ -257,10 +258,6 @@ def _exact_str(value: str) -> str:
     return value if type(value) is str else str.__str__(value)
 
 
-def _exact_keys(keys: Iterable[Any]) -> list[Any]:
-    return [_exact_str(key) if isinstance(key, str) else key for key in keys]
-
-
 def _integer(value: int, path: tuple[Any, ...]) -> bytes:
     exact = int.__int__(value)
     return str(exact if exact.bit_length() < 2000 else Decimal(exact)).encode()  # see _parse_int
@@ -327,7 +324,7 @@ def _set(value: Any, path: tuple[Any, ...], inside: tuple[int, ...]) -> bytes:
 
 
 def _dict(value: dict[Any, Any], path: tuple[Any, ...], inside: tuple[int, ...]) -> bytes:
-    keys = _exact_keys(value)
+    keys = list(value)
     if not _are_names(keys):
         inside = (*inside, 0, 0)
     items = []
@@ -338,11 +335,9 @@ def _dict(value: dict[Any, Any], path: tuple[Any, ...], inside: tuple[int, ...])
 
 def _object(keys: list[Any], items: Iterable[bytes], path: tuple[Any, ...], inside: tuple[int, ...] = ()) -> bytes:
     """Put a dict together from its keys and what is written of its values."""
-    if _are_names(keys):
-        if len(set(keys)) < len(keys):
-            raise _refusal(path, "has keys that would become the same str, so it can't be stored")
-        return b"{" + b",".join([_string(key) + b":" + item for key, item in zip(keys, items, strict=True)]) + b"}"
     names = _write_hashables(keys, path, "key", inside)
+    if _are_names(keys):
+        return b"{" + b",".join([name + b":" + item for name, item in zip(names, items, strict=True)]) + b"}"
     pairs = [b"[" + name + b"," + item + b"]" for name, item in zip(names, items, strict=True)]
     return _tag("dict", b"[" + b",".join(pairs) + b"]")
 
@@ -390,7 +385,7 @@ def _are_names(keys: list[Any]) -> bool:
     """Can they be the names of a JSON object's members?"""
     if not all(isinstance(key, str) for key in keys) or _looks_tagged(keys):
         return False
-    return not _TWO_HALVES.search(" ".join(keys))
+    return not _TWO_HALVES.search(" ".join(map(_exact_str, keys)))
 
 
 def _looks_tagged(keys: Collection[Any]) -> bool:

@@ -24,10 +24,11 @@ def merge(
         base: the version that both were made from; only the touched keys are looked at.
         ours: one version.
         theirs: the other version. Its order is kept.
-        resolve: called for each key that both changed, to different values.
+        resolve: called for each key that both changed, also to the same value: two who both turn a counter from 5 to 6
+            have counted to 7.
 
     Returns:
-        What both come to, and the keys that both changed where there is no `resolve`.
+        What both come to, and the keys that both changed to different values where there is no `resolve`.
 
     Raises:
         NotStorableError: `resolve` gave something that can't be stored.
@@ -36,7 +37,7 @@ def merge(
     clashes = []
     for key in touched:
         before, mine, other = (version.get(key, MISSING) for version in (base, ours, theirs))
-        if _same(mine, before) or _same(mine, other):
+        if _same(mine, before) or mine is other is MISSING or (resolve is None and _same(mine, other)):
             continue
         if not _same(other, before):
             if resolve is None:

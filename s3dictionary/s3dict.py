@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from copy import deepcopy
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,8 +56,8 @@ class S3Dict(LazyDict[K, V]):
         default: what it is to hold if there is no file.
         on_conflict: what a save does if someone else has written since the load: `"raise"` a `ConflictError`,
             `"overwrite"` what they wrote, or `"merge"` key by key, which raises only if both changed the same key to
-            different values. A function `resolve(key, base, ours, theirs)` is called for just those keys, and gives
-            the value to store; `MISSING` stands for a key that isn't there.
+            different values. A function `resolve(key, base, ours, theirs)` is called for just the keys that both
+            changed, also to the same value, and gives the value to store; `MISSING` stands for a key that isn't there.
         client: a boto3 S3 client to use as it is, instead of keys and options.
         put_options: further arguments of every PutObject, as in `{"ServerSideEncryption": "aws:kms"}`.
         client_options: further arguments of `boto3.client("s3", …)`, as in `endpoint_url` or `region_name`.
@@ -121,7 +122,7 @@ class S3Dict(LazyDict[K, V]):
         Raises:
             ValueError: it isn't such an address.
         """
-        bucket, slash, key = uri.removeprefix("s3://").partition("/")
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
         if not uri.startswith("s3://") or not bucket or not key:
             raise ValueError(f"{uri!r} isn't an address of the form s3://bucket/key")
         return cls(bucket, file_name=key, **options)
@@ -381,7 +382,9 @@ class S3Dict(LazyDict[K, V]):
             self._blocks.lock.release()
             if not self.changed:
                 return
-            if self._autosave:
+            if self._blocks:  # in a generator that was never finished
+                warnings.warn(f"{self.uri}: a block of it was still open at exit", ResourceWarning, stacklevel=2)
+            elif self._autosave:
                 self._store.save_changes()
             else:
                 message = f"{self.uri}: there were unsaved changes at exit; call save(), or edit in a `with` block"

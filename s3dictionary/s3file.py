@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import (
@@ -220,18 +221,16 @@ class S3File:
         condition: dict[str, Any] = {} if overwrite else {"IfMatch": known.etag} if known else {"IfNoneMatch": "*"}
         while True:
             try:
-                version = Version(self._send(upload, condition), saves)
+                version = Version(self._send(upload, condition, {saves[0]: body}), saves)
                 break
             except StorageError as error:
-                if _is_unknown(error):
-                    self.unconfirmed = {saves[0]: body, **self.unconfirmed}
                 if not _is_refusal(error, condition):
                     raise
                 found = self._look_after(error)
                 if found is not None and saves[0] in found.saves:
                     version = _own_version(found, saves)
                     break
-                condition = self._better_condition(condition, found)
+                condition = {} if error.code == _BUSY else self._better_condition(condition, found)
                 if not condition:
                     raise self._conflict(error, found) from error.__cause__
         self.unconfirmed = {}
@@ -245,34 +244,39 @@ class S3File:
             upload |= {"Body": gzip.compress(body, compresslevel=6, mtime=0), "ContentEncoding": "gzip"}
         return upload
 
-    def _send(self, upload: dict[str, Any], condition: dict[str, Any]) -> str:
-        """Send a PUT, again if it met another one that was under way (409), and give the new ETag."""
+    def _send(self, upload: dict[str, Any], condition: dict[str, Any], save: dict[str, bytes]) -> str:
+        """Send a PUT, again if it met another one that was under way (409), and give the new ETag.
+
+        `save` is added to the unconfirmed ones as soon as it could have taken effect without our knowing.
+        """
         client = self._client()
         for wait in (*BUSY_WAITS, None):
             try:
                 with self._translating("PutObject"):
                     return client.put_object(**upload, **condition)["ETag"]
             except StorageError as error:
+                if _is_unknown(error):
+                    self.unconfirmed = dict(islice((save | self.unconfirmed).items(), SAVES_KEPT))
                 if error.code != _BUSY or wait is None:
                     raise
             time.sleep(wait * random.uniform(0.5, 1.5))
         raise AssertionError("unreachable")
 
     def _look_after(self, refusal: StorageError) -> Version | None:
-        """See what is there instead. If the PUT was sent more than once, only this tells whether it took effect."""
+        """See what is there instead. After a PUT whose answer got lost, only this tells whether it took effect."""
         try:
             return self.head()
         except StorageError as error:
-            if not _was_resent(refusal):
+            if not self.unconfirmed:
                 return None
             raise StorageError(
-                f"The save of {self.uri} was sent again and then refused, and what is there now can't be seen. "
-                f"{_UNKNOWN} {error}",
+                f"The save of {self.uri} was refused after an answer had been lost, and what is there now can't be "
+                f"seen. {_UNKNOWN} {error}",
                 uri=self.uri,
-                operation="PutObject",
+                operation=refusal.operation,
                 code=error.code,
                 status=error.status,
-            ) from error
+            ) from error.__cause__
 
     def _better_condition(self, condition: dict[str, Any], found: Version | None) -> dict[str, Any]:
         """The condition to try instead, if what is there is what this save was made from after all; else none."""
@@ -320,15 +324,17 @@ class S3File:
         try:
             yield
         except ClientError as error:
-            raise self._refused(operation, error) from error
+            cause: Exception | None = error
+            failure = self._refused(operation, error)
         except (BotoCoreError, OSError) as error:
-            failure = StorageError(
-                f"{operation} of {self.uri} failed: {error}", uri=self.uri, operation=operation, status=status
-            )
-            failure.__cause__ = error
-            hint = _HINTS.get(type(error).__name__) or (_UNKNOWN if _is_unknown(failure) else "")
-            failure.args = (_sentences(failure.args[0], hint),)
-            raise failure from error
+            cause = None if _shows_header(error) else error
+            failure = self._failed(operation, error, status)
+        else:
+            return
+        failure.__cause__ = cause
+        if _is_unknown(failure):
+            failure.args = (_sentences(failure.args[0], _UNKNOWN),)
+        raise failure from cause
 
     def _refused(self, operation: str, error: ClientError) -> StorageError:
         answer = error.response.get("Error", {})
@@ -341,10 +347,14 @@ class S3File:
             kind, hint = AccessDeniedError, hint or _permission_hint(operation, self._address)
         elif status == 501:
             hint = _NO_CONDITIONS
-        elif operation == "PutObject" and status is not None and status >= 500:
-            hint = _UNKNOWN
         said = f"{operation} of {self.uri} was refused with {status} {code}: {answer.get('Message') or error}"
         return kind(_sentences(said, hint), uri=self.uri, operation=operation, code=code, status=status)
+
+    def _failed(self, operation: str, error: Exception, status: int | None) -> StorageError:
+        reason = "a header with a line break in it" if _shows_header(error) else error
+        said = f"{operation} of {self.uri} failed: {reason}"
+        hint = _LINE_BREAK if _shows_header(error) else _HINTS.get(type(error).__name__, "")
+        return StorageError(_sentences(said, hint), uri=self.uri, operation=operation, status=status)
 
 
 _BUSY = "ConditionalRequestConflict"
@@ -356,6 +366,7 @@ _NO_CONDITIONS = (
     "This store doesn't know conditional writes, so it can't keep writers from overwriting each other. If only one "
     'program writes the file, use on_conflict="overwrite".'
 )
+_LINE_BREAK = "Look for one at the end of the session token, and in put_options."
 _HINTS = {
     "NoSuchBucket": "Create the bucket first, or check its name, the region and the endpoint.",
     "NoSuchVersion": "versions() lists the ones there are.",
@@ -386,6 +397,11 @@ def _permission_hint(operation: str, address: dict[str, Any]) -> str:
     return f"{needed}; with SSE-KMS the key's permissions, too." if operation == "PutObject" else f"{needed}."
 
 
+def _shows_header(error: Exception) -> bool:
+    """http.client shows the header that it refuses, and that may be the session token."""
+    return "Invalid header value" in str(error)
+
+
 def _sentences(text: str, hint: str) -> str:
     return f"{text.rstrip('. ')}. {hint}".rstrip()
 
@@ -413,16 +429,14 @@ def _is_refusal(error: StorageError, condition: dict[str, Any]) -> bool:
 
 
 def _is_unknown(error: StorageError) -> bool:
-    """Could a PUT that ended so have taken effect?"""
+    """Could a PUT that ended so have taken effect? How its last attempt ended doesn't tell that of the first."""
     from botocore.exceptions import ClientError, HTTPClientError
-
-    if isinstance(error.__cause__, ClientError):
-        return error.status is not None and error.status >= 500 and error.status != 501
-    return error.operation == "PutObject" and isinstance(error.__cause__, (HTTPClientError, OSError))
-
-
-def _was_resent(error: StorageError) -> bool:
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import ConnectionError as NoConnectionError
 
     cause = error.__cause__
-    return isinstance(cause, ClientError) and cause.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
+    if error.operation != "PutObject":
+        return False
+    if isinstance(cause, ClientError):
+        resent = cause.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+        return resent or (error.status is not None and error.status >= 500 and error.status != 501)
+    return isinstance(cause, (HTTPClientError, NoConnectionError, OSError))

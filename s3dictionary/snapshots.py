@@ -10,9 +10,11 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain
 from operator import is_
 from typing import Any
 from uuid import UUID
+from weakref import getweakrefcount
 
 SCALARS = frozenset(
     {str, int, float, bool, type(None), bytes, complex, date, datetime, time, timedelta, Decimal, UUID, frozenset}
@@ -20,27 +22,56 @@ SCALARS = frozenset(
 """Types whose values can't change, so that it doesn't matter who holds them."""
 
 
+_KINDS = (dict, list, tuple, set, bytearray)
+_GROUPS = frozenset({dict, list, tuple, set, frozenset})
+_BUILT_IN = SCALARS | _GROUPS
+
+
 def containers(value: Any) -> list[Any]:
-    """Every container in a value, itself included, at any depth, each once."""
+    """Every container in a value, itself included, at any depth, each once.
+
+    Tuples of nothing but scalars are left out: through them nobody gets anywhere, and the ones that stand in a
+    program's text are always shared.
+    """
     found: dict[int, Any] = {}
     ahead = [value]
     while ahead:
         item = ahead.pop()
-        if id(item) in found or not isinstance(item, (dict, list, tuple, set, bytearray)):
+        # Not isinstance(): a mock or a proxy claims to be what it isn't
+        if id(item) in found or not issubclass(type(item), _KINDS):
             continue
-        found[id(item)] = item
-        ahead += _children(item)
+        children = _children(item)
+        if children or not isinstance(item, tuple):
+            found[id(item)] = item
+            ahead += children
     return list(found.values())
 
 
 def _children(container: Any) -> list[Any]:
     if isinstance(container, dict):
         items: Iterable[Any] = list(dict.values(container))
-    elif isinstance(container, (list, tuple)):
-        items = container
+    elif isinstance(container, list):
+        items = list.__iter__(container)
+    elif isinstance(container, tuple):
+        items = tuple.__iter__(container)
     else:  # members of a set are hashable, those of a bytearray are numbers
         return []
     return [item for item in items if type(item) not in SCALARS]
+
+
+def is_built_in(value: Any) -> bool:
+    """Is everything in a value of just a built-in type, not of a subclass?
+
+    Looks at a whole level of nesting at a time, so that the loops run in C. The value is known to have an end.
+    """
+    level = [value]
+    while level:
+        if not set(map(type, level)) <= _BUILT_IN:
+            return False
+        groups = [item for item in level if type(item) in _GROUPS]
+        inner = [item.values() for item in groups if type(item) is dict]
+        level = [*chain.from_iterable(groups), *chain.from_iterable(inner)]
+    return True
 
 
 class Snapshot:
@@ -101,60 +132,70 @@ def _same(now: Any, then: Any) -> bool:
 
 
 def refill(container: Any, contents: Any) -> None:
-    """Give a container these contents, in place."""
+    """Give a container other contents, moving as little as possible: somebody may be iterating over it."""
     if isinstance(container, dict):
-        base = _dict_class(container)
-        base.clear(container)
-        for key, item in contents.items():
-            base.__setitem__(container, key, item)
+        _refill_dict(container, contents)
     elif isinstance(container, list):
         list.__setitem__(container, slice(None), contents)
     elif isinstance(container, set):
-        set.clear(container)
+        kept = set(map(id, contents))
+        for item in [item for item in set.__iter__(container) if id(item) not in kept]:
+            set.discard(container, item)
         set.update(container, contents)
     else:
         bytearray.__setitem__(container, slice(None), contents)
 
 
+def _refill_dict(container: Any, contents: dict[Any, Any]) -> None:
+    base = _dict_class(container)
+    for key in [key for key in base.keys(container) if key not in contents]:
+        base.__delitem__(container, key)
+    if len(container) != len(contents) or not all(map(is_, base.keys(container), contents)):
+        base.clear(container)
+    for key, item in contents.items():
+        base.__setitem__(container, key, item)
+
+
 def detached(value: Any) -> Any:
     """A copy of a value that shares no container with it, all of them built-in ones. Other objects stay as they are."""
-    found = [item for item in containers(value) if not isinstance(item, tuple)]
-    copies = {id(item): _contents(item) for item in found}
+    found = containers(value)
+    copies = {id(item): _contents(item) for item in found if not isinstance(item, tuple)}
     copies |= {key: bytearray(copy) for key, copy in copies.items() if isinstance(copy, bytes)}
-
-    def copied(item: Any) -> Any:
-        if isinstance(item, tuple):
-            return tuple(map(copied, item))
-        return copies.get(id(item), item)
-
-    for copy in copies.values():
+    mutable = list(copies.values())
+    ahead = [item for item in found if isinstance(item, tuple)]
+    while ahead:  # no recursion: they may be nested deeply
+        item = ahead.pop()
+        inner = [child for child in _children(item) if isinstance(child, tuple) and id(child) not in copies]
+        if inner:
+            ahead += [item, *inner]
+        else:
+            copies[id(item)] = tuple(copies.get(id(child), child) for child in tuple.__iter__(item))
+    for copy in mutable:
         if isinstance(copy, dict):
-            copy.update((key, copied(item)) for key, item in copy.items())
+            copy.update((key, copies.get(id(item), item)) for key, item in copy.items())
         elif isinstance(copy, list):
-            copy[:] = map(copied, copy)
-    return copied(value)
+            copy[:] = [copies.get(id(item), item) for item in copy]
+    return copies.get(id(value), value)
 
 
 # Reference counts -----------------------------------------------------------------------------------------------------
 
 
-def is_unshared(place: list[Any], held: Counter[int]) -> bool:
-    """Can a value's containers be reached only through their places in the dict?
+def is_unshared(found: list[Any], held: Counter[int]) -> bool:
+    """Can containers be reached only through their places in the dict?
 
     CPython's reference counts tell: a container has one reference from its place, and those that are known of. One
     more, and somebody else may hold it. In doubt the answer is no.
 
     Args:
-        place: a list that holds just the value, as a variable of the caller's would count.
+        found: the containers, as `containers` gives them: a variable of the caller's for one of them would count.
         held: the references that are known of, by id, besides the ones from the places.
     """
-    return _BASELINE is not None and set(_references(place, held)) <= {_BASELINE}
+    return _BASELINE is not None and set(_references(found, held)) <= {_BASELINE}
 
 
-def _references(place: list[Any], held: Counter[int]) -> list[int]:
-    found = containers(place[0])
-    held[id(place[0])] += 1  # by the list
-    return [sys.getrefcount(item) - held[id(item)] for item in found]
+def _references(found: list[Any], held: Counter[int]) -> list[int]:
+    return [sys.getrefcount(item) + getweakrefcount(item) - held[id(item)] for item in found]
 
 
 def _measure() -> int | None:
@@ -163,7 +204,7 @@ def _measure() -> int | None:
     if sys.implementation.name != "cpython" or not has_gil:
         return None
     items = {"key": {"inner": [[0]]}}
-    counts = set(_references([items["key"]], Counter()))
+    counts = set(_references(containers(items["key"]), Counter()))
     return counts.pop() if len(counts) == 1 else None
 
 

@@ -22,7 +22,7 @@ from msgspec import Raw
 
 from . import codec
 from .errors import NotStorableError
-from .snapshots import SCALARS, Snapshot, detached, is_unshared, refill
+from .snapshots import SCALARS, Snapshot, containers, detached, is_built_in, is_unshared, refill
 
 
 class Missing(Enum):
@@ -50,23 +50,50 @@ class Savepoint:
 
     Attributes:
         journal: what each key that the block touched held before.
-        order: the keys in order, from before the block first removed one.
-        whole: the items, from when the whole dict was handed out.
+        whole: the items at the block's begin, once the journal can't tell: it knows nothing of the order of keys, nor
+            of changes in a dict that was handed out. From then on only the journal's snapshots count.
     """
 
-    __slots__ = ("journal", "order", "whole")
+    __slots__ = ("journal", "whole")
 
     def __init__(self) -> None:
         self.journal: dict[Any, Before] = {}
-        self.order: list[Any] | None = None
         self.whole: dict[Any, Any] | None = None
+
+    def note(self, key: Any, before: Before) -> None:
+        """Write down what a key held at the block's begin, unless that is known, or the item came in later, unseen."""
+        if self.whole is None or self.whole.get(key, MISSING) is before.item:
+            self.journal.setdefault(key, before)
+
+    def knows(self, key: Any) -> bool:
+        """Could undoing the block write what the key holds?"""
+        return self.whole is not None or key in self.journal
+
+    def keep_whole(self, items: dict[Any, Any]) -> None:
+        """Take over the items as they are now, and turn them back into those at the block's begin."""
+        if self.whole is None:
+            self.restore(items)
+            self.whole = items
+
+    def restore(self, items: dict[Any, Any]) -> None:
+        """Turn items back into those at the block's begin, in place; by the journal, so none may have been removed."""
+        for key, before in self.journal.items():
+            if before.item is MISSING:
+                items.pop(key, None)
+            else:
+                items[key] = before.item
+
+    def decoded(self, key: Any, raw: Raw, item: Any) -> None:
+        """The object is now what the key holds, so it is also what it held at the block's begin."""
+        if self.whole is not None and self.whole.get(key) is raw:
+            self.whole[key] = item
 
     def absorb(self, inner: Savepoint) -> None:
         """Take over what an inner block knows of the time before this block touched it."""
+        if inner.whole is not None:
+            self.keep_whole(inner.whole)
         for key, before in inner.journal.items():
-            self.journal.setdefault(key, before)
-        self.order = inner.order if self.order is None else self.order
-        self.whole = inner.whole if self.whole is None else self.whole
+            self.note(key, before)
 
 
 class Values:
@@ -101,34 +128,37 @@ class Values:
                 return self.live[key]
             value = self._wake(key)
             if type(value) not in SCALARS:
-                self._loaded.setdefault(key, MISSING)
                 self._exposed.add(key)
                 if self._savepoints and key not in self._savepoints[-1].journal:
-                    self._savepoints[-1].journal[key] = Before(value, Snapshot(value))
+                    self._savepoints[-1].note(key, Before(value, Snapshot(value)))
             self.live[key] = value
             return value
 
+    # Another thread may touch what is being written, so this takes the lock too
+
     def set(self, key: Any, value: Any) -> None:
-        if key not in self._exposed:
+        with self._lock:
             self._note(key)
-        self.items[key] = value
-        self.live[key] = value
+            self.items[key] = value
+            self.live[key] = value
 
     def delete(self, key: Any) -> None:
         """Remove an item that is there."""
-        if key not in self._exposed:
+        with self._lock:
             self._note(key)
-        self._note_order()
-        del self.items[key]
-        self.live.pop(key, None)
+            self._note_removal()
+            del self.items[key]
+            self.live.pop(key, None)
+            self._exposed.discard(key)
 
     def clear(self) -> None:
-        for key in self.items:
-            if key not in self._exposed:
+        with self._lock:
+            for key in self.items:
                 self._note(key)
-        self._note_order()
-        self.items.clear()
-        self.live.clear()
+            self._note_removal()
+            self.items.clear()
+            self.live.clear()
+            self._exposed.clear()
 
     def decoded(self) -> dict[Any, Any]:
         """All items as objects, to be looked at but not handed out."""
@@ -140,13 +170,13 @@ class Values:
     def open(self) -> dict[Any, Any]:
         """Hand out the dict itself. Whoever holds it can change it any time, so from now on everything is live."""
         with self._lock:
-            for key in self.items:
-                self.touch(key)
             if not self._is_open:
+                for key in self.items:
+                    self.touch(key)
                 self._note_order()
-            self.live = self.items
-            if self._savepoints and self._savepoints[-1].whole is None:
-                self._savepoints[-1].whole = dict(self.items)
+                if self._savepoints:
+                    self._savepoints[-1].keep_whole(dict(self.items))
+                self.live = self.items
             return self.items
 
     @property
@@ -157,26 +187,33 @@ class Values:
         """The item as an object; a raw one is decoded."""
         item = self.items[key]
         if type(item) is Raw and self._loaded.get(key, item) is item:
-            self._loaded[key] = item
-            item = self.items[key] = codec.decode(item)
+            raw = self._loaded[key] = item
+            item = self.items[key] = codec.decode(raw)
+            for savepoint in self._savepoints:
+                savepoint.decoded(key, raw, item)
         return item
 
     def _note(self, key: Any) -> None:
-        """Before the first write to a key that isn't exposed: write down what it holds."""
-        with self._lock:
-            item = self.items.get(key, MISSING)
-            self._loaded.setdefault(key, item if type(item) is Raw else MISSING)
-            if self._savepoints:
-                savepoint = self._savepoints[-1]
-                # Once the whole was handed out, all that was there has been touched, and this came in unseen
-                savepoint.journal.setdefault(key, Before(item if savepoint.whole is None else MISSING, None))
-            self._exposed.add(key)
+        """Before a write: write down what the key holds, unless it is exposed, and so has been written down."""
+        if key in self._exposed:
+            return
+        item = self.items.get(key, MISSING)
+        self._loaded.setdefault(key, item if type(item) is Raw else MISSING)
+        if self._savepoints:
+            self._savepoints[-1].note(key, Before(item, None))
+        self._exposed.add(key)
 
     def _note_order(self) -> None:
         if self._loaded_order is None:
             self._loaded_order = list(self.items)
-        if self._savepoints and self._savepoints[-1].order is None:
-            self._savepoints[-1].order = list(self.items)
+
+    def _note_removal(self) -> None:
+        """Before keys are removed: write down all of them, in order."""
+        self._note_order()
+        if self._savepoints and self._savepoints[-1].whole is None:
+            # The dict itself is kept and a copy goes on, so that whoever iterates over it can if the block is undone
+            self.items, items = dict(self.items), self.items
+            self._savepoints[-1].keep_whole(items)
 
     def detached(self) -> dict[Any, Any]:
         """A plain dict of everything, that shares no container with this one."""
@@ -188,11 +225,13 @@ class Values:
         with self._lock:
             for key in self.items:
                 self.touch(key)
+            self._note_unseen()
             return self._twin(dict(self.items))
 
     def deepcopy(self, memo: dict[int, Any]) -> Values:
         """A copy that shares nothing. What is raw stays raw."""
         with self._lock:
+            self._note_unseen()
             return self._twin(
                 {key: item if type(item) is Raw else deepcopy(item, memo) for key, item in self.items.items()}
             )
@@ -220,65 +259,69 @@ class Values:
         with self._lock:
             self._settle()
             savepoint = Savepoint()
+            if self._is_open:
+                savepoint.whole = dict(self.items)
             for key in self._exposed:
                 value = self.items[key]
                 savepoint.journal[key] = Before(value, Snapshot(value))
-            if self._is_open:
-                savepoint.whole = dict(self.items)
             self._savepoints.append(savepoint)
 
     def commit(self) -> None:
         """End the innermost block. The one around it can still undo it."""
-        inner = self._savepoints.pop()
-        if self._savepoints:
-            self._savepoints[-1].absorb(inner)
+        with self._lock:
+            inner = self._savepoints.pop()
+            if self._savepoints:
+                self._savepoints[-1].absorb(inner)
 
     def rollback(self) -> None:
         """Undo and end the innermost block: in place, so that whoever holds a part of it sees it undone."""
         with self._lock:
             undone = self._savepoints.pop()
+            was_open = self._is_open
             self._restore_items(undone)
             for key, before in undone.journal.items():
-                if before.snapshot is not None:
+                if before.snapshot is None:
+                    self.live.pop(key, None)
+                    self._exposed.discard(key)
+                else:
                     before.snapshot.restore()
                     self.live[key] = before.item
                     self._exposed.add(key)
                     if self._savepoints:
-                        self._savepoints[-1].journal.setdefault(key, before)
-                elif not self._is_open:
-                    self.live.pop(key, None)
-                    self._exposed.discard(key)
-            if self._is_open:
+                        self._savepoints[-1].note(key, before)
+            if was_open:
                 self.open()
 
-    def _restore_items(self, savepoint: Savepoint) -> None:
-        journal = savepoint.journal
-        if savepoint.whole is not None:
-            refill(self.items, savepoint.whole)
-        if savepoint.order is not None:
-            items = {key: journal[key].item if key in journal else self.items[key] for key in savepoint.order}
-            refill(self.items, {key: item for key, item in items.items() if item is not MISSING})
+    def _restore_items(self, undone: Savepoint) -> None:
+        if undone.whole is None:
+            undone.restore(self.items)
             return
-        for key, before in journal.items():
-            if before.item is MISSING:
-                self.items.pop(key, None)
-            else:
-                self.items[key] = before.item
+        if self._is_open:
+            refill(self.items, undone.whole)
+        else:
+            self.items = undone.whole
+        self.live = {}
+        self._exposed = set()
 
     def _settle(self) -> None:
         """Find out which exposed values nobody holds any more: they become dormant, and cost a block nothing."""
-        if self._is_open:
-            if not is_unshared([self.items], Counter({id(self.items): 1})):
-                self._note_unseen()
-                return
-            self.live = dict(self.items)
+        if self._is_open and not self._close():
+            return
         for key in list(self._exposed):
             self.live.pop(key, None)
-            place = [self.items.get(key)]
-            if type(place[0]) in SCALARS or is_unshared(place, self._held(key)):
+            found = containers(self.items.get(key))
+            if not found or is_unshared(found, self._held(key)):
                 self._exposed.discard(key)
             else:
-                self.live[key] = place[0]
+                self.live[key] = self.items[key]
+
+    def _close(self) -> bool:
+        """Find out whether nobody holds the dict itself any more."""
+        self._note_unseen()
+        self.live = {}  # another thread that reads now comes by `touch`, and waits
+        unshared = is_unshared([self.items], Counter())
+        self.live = dict(self.items) if unshared else self.items
+        return unshared
 
     def _held(self, key: Any) -> Counter[int]:
         """The references that open blocks themselves have into the value of a key, by id."""
@@ -289,6 +332,8 @@ class Values:
                 held[id(before.item)] += 1
                 if before.snapshot is not None:
                     held.update(before.snapshot.references())
+            if savepoint.whole is not None and key in savepoint.whole:
+                held[id(savepoint.whole[key])] += 1
         return held
 
     # The file
@@ -298,15 +343,26 @@ class Values:
         """Is there anything here that the file doesn't hold, or the other way round?"""
         with self._lock:
             self._note_unseen()
-            return any(self._differs(key) for key in self._loaded) or (
-                self._loaded_order is not None and list(self._loaded_keys()) != list(self.items)
+            return any(self._differs(key) for key in list(self._loaded)) or (
+                self._loaded_order is not None and not _same_keys(list(self._loaded_keys()), list(self.items))
             )
 
     def _differs(self, key: Any) -> bool:
         item, loaded = self.items.get(key, MISSING), self._loaded[key]
         if item is loaded:
             return False
-        return item is MISSING or loaded is MISSING or not _holds(loaded, item)
+        if item is MISSING or loaded is MISSING or not _holds(loaded, item):
+            return True
+        if not any(point.knows(key) for point in self._savepoints):
+            self._make_raw(key, loaded)  # so that it isn't compared each time
+        return False
+
+    def _make_raw(self, key: Any, raw: Raw) -> None:
+        """Let go of what a key holds, if nobody can see that: the file has it, and it comes back the same."""
+        if key not in self._exposed and is_built_in(self.items[key]):
+            self.items[key] = raw
+            self.live.pop(key, None)
+            del self._loaded[key]
 
     def members(self) -> codec.Members:
         """Everything as JSON, member by member. Only what was touched is encoded.
@@ -325,12 +381,10 @@ class Values:
     def saved(self, members: codec.Members) -> None:
         """The file now holds these members, got from `members()`. What is dormant goes back to being raw."""
         with self._lock:
-            touched = [key for key in self._loaded if key in members]
-            self._loaded = {key: members[key] for key in touched if key in self._exposed}
-            self._loaded_order = None
-            for key in touched:
-                if key not in self._exposed:
-                    self.items[key] = members[key]
+            self._loaded = {key: members[key] for key in self._loaded if key in members}
+            self._loaded_order = list(members) if self._is_open else None
+            for key in list(self._loaded):
+                self._make_raw(key, members[key])
 
     def touched(self) -> codec.Members:
         """What the file holds under the keys that may hold something else here; not those that it lacks."""
@@ -356,7 +410,9 @@ class Values:
             kept = {
                 key: self.items[key]
                 for key in self._loaded
-                if key in members and key in self.items and _holds(members[key], self.items[key])
+                if key in members
+                and type(self.items.get(key, MISSING)) not in (Raw, Missing)
+                and _holds(members[key], self.items[key])
             }
             items = {**members, **kept}
             was_open = self._is_open
@@ -383,7 +439,7 @@ class Values:
                 if key not in base or not _holds(base[key], raw):
                     self.set(key, codec.decode(raw))
             if list(self.items) != list(members):
-                self._note_order()
+                self._note_removal()
                 refill(self.items, {key: self.items[key] for key in members})
 
     def _loaded_keys(self) -> Iterator[Any]:
@@ -397,6 +453,11 @@ class Values:
                 self._loaded.setdefault(key, MISSING)
                 self._exposed.add(key)
             self._exposed &= self.items.keys()
+
+
+def _same_keys(then: list[Any], now: list[Any]) -> bool:
+    """The same keys in the same order; 1 and True are equal, but not the same."""
+    return then == now and all(a is b or repr(a) == repr(b) for a, b in zip(then, now, strict=True))
 
 
 def _holds(raw: Raw, item: Any) -> bool:

@@ -7,9 +7,32 @@ from collections.abc import Iterator
 
 import pytest
 
+import fault_cells
 from proxy import Proxy
 from s3dictionary.local import moto_server
 from servers import SeaweedFS, Server, Site
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-faults", action="store_true", help="write the tables in docs/faults.md, by `make faults`")
+
+
+class FaultsWriter:
+    """Gathers what came of each fault, also from other processes of xdist's, and writes the page at the end."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.outcomes.update(value for name, value in report.user_properties if name == "cell")
+
+    def pytest_sessionfinish(self) -> None:
+        fault_cells.write(self.outcomes)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--write-faults") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FaultsWriter())
 
 
 @pytest.fixture(autouse=True)

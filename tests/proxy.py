@@ -9,9 +9,11 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -101,7 +103,7 @@ class Requests:
     log: list[Exchange] = field(default_factory=list)
 
     def clear(self) -> None:
-        self.log.clear()
+        self.log = []  # a request that is still under way goes to the old one
 
     def count(self) -> Counter[str]:
         """How many of each method, as in `{"GET": 1, "PUT": 1}`."""
@@ -222,30 +224,45 @@ class Proxy:
     Attributes:
         requests: the requests so far.
         faults: the faults to come, first one first.
+        tls: with it, the proxy speaks HTTPS to the client; to the target it is HTTP all the same.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, tls: ssl.SSLContext | None = None) -> None:
         self.target = target
+        self.tls = tls
         self.requests = Requests()
         self.faults: deque[Fault] = deque()
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.proxy = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
+        self._port = 0
+        self._listen()
 
     @property
     def endpoint_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._port}"
 
     def clear(self) -> None:
         self.requests.clear()
         self.faults.clear()
 
+    def open(self) -> None:
+        """Listen again after `close()`, on the same port as before."""
+        if not self._thread.is_alive():
+            self._listen()
+
+    def _listen(self) -> None:
+        self._server = _Server(("127.0.0.1", self._port), _Handler)
+        self._server.proxy = self
+        self._port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        """Listen no more, and end the connections that are there: who comes now is refused."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+            self._server.end_connections()
 
     def handle(self, request: Request) -> Response | None:
         """Answer a request, by way of the first fault that concerns it."""
@@ -255,9 +272,10 @@ class Proxy:
             answers.append(self._send(request))
             return answers[-1]
 
+        log = self.requests.log
         fault = self._next_fault(request)
         response = fault(request, forward) if fault else forward(request)
-        self.requests.log.append(Exchange(request, answers[-1] if answers else response))
+        log.append(Exchange(request, answers[-1] if answers else response))
         return response
 
     def _next_fault(self, request: Request) -> Fault | None:
@@ -293,6 +311,22 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
     proxy: Proxy
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._connections: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        if self.proxy.tls:  # the handshake comes with the first read, in the connection's own thread
+            connection = self.proxy.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        self._connections.add(connection)
+        return connection, address
+
+    def end_connections(self) -> None:
+        for connection in list(self._connections):
+            with suppress(OSError):  # it has ended already
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no error here."""
