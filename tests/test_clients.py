@@ -1,0 +1,376 @@
+"""Clients: found as boto3 finds them, shared, made anew where they have to be."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+import s3dictionary.clients
+from s3dictionary import S3Dict
+from servers import Site
+
+WHERE_NEEDED = "when_required"
+
+
+@pytest.fixture(autouse=True)
+def default_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 has no default session before a test, and not the test's afterwards."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The options of each client that is made."""
+    options: list[dict[str, Any]] = []
+    make = boto3.Session.client
+
+    def client(self: boto3.Session, *args: Any, **kwargs: Any) -> Any:
+        options.append(kwargs)
+        return make(self, *args, **kwargs)
+
+    monkeypatch.setattr(boto3.Session, "client", client)
+    return options
+
+
+def use_keys(monkeypatch: pytest.MonkeyPatch, key: str = "fromtheenvironment") -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
+def state(s3: Site, **options: Any) -> S3Dict:
+    return S3Dict(s3.bucket, **{"file_name": "state.json", **s3.options, **options})
+
+
+def bare(s3: Site, **options: Any) -> S3Dict:
+    """One with just the endpoint given."""
+    return S3Dict(s3.bucket, file_name="state.json", endpoint_url=s3.endpoint_url, **options)
+
+
+def signer(s3: Site) -> str:
+    """The access key of the last request."""
+    return s3.requests.log[-1].headers["Authorization"].partition("Credential=")[2].partition("/")[0]
+
+
+# Credentials
+
+
+def test_given_keys_are_used(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_keys(monkeypatch)
+    state(moto_s3, access_key_id="given", access_secret_key="secret")
+    assert signer(moto_s3) == "given"
+
+
+def test_given_keys_work_where_signatures_are_checked(seaweed: Site) -> None:
+    state(seaweed, data={"a": 1}).save()
+    assert seaweed.read("state.json") == b'{"a":1}'
+
+
+def test_keys_left_out_come_from_the_environment(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_keys(monkeypatch)
+    bare(moto_s3)
+    assert signer(moto_s3) == "fromtheenvironment"
+
+
+def test_keys_left_out_come_from_a_profile(moto_s3: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "credentials"
+    path.write_text("[work]\naws_access_key_id = fromtheprofile\naws_secret_access_key = secret\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    bare(moto_s3)
+    assert signer(moto_s3) == "fromtheprofile"
+
+
+def test_the_session_token_is_sent(moto_s3: Site) -> None:
+    state(moto_s3, aws_session_token="a-token")
+    assert moto_s3.requests.log[-1].headers["X-Amz-Security-Token"] == "a-token"
+
+
+def test_the_region_is_used(moto_s3: Site) -> None:
+    state(moto_s3, region_name="eu-west-3")
+    assert "/eu-west-3/s3/" in moto_s3.requests.log[-1].headers["Authorization"]
+
+
+def test_the_config_is_used(moto_s3: Site) -> None:
+    state(moto_s3, config=Config(user_agent_extra="my-program/1"))
+    assert "my-program/1" in moto_s3.requests.log[-1].headers["User-Agent"]
+
+
+def test_the_endpoint_can_come_from_the_environment(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_keys(monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto_s3.endpoint_url)
+    assert S3Dict(moto_s3.bucket, file_name="state.json") == {}
+
+
+def test_an_option_that_boto3_does_not_know_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="regionname"):
+        S3Dict("bucket", file_name="state.json", regionname="eu-west-1")
+
+
+# A client of the user's own
+
+
+def test_a_given_client_is_used_as_it_is(moto_s3: Site, made: list[Any]) -> None:
+    client = moto_s3.proxied_client(aws_access_key_id="theirs")
+    made.clear()
+    with S3Dict(moto_s3.bucket, file_name="state.json", client=client) as d:
+        d["a"] = 1
+    assert moto_s3.requests.count() == {"GET": 1, "PUT": 1}
+    assert signer(moto_s3) == "theirs"
+    assert made == []
+
+
+# Sharing
+
+
+def test_dicts_with_the_same_options_share_a_client(moto_s3: Site, made: list[Any]) -> None:
+    state(moto_s3)
+    made.clear()
+    for number in range(5):
+        state(moto_s3, file_name=f"{number}.json").save()
+    assert made == []
+
+
+@pytest.mark.parametrize(
+    "other", [{"region_name": "eu-west-3"}, {"access_key_id": "other"}, {"aws_session_token": "t"}]
+)
+def test_dicts_with_other_options_have_others(moto_s3: Site, other: dict[str, str]) -> None:
+    def signature(d: S3Dict) -> tuple[str, str | None]:
+        d.load()
+        headers = moto_s3.requests.log[-1].headers
+        return headers["Authorization"].partition(", ")[0], headers.get("X-Amz-Security-Token")
+
+    d = state(moto_s3)
+    before = signature(d)
+    assert signature(state(moto_s3, **other)) != before
+    assert signature(d) == before
+
+
+def test_a_changed_environment_means_another_client(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_keys(monkeypatch, "first")
+    d = bare(moto_s3)
+    assert signer(moto_s3) == "first"
+    use_keys(monkeypatch, "second")
+    bare(moto_s3)
+    assert signer(moto_s3) == "second"
+    d.load()
+    assert signer(moto_s3) == "second"
+    use_keys(monkeypatch, "first")
+    d.save()
+    assert signer(moto_s3) == "first"
+
+
+def test_a_changed_endpoint_in_the_environment_is_seen(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a test has an S3 of its own after another one."""
+    use_keys(monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto_s3.server.endpoint_url)
+    S3Dict(moto_s3.bucket, file_name="state.json")
+    assert moto_s3.requests.log == []
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto_s3.endpoint_url)
+    S3Dict(moto_s3.bucket, file_name="state.json")
+    assert moto_s3.requests.count() == {"GET": 1}
+
+
+def test_threads_that_start_together_get_one_client(moto_s3: Site, made: list[Any]) -> None:
+    barrier = threading.Barrier(8)
+    config = Config(user_agent_extra="threads")
+
+    def make() -> None:
+        barrier.wait()
+        state(moto_s3, config=config)
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(options["config"]) for options in made}) <= 2
+    assert len(made) <= 2
+    assert moto_s3.requests.count() == {"GET": 8}
+
+
+# boto3's default session
+
+
+def test_boto3s_default_session_is_never_made_by_this_library(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_keys(monkeypatch)
+    with bare(moto_s3) as d:
+        d["a"] = 1
+    state(moto_s3)
+    assert boto3.DEFAULT_SESSION is None
+
+
+def test_the_programs_default_session_is_respected(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_keys(monkeypatch)
+    boto3.setup_default_session(aws_access_key_id="thesessions", aws_secret_access_key="secret")
+    bare(moto_s3)
+    assert signer(moto_s3) == "thesessions"
+
+
+def test_a_default_session_made_after_the_first_dict_is_respected_too(
+    moto_s3: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_keys(monkeypatch)
+    bare(moto_s3)
+    assert signer(moto_s3) == "fromtheenvironment"
+    boto3.setup_default_session(aws_access_key_id="thesessions", aws_secret_access_key="secret")
+    bare(moto_s3)
+    assert signer(moto_s3) == "thesessions"
+    boto3.setup_default_session(aws_access_key_id="another", aws_secret_access_key="secret")
+    bare(moto_s3)
+    assert signer(moto_s3) == "another"
+
+
+def test_given_keys_go_before_the_default_sessions(moto_s3: Site) -> None:
+    boto3.setup_default_session(aws_access_key_id="thesessions", aws_secret_access_key="secret")
+    state(moto_s3, access_key_id="given", access_secret_key="secret")
+    assert signer(moto_s3) == "given"
+
+
+def test_a_default_session_from_before_the_environment_changed_is_not_used(
+    moto_s3: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would still have the old settings, as in a program's tests."""
+    use_keys(monkeypatch, "first")
+    boto3.setup_default_session()
+    bare(moto_s3)
+    use_keys(monkeypatch, "second")
+    bare(moto_s3)
+    assert signer(moto_s3) == "second"
+
+
+# Checksums
+
+
+def _checksum_settings(options: dict[str, Any]) -> tuple[str, str]:
+    config = s3dictionary.clients.connect({"region_name": "us-east-1", **options}).meta.config
+    return config.request_checksum_calculation, config.response_checksum_validation
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://127.0.0.1:9000", "https://s3.example.com", "https://nyc3.digitaloceanspaces.com"]
+)
+def test_for_an_endpoint_that_is_not_aws_checksums_are_sent_where_required(endpoint: str) -> None:
+    assert _checksum_settings({"endpoint_url": endpoint}) == (WHERE_NEEDED, WHERE_NEEDED)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"region_name": "cn-north-1"},
+        {"endpoint_url": "https://s3.eu-west-1.amazonaws.com"},
+        {"endpoint_url": "https://bucket.vpce-1a2b3c4d-5e6f.s3.us-east-1.vpce.amazonaws.com"},
+        {"config": Config(s3={"use_dualstack_endpoint": True})},
+    ],
+)
+def test_for_aws_they_are_as_boto3_has_them(options: dict[str, Any]) -> None:
+    own = boto3.Session().client("s3", **{"region_name": "us-east-1", **options}).meta.config
+    assert _checksum_settings(options) == (own.request_checksum_calculation, own.response_checksum_validation)
+
+
+def test_a_host_that_only_looks_like_aws_is_not() -> None:
+    assert _checksum_settings({"endpoint_url": "http://amazonaws.com.example.com"}) == (WHERE_NEEDED, WHERE_NEEDED)
+
+
+def test_an_endpoint_from_the_environment_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000")
+    assert _checksum_settings({}) == (WHERE_NEEDED, WHERE_NEEDED)
+
+
+def test_checksums_chosen_by_a_config_stay() -> None:
+    options = {"endpoint_url": "http://127.0.0.1:9", "config": Config(request_checksum_calculation="when_supported")}
+    assert _checksum_settings(options)[0] == "when_supported"
+
+
+def test_checksums_chosen_by_the_environment_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_supported")
+    assert _checksum_settings({"endpoint_url": "http://127.0.0.1:9"})[0] == "when_supported"
+
+
+def test_checksums_chosen_by_a_profile_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text("[profile work]\nrequest_checksum_calculation = when_supported\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    assert _checksum_settings({"endpoint_url": "http://127.0.0.1:9"})[0] == "when_supported"
+
+
+def test_other_choices_in_a_config_stay_beside_them() -> None:
+    config = Config(user_agent_extra="my-program/1")
+    options = {"endpoint_url": "http://127.0.0.1:9", "config": config}
+    assert _checksum_settings(options) == (WHERE_NEEDED, WHERE_NEEDED)
+    client = s3dictionary.clients.connect({"region_name": "us-east-1", **options})
+    assert client.meta.config.user_agent_extra == "my-program/1"
+
+
+def test_a_put_to_another_store_has_no_checksum_of_boto3s_own_accord(moto_s3: Site) -> None:
+    state(moto_s3).save()
+    (put,) = (exchange for exchange in moto_s3.requests.log if exchange.method == "PUT")
+    assert not [name for name in put.headers if "checksum" in name.lower() or name.lower() == "x-amz-trailer"]
+
+
+# Other processes
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork with threads: the proxy's, which the child lets be
+def test_after_a_fork_the_child_makes_a_client_of_its_own(moto_s3: Site, made: list[Any]) -> None:
+    d = state(moto_s3, data={"a": 1})
+    d.save()
+    made.clear()
+    receiver, sender = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            d["a"] = 2
+            d.save()
+            os.write(sender, str(len(made)).encode())
+        finally:
+            os._exit(0)
+    os.close(sender)
+    clients_made = os.read(receiver, 10)
+    os.close(receiver)
+    os.waitpid(child, 0)
+    assert int(clients_made) >= 1
+    assert moto_s3.read("state.json") == b'{"a":2}'
+    d.load()
+    assert d == {"a": 2}
+    assert made == []
+
+
+def test_an_unpickled_one_uses_the_credentials_of_its_place(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    pickled = pickle.dumps(state(moto_s3, aws_session_token="token", config=Config(user_agent_extra="my-program/1")))
+    use_keys(monkeypatch, "elsewhere")
+    d = pickle.loads(pickled)
+    assert (d.access_key_id, d.access_secret_key) == (None, None)
+    d.load()
+    assert signer(moto_s3) == "elsewhere"
+    headers = moto_s3.requests.log[-1].headers
+    assert "X-Amz-Security-Token" not in headers
+    assert "my-program/1" in headers["User-Agent"]
+
+
+def test_one_with_a_given_client_goes_to_the_same_place_when_unpickled(
+    moto_s3: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pickled = pickle.dumps(S3Dict(moto_s3.bucket, file_name="state.json", client=moto_s3.proxied_client()))
+    use_keys(monkeypatch, "elsewhere")
+    pickle.loads(pickled).load()
+    assert signer(moto_s3) == "elsewhere"
+
+
+# The import
+
+
+def test_importing_the_library_does_not_import_boto3() -> None:
+    script = "import sys, s3dictionary; print([name for name in sys.modules if name.startswith(('boto', 'urllib3'))])"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True) == "[]\n"
