@@ -1,0 +1,69 @@
+"""An S3 client in memory: the four requests that the library sends, with their conditions. Fast, and no server."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter, deque
+from itertools import count
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+
+class MemoryS3:
+    """One bucket, whatever it is called.
+
+    Attributes:
+        objects: by key: body, ETag and metadata.
+        requests: how many there were, by operation.
+        faults: exceptions to raise in place of the next PutObjects, first one first.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, str, dict[str, str]]] = {}
+        self.requests: Counter[str] = Counter()
+        self.faults: deque[BaseException] = deque()
+        self._etags = (f'"{number}"' for number in count(1))
+
+    def get_object(self, **request: Any) -> dict[str, Any]:
+        found = self._find("GetObject", request["Key"], "NoSuchKey")
+        if found["ETag"] == request.get("IfNoneMatch"):
+            raise refusal("GetObject", 304, "304")
+        return found
+
+    def head_object(self, **request: Any) -> dict[str, Any]:
+        return self._find("HeadObject", request["Key"], "404")
+
+    def put_object(self, **request: Any) -> dict[str, Any]:
+        self.requests["PutObject"] += 1
+        if self.faults:
+            raise self.faults.popleft()
+        key, match = request["Key"], request.get("IfMatch")
+        etag = self.objects[key][1] if key in self.objects else None
+        if match is not None and etag is None:
+            raise refusal("PutObject", 404, "NoSuchKey")
+        if match not in (None, etag) or (request.get("IfNoneMatch") == "*" and etag is not None):
+            raise refusal("PutObject", 412, "PreconditionFailed")
+        return {"ETag": self.write(key, request["Body"], request["Metadata"])}
+
+    def delete_object(self, **request: Any) -> dict[str, Any]:
+        self.requests["DeleteObject"] += 1
+        self.objects.pop(request["Key"], None)
+        return {}
+
+    def write(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> str:
+        """What another program writes, whatever is there; gives the new ETag."""
+        self.objects[key] = (body, next(self._etags), dict(metadata or {}))
+        return self.objects[key][1]
+
+    def _find(self, operation: str, key: str, missing: str) -> dict[str, Any]:
+        self.requests[operation] += 1
+        if key not in self.objects:
+            raise refusal(operation, 404, missing)
+        body, etag, metadata = self.objects[key]
+        return {"Body": io.BytesIO(body), "ETag": etag, "Metadata": metadata}
+
+
+def refusal(operation: str, status: int, code: str) -> ClientError:
+    """What botocore raises for an answer of S3's that isn't a success."""
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)
