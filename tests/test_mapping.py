@@ -366,7 +366,6 @@ def test_reading_changes_nothing(operation: Callable[[Any], Any]) -> None:
         5,
         None,
     ],
-    ids=repr,
 )
 def test_views_are_sets_as_those_of_a_dict(operation: Callable[[Any, Any], Any], other: Any) -> None:
     content = {"a": 1, "b": 2, "c": 3}

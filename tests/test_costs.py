@@ -1,0 +1,321 @@
+"""Loading, saving and transactions cost what is touched, not what the file holds, nor what was touched long ago.
+
+Nothing is timed here. What is counted: values decoded and encoded, containers looked at, requests.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from check_values import check_values
+from memory_s3 import MemoryS3
+from s3dictionary import Rollback, S3Dict, codec, snapshots, values
+
+KEY = "state.json"
+RECORDS = 2000
+
+State = S3Dict[str, Any]
+
+
+class Work(Counter[str]):
+    """How much of what was done."""
+
+    def during(self, action: Callable[[], object]) -> dict[str, int]:
+        """Just what was done by the action."""
+        self.clear()
+        action()
+        return dict(self)
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    work = Work()
+
+    def count(module: Any, name: str, what: str) -> None:
+        function = getattr(module, name)
+
+        def counted(*arguments: Any) -> Any:
+            work[what] += 1
+            return function(*arguments)
+
+        monkeypatch.setattr(module, name, counted)
+
+    count(codec, "decode", "decoded")
+    count(codec, "encode", "encoded")
+    count(values, "Snapshot", "snapshots")
+    count(values, "containers", "looked at")
+    return work
+
+
+@pytest.fixture
+def s3() -> MemoryS3:
+    s3 = MemoryS3()
+    records = {f"r{number}": {"number": number, "tags": ["a"], "at": {"x": 1}} for number in range(RECORDS)}
+    s3.write(KEY, codec.join({key: codec.Raw(json.dumps(record).encode()) for key, record in records.items()}))
+    return s3
+
+
+@pytest.fixture
+def d(s3: MemoryS3, work: Work) -> State:
+    return S3Dict("bucket", file_name=KEY, client=s3)
+
+
+def settle(d: State) -> None:
+    """As two blocks later."""
+    for _ in range(2):
+        with d.transaction():
+            pass
+
+
+# A big file -----------------------------------------------------------------------------------------------------------
+
+
+def test_loading_decodes_and_encodes_nothing(s3: MemoryS3, work: Work) -> None:
+    assert work.during(lambda: S3Dict("bucket", file_name=KEY, client=s3)) == {}
+
+
+def test_what_concerns_keys_alone_decodes_nothing(d: State, work: Work) -> None:
+    assert work.during(lambda: (len(d), "r1" in d, list(d), list(reversed(d)), d.get("nothing"), d.changed)) == {}
+
+
+def test_a_value_is_decoded_once_however_often_it_is_read(d: State, work: Work) -> None:
+    assert work.during(lambda: [d["r1"] for _ in range(5)]) == {"decoded": 1}
+
+
+def test_a_small_edit_decodes_and_encodes_just_what_it_touches(d: State, work: Work) -> None:
+    def edit() -> None:
+        with d:
+            d["r1"]["tags"].append("b")
+            d["new"] = [1]
+            del d["r2"]
+
+    done = work.during(edit)
+    assert done["decoded"] <= 3, "the record, and what was loaded to compare it with"
+    assert done["encoded"] <= 6, "two values, to see whether they changed and to write them"
+    assert done["snapshots"] == 1
+
+
+def test_an_edit_through_the_dict_alone_decodes_nothing_but_for_comparing(d: State, work: Work) -> None:
+    def edit() -> None:
+        with d:
+            d.update(r1=1, r2=2, new=3)
+            del d["r3"]
+
+    assert work.during(edit)["decoded"] <= 1
+
+
+def test_rolling_back_decodes_and_encodes_nothing(d: State, work: Work) -> None:
+    def edit() -> None:
+        with d.transaction():
+            d.clear()
+            d["new"] = 1
+            raise Rollback
+
+    assert work.during(edit).keys().isdisjoint({"decoded", "encoded", "snapshots"})
+
+
+def test_a_with_that_only_reads_costs_what_it_reads(s3: MemoryS3, d: State, work: Work) -> None:
+    def read() -> None:
+        with d:
+            assert d["r1"]["number"] == 1
+
+    done = work.during(read)
+    assert done["decoded"] <= 2
+    assert done["encoded"] <= 2
+    assert s3.requests["PutObject"] == 0
+
+
+def test_a_load_that_brings_something_new_decodes_only_what_was_touched(s3: MemoryS3, d: State, work: Work) -> None:
+    assert d["r1"]["number"] == 1
+    s3.write(KEY, s3.objects[KEY][0].replace(b'"number": 7,', b'"number": 8,'))
+    done = work.during(d.load)
+    assert done.get("decoded", 0) <= 1
+    assert done["encoded"] <= 2
+    assert d["r7"]["number"] == 8
+
+
+# The ten-thousandth block ---------------------------------------------------------------------------------------------
+
+MANY, FEWER = (10_000, 300) if snapshots._BASELINE is not None else (100, 100)
+
+
+def read_one(d: State, number: int) -> None:
+    assert d[f"r{number % RECORDS}"]["tags"][0] == "a"
+
+
+def edit_one(d: State, number: int) -> None:
+    d[f"r{number % RECORDS}"]["number"] += 1
+
+
+def put_one_in(d: State, number: int) -> None:
+    d[f"new{number}"] = {"at": [number], "pair": (number, "same"), "constant": (0, 0)}
+
+
+def replace_one(d: State, number: int) -> None:
+    d[f"r{number % RECORDS}"] = [number]
+
+
+def fail_with_one(d: State, number: int) -> None:
+    with d.transaction():
+        d[f"r{number % RECORDS}"]["tags"].append("b")
+        raise Rollback
+
+
+def remove_one(d: State, number: int) -> None:
+    d[f"short-lived{number}"] = [number]
+    del d[f"short-lived{number}"]
+
+
+def take_one_out(d: State, number: int) -> None:
+    record = d[f"r{number % RECORDS}"]
+    for tag in record["tags"]:
+        assert tag
+    record["at"]["x"] = number
+
+
+ACTIONS = [read_one, edit_one, put_one_in, replace_one, fail_with_one, remove_one, take_one_out]
+
+
+def flat(work: Work, once: Callable[[int], object], times: int) -> None:
+    """The last ones do no more than the first ones."""
+    done = [sum(work.during(lambda number=number: once(number)).values()) for number in range(times)]  # type: ignore[misc]
+    early, late = max(done[5:50]), max(done[-50:])
+    assert late <= early, f"{early} calls for an early one, {late} for a late one"
+    assert early < 30
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_ten_thousandth_transaction_does_as_much_as_the_first(
+    d: State, work: Work, action: Callable[[State, int], None]
+) -> None:
+    def once(number: int) -> None:
+        with d.transaction():
+            action(d, number)
+
+    flat(work, once, MANY)
+    settle(d)
+    assert not d._values._exposed
+    check_values(d._values)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("before", [None, lambda d: d.pop("r0"), lambda d: d.data])
+def test_so_it_does_inside_a_with(
+    d: State, work: Work, before: Callable[[State], object] | None, action: Callable[[State, int], None]
+) -> None:
+    """Also where a key was removed before, or the dict itself handed out."""
+
+    def once(number: int) -> None:
+        with d.transaction():
+            action(d, number + 1)
+
+    with d:
+        if before is not None:
+            before(d)
+            settle(d)
+        flat(work, once, RECORDS - 1)
+        settle(d)
+        assert not d._values._exposed
+        check_values(d._values)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_three_hundredth_with_does_as_much_as_the_first(
+    d: State, work: Work, action: Callable[[State, int], None]
+) -> None:
+    """Also one that only reads, and so saves nothing."""
+
+    def once(number: int) -> None:
+        with d:
+            action(d, number)
+
+    flat(work, once, FEWER)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_three_hundredth_autosaved_transaction_does_as_much_as_the_first(
+    s3: MemoryS3, work: Work, action: Callable[[State, int], None]
+) -> None:
+    d: State = S3Dict("bucket", file_name=KEY, client=s3, autosave=True)
+
+    def once(number: int) -> None:
+        with d.transaction():
+            action(d, number)
+
+    flat(work, once, FEWER)
+
+
+def test_the_three_hundredth_update_does_as_much_as_the_first(s3: MemoryS3, work: Work) -> None:
+    d: State = S3Dict("bucket", file_name=KEY, client=s3, autosave=True)
+    flat(work, lambda number: d.update({f"k{number}": [number]}), FEWER)
+    flat(work, lambda number: d.pop(f"k{number}"), FEWER)
+
+
+def test_nested_blocks_that_fail_do_no_more_in_the_end(d: State, work: Work) -> None:
+    def once(number: int) -> None:
+        with suppress(ValueError), d.transaction():
+            d[f"r{number % RECORDS}"]["number"] += 1
+            with d.transaction():
+                d[f"r{(number + 1) % RECORDS}"]["tags"].append("b")
+            raise ValueError
+
+    with d:
+        flat(work, once, RECORDS - 1)
+    assert not d.changed
+
+
+def test_a_value_that_somebody_holds_costs_alone(d: State, work: Work) -> None:
+    """As the log does that errors are added to; also if the dict itself was once handed out."""
+    log = d.setdefault("log", [])
+    assert len(d.data) == RECORDS + 1
+
+    def once(number: int) -> None:
+        with d.transaction():
+            d[f"r{number % RECORDS}"]["number"] += 1
+            log.append(number)
+
+    settle(d)
+    flat(work, once, 200)
+    settle(d)
+    assert d._values._exposed == {"log"}
+    assert d["log"] is log
+
+
+def test_what_nobody_holds_and_the_file_has_becomes_raw_again(d: State) -> None:
+    for number in range(10):
+        with d:
+            edit_one(d, number)
+            read_one(d, number + 100)
+    with d:
+        pass
+    raw = [item for item in d._values.items.values() if type(item) is codec.Raw]
+    assert len(raw) >= RECORDS - 4
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="there are no reference counts here")
+def test_reference_counts_are_used_where_there_is_one_thread_at_a_time() -> None:
+    has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    assert (snapshots._BASELINE is not None) == has_gil
+
+
+def test_without_reference_counts_it_is_slower_but_right(
+    s3: MemoryS3, d: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "_BASELINE", None)
+    for number in range(50):
+        with d:
+            put_one_in(d, number)
+            fail_with_one(d, number)
+            edit_one(d, number)
+            remove_one(d, number)
+        check_values(d._values)
+    assert len(d._values._exposed) >= 100
+    assert S3Dict("bucket", file_name=KEY, client=s3) == d
+    assert d["r49"] == {"number": 50, "tags": ["a"], "at": {"x": 1}}
