@@ -31,7 +31,7 @@ def connect(options: dict[str, Any]) -> S3Client:
     with _lock:
         session = _session(_environment())
         try:
-            return _shared_client(tuple(sorted(options.items())), session, os.getpid())
+            return _shared_client(tuple(sorted(options.items())), session)
         except TypeError:  # an option is unhashable, or unknown
             return _make_client(options, session)
 
@@ -42,7 +42,7 @@ def _environment() -> frozenset[tuple[str, str]]:
 
 
 @lru_cache(maxsize=32)
-def _shared_client(key: tuple[tuple[str, Any], ...], session: boto3.Session, _pid: int) -> S3Client:
+def _shared_client(key: tuple[tuple[str, Any], ...], session: boto3.Session) -> S3Client:
     return _make_client(dict(key), session)
 
 
@@ -96,3 +96,15 @@ def _checksums_when_required(session: boto3.Session, endpoint_url: str, config: 
         return None
     required: Any = dict.fromkeys(_CHECKSUMS, "when_required")
     return Config(**required) if config is None else config.merge(Config(**required))
+
+
+def _after_fork_in_child() -> None:
+    """Connections are the parent's; and a thread that isn't there any more may have been at work in a session."""
+    global _lock
+    _lock = threading.Lock()
+    _shared_client.cache_clear()
+    _own_session.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -376,7 +376,7 @@ def _write_hashables(items: list[Any], path: tuple[Any, ...], role: str, inside:
 
 def _are_distinct(texts: list[bytes]) -> bool:
     try:
-        return len({decode(text) for text in texts}) == len(texts)
+        return len({json.loads(text, object_hook=_untag, parse_int=_parse_int) for text in texts}) == len(texts)
     except TypeError:
         return False
 

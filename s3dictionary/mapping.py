@@ -105,8 +105,14 @@ class LazyDict(UserDict[K, V]):
         return missing(self, key)  # type: ignore[no-any-return]
 
     def get(self, key: K, default: Any = None) -> Any:
-        # Not by __getitem__ alone, which would ask __missing__
-        return self[key] if key in self._values.items else default
+        # Not by __getitem__, which would ask __missing__; nor by asking first, as another thread may remove it
+        value = self._values.live.get(key, MISSING)
+        if value is not MISSING:
+            return value
+        try:
+            return self._values.touch(key)
+        except KeyError:
+            return default
 
     def __contains__(self, key: object) -> bool:
         return key in self._values.items

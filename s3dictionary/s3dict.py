@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import warnings
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import exits
-from .errors import ConflictError
+from .errors import ConflictError, NotStorableError
 from .mapping import LazyDict
 from .settings import Settings
 from .store import OnConflict, Store, backoff
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from typing_extensions import Self
 
+    from . import codec
     from .s3file import FileVersion, Version
 
 K = TypeVar("K")
@@ -31,7 +33,7 @@ V = TypeVar("V")
 T = TypeVar("T")
 
 _STRATEGIES = ("raise", "overwrite", "merge")
-_OWN_LOCKS = frozenset({"_file", "_store", "_blocks"})
+_NOT_PICKLED = frozenset({"_file", "_store", "_blocks", "_process", "_inherited"})
 
 
 class S3Dict(LazyDict[K, V]):
@@ -114,6 +116,8 @@ class S3Dict(LazyDict[K, V]):
         self._blocks = Blocks(values)
         self._on_conflict = on_conflict
         self._autosave = False
+        self._process = os.getpid()
+        self._inherited: codec.Members | None = None
 
     @classmethod
     def from_uri(cls, uri: str, **options: Any) -> Self:
@@ -288,7 +292,7 @@ class S3Dict(LazyDict[K, V]):
             try:
                 return self._run_once(function)
             except ConflictError as error:
-                if error.uri != self.uri or self.changed:
+                if error.uri != self.uri or self._left_unsaved():
                     raise
             time.sleep(wait)
         return self._run_once(function)
@@ -298,6 +302,10 @@ class S3Dict(LazyDict[K, V]):
         with self:
             result = function(self)
         return result  # type: ignore[no-any-return]
+
+    def _left_unsaved(self) -> bool:
+        with self._blocks.lock:  # another thread's changes in a block of its own don't count
+            return self.changed
 
     def _autosave_changes(self) -> None:
         if self._autosave:
@@ -357,7 +365,7 @@ class S3Dict(LazyDict[K, V]):
     def __getstate__(self) -> dict[str, Any]:
         """Everything but client, lock and keys: what unpickles it finds credentials of its own."""
         with self._blocks.lock:
-            state = {name: value for name, value in self.__dict__.items() if name not in _OWN_LOCKS}
+            state = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
             return state | {"_store": (self._store.version, self._store.unreadable)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -365,7 +373,33 @@ class S3Dict(LazyDict[K, V]):
         self._set_up(state["_settings"], state["_values"], state["_on_conflict"], version)
         self._store.unreadable = unreadable
         self.__dict__.update(state)
+        self._inherited = self._unsaved()
         exits.watch(self)
+
+    # Other processes. What was unsaved at a fork, or when it was pickled, is not theirs to save
+
+    def _before_fork(self) -> bool:
+        return self._values.before_fork()
+
+    def _after_fork(self) -> None:
+        self._values.after_fork()
+
+    def _after_fork_in_child(self) -> None:
+        self._values.after_fork_in_child()
+        self._blocks.after_fork_in_child()
+        self._inherited = self._unsaved()
+
+    def _unsaved(self) -> codec.Members | None:
+        """What there would be to save at exit, as it would be saved."""
+        try:
+            return self._values.members() if self._autosave and self.changed else None
+        except NotStorableError:
+            return None
+
+    def _is_inherited(self) -> bool:
+        if not self._autosave:
+            return self._process != os.getpid()
+        return self._inherited is not None and self._inherited == self._values.members()
 
     # The end
 
@@ -380,7 +414,7 @@ class S3Dict(LazyDict[K, V]):
             return
         with self._blocks.lock:
             self._blocks.lock.release()
-            if not self.changed:
+            if not self.changed or self._is_inherited():
                 return
             if self._blocks:  # in a generator that was never finished
                 warnings.warn(f"{self.uri}: a block of it was still open at exit", ResourceWarning, stacklevel=2)

@@ -100,6 +100,18 @@ class Found(NamedTuple):
             raise CorruptFileError(f"not valid gzip: {error}") from error
 
 
+class Attempt(NamedTuple):
+    """A save of which it isn't known whether it took effect.
+
+    Attributes:
+        ours: what the caller had in memory.
+        merged: whether more than that was written, namely what others had changed.
+    """
+
+    ours: bytes
+    merged: bool
+
+
 class S3File:
     """One object on S3.
 
@@ -114,9 +126,9 @@ class S3File:
         self, bucket: str, key: str, connect: Callable[[], S3Client], put_options: Mapping[str, Any] | None = None
     ) -> None:
         self.uri = f"s3://{bucket}/{key}"
-        self.unconfirmed: dict[str, bytes] = {}
-        """The content of saves of which it isn't known whether they took effect, and which the next one is built on,
-        by their ids, newest first."""
+        self.unconfirmed: dict[str, Attempt] = {}
+        """The saves of which it isn't known whether they took effect, and which the next one is built on, by their
+        ids, newest first."""
         self._connect = connect
         self._put_options = dict(put_options or {})
         read_options = {name: self._put_options[name] for name in _READ_OPTIONS if name in self._put_options}
@@ -169,7 +181,7 @@ class S3File:
             raise
         with self._translating("GetObject", status=200):
             body = answer["Body"].read()
-        version = _version(answer)
+            version = _version(answer)
         log.debug("GET %s: %d bytes, ETag %s", self.uri, len(body), version.etag)
         return Found(body, version)
 
@@ -202,7 +214,9 @@ class S3File:
 
     # Writing
 
-    def put(self, body: bytes, known: Version | None, *, overwrite: bool = False) -> Version:
+    def put(
+        self, body: bytes, known: Version | None, *, overwrite: bool = False, ours: bytes | None = None
+    ) -> Version:
         """Write the object, on condition that S3 still holds the version that this one was made from.
 
         A save takes effect exactly once, even if botocore has to send it again because the answer to it was lost.
@@ -211,6 +225,7 @@ class S3File:
             body: the content.
             known: the version it was made from; `None` if there was no such object.
             overwrite: write whatever is there.
+            ours: what the caller has in memory, if the content was merged of that and what others wrote.
 
         Raises:
             ConflictError: someone else wrote in between. Nothing was overwritten.
@@ -218,10 +233,11 @@ class S3File:
         """
         saves = (secrets.token_urlsafe(12), *self.unconfirmed, *(known.saves if known else ()))[:SAVES_KEPT]
         upload = self._upload(body, saves)
+        attempt = {saves[0]: Attempt(body if ours is None else ours, merged=ours is not None)}
         condition: dict[str, Any] = {} if overwrite else {"IfMatch": known.etag} if known else {"IfNoneMatch": "*"}
         while True:
             try:
-                version = Version(self._send(upload, condition, {saves[0]: body}), saves)
+                version = Version(self._send(upload, condition, attempt), saves)
                 break
             except StorageError as error:
                 if not _is_refusal(error, condition):
@@ -244,19 +260,19 @@ class S3File:
             upload |= {"Body": gzip.compress(body, compresslevel=6, mtime=0), "ContentEncoding": "gzip"}
         return upload
 
-    def _send(self, upload: dict[str, Any], condition: dict[str, Any], save: dict[str, bytes]) -> str:
+    def _send(self, upload: dict[str, Any], condition: dict[str, Any], attempt: dict[str, Attempt]) -> str:
         """Send a PUT, again if it met another one that was under way (409), and give the new ETag.
 
-        `save` is added to the unconfirmed ones as soon as it could have taken effect without our knowing.
+        `attempt` is added to the unconfirmed ones as soon as it could have taken effect without our knowing.
         """
         client = self._client()
         for wait in (*BUSY_WAITS, None):
             try:
                 with self._translating("PutObject"):
-                    return client.put_object(**upload, **condition)["ETag"]
+                    return _etag(client.put_object(**upload, **condition))
             except StorageError as error:
                 if _is_unknown(error):
-                    self.unconfirmed = dict(islice((save | self.unconfirmed).items(), SAVES_KEPT))
+                    self.unconfirmed = dict(islice((attempt | self.unconfirmed).items(), SAVES_KEPT))
                 if error.code != _BUSY or wait is None:
                     raise
             time.sleep(wait * random.uniform(0.5, 1.5))
@@ -271,7 +287,7 @@ class S3File:
                 return None
             raise StorageError(
                 f"The save of {self.uri} was refused after an answer had been lost, and what is there now can't be "
-                f"seen. {_UNKNOWN} {error}",
+                f"seen. {_UNKNOWN['PutObject']} {error}",
                 uri=self.uri,
                 operation=refusal.operation,
                 code=error.code,
@@ -285,7 +301,8 @@ class S3File:
             return {}
         if sent == found.etag:  # older Ceph gateways and DigitalOcean Spaces compare it without the quotes
             return {"IfMatch": sent.strip('"')}
-        if found.saves and found.saves[0] in self.unconfirmed:
+        attempt = self.unconfirmed.get(found.saves[0]) if found.saves else None
+        if attempt is not None and not attempt.merged:  # what others had changed isn't in memory
             return {"IfMatch": found.etag}
         return {}
 
@@ -333,7 +350,7 @@ class S3File:
             return
         failure.__cause__ = cause
         if _is_unknown(failure):
-            failure.args = (_sentences(failure.args[0], _UNKNOWN),)
+            failure.args = (_sentences(failure.args[0], _UNKNOWN[operation]),)
         raise failure from cause
 
     def _refused(self, operation: str, error: ClientError) -> StorageError:
@@ -345,7 +362,7 @@ class S3File:
             kind = BucketNotFoundError
         elif status == 403:
             kind, hint = AccessDeniedError, hint or _permission_hint(operation, self._address)
-        elif status == 501:
+        elif status == 501 and operation == "PutObject":
             hint = _NO_CONDITIONS
         said = f"{operation} of {self.uri} was refused with {status} {code}: {answer.get('Message') or error}"
         return kind(_sentences(said, hint), uri=self.uri, operation=operation, code=code, status=status)
@@ -358,10 +375,13 @@ class S3File:
 
 
 _BUSY = "ConditionalRequestConflict"
-_UNKNOWN = (
-    "It is not known whether the save took effect. The next save can't overwrite anyone, whichever way it went; "
-    "load() shows what is there."
-)
+_UNKNOWN = {
+    "PutObject": (
+        "It is not known whether the save took effect. The next save can't overwrite anyone, whichever way it went; "
+        "load() shows what is there."
+    ),
+    "DeleteObject": "It is not known whether the file was deleted; load() shows what is there.",
+}
 _NO_CONDITIONS = (
     "This store doesn't know conditional writes, so it can't keep writers from overwriting each other. If only one "
     'program writes the file, use on_conflict="overwrite".'
@@ -410,7 +430,14 @@ def _version(answer: Mapping[str, Any]) -> Version:
     # Some stores capitalize the names of metadata
     metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
     saves = tuple(filter(None, metadata.get(_METADATA, "").split(",")))
-    return Version(answer["ETag"], saves, answer.get("LastModified"))
+    return Version(_etag(answer), saves, answer.get("LastModified"))
+
+
+def _etag(answer: Mapping[str, Any]) -> str:
+    etag: str = answer.get("ETag", "")
+    if not etag:  # as good as no answer: a proxy's error page may come with status 200, too
+        raise OSError("the answer has no ETag, so it isn't an S3 store's")
+    return etag
 
 
 def _own_version(found: Version, saves: tuple[str, ...]) -> Version:
@@ -429,12 +456,15 @@ def _is_refusal(error: StorageError, condition: dict[str, Any]) -> bool:
 
 
 def _is_unknown(error: StorageError) -> bool:
-    """Could a PUT that ended so have taken effect? How its last attempt ended doesn't tell that of the first."""
+    """Could a PUT or DELETE that ended so have taken effect?
+
+    How its last attempt ended doesn't tell how the first did.
+    """
     from botocore.exceptions import ClientError, HTTPClientError
     from botocore.exceptions import ConnectionError as NoConnectionError
 
     cause = error.__cause__
-    if error.operation != "PutObject":
+    if error.operation not in _UNKNOWN:
         return False
     if isinstance(cause, ClientError):
         resent = cause.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0

@@ -123,14 +123,14 @@ class Store:
         except ConflictError as conflict:
             if self._on_conflict == "raise" or self.unreadable:
                 raise
-            self._merge(members, conflict)
+            self._merge(members, body, conflict)
         else:
             self.unreadable = False
             self._values.saved(members)
 
     # Conflicts
 
-    def _merge(self, ours: codec.Members, conflict: ConflictError) -> None:
+    def _merge(self, ours: codec.Members, body: bytes, conflict: ConflictError) -> None:
         """Do our changes again to what is there now, until nobody comes in between."""
         resolve = self._on_conflict if callable(self._on_conflict) else None
         for wait in backoff(MERGE_ATTEMPTS):
@@ -139,7 +139,7 @@ class Store:
             if clashes:
                 raise self._clash(clashes, found, conflict) from conflict.__cause__
             try:
-                self.version = self._file.put(codec.join(merged), found.version if found else None)
+                self.version = self._file.put(codec.join(merged), found.version if found else None, ours=body)
             except ConflictError as error:
                 conflict = error
                 time.sleep(wait)
@@ -153,9 +153,9 @@ class Store:
 
         Of the latter we hear only now, as there was no answer to it.
         """
-        for save_id, body in self._file.unconfirmed.items():
+        for save_id, attempt in self._file.unconfirmed.items():
             if found is not None and save_id in found.version.saves:
-                return codec.split(body)
+                return codec.split(attempt.ours)
         return self._values.touched()
 
     def _clash(self, keys: list[object], found: Found | None, conflict: ConflictError) -> ConflictError:

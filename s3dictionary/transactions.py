@@ -79,11 +79,21 @@ class Blocks:
 
     def refuse_inside(self, action: str, *, allowed: tuple[Kind, ...] = ()) -> None:
         """Raise a `TransactionError` if a block is open in which that can't be done."""
-        if self._open not in ([], *([kind] for kind in allowed)):
-            raise TransactionError(
-                f"{action} can't be done inside a {self._open[-1].value} block, which may still be rolled back. "
-                "Do it after the block."
-            )
+        with self.lock:  # so that it isn't another thread's block
+            if self._open not in ([], *([kind] for kind in allowed)):
+                raise TransactionError(
+                    f"{action} can't be done inside a {self._open[-1].value} block, which may still be rolled back. "
+                    "Do it after the block."
+                )
+
+    def after_fork_in_child(self) -> None:
+        """Undo and end the blocks of a thread that isn't there any more."""
+        if self.lock.acquire(blocking=False):  # nobody's, or this thread's own
+            self.lock.release()
+            return
+        self.lock = threading.RLock()
+        self._open.clear()
+        self._values.rollback_all()
 
     def checkpoint(self) -> None:
         """What is in memory now is what a later rollback of the open `with` goes back to."""
@@ -113,7 +123,7 @@ class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
         for late in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
             if late(function):
                 raise TypeError(
-                    f"{function.__qualname__} would run after the transaction has ended, as it is a coroutine or a "
+                    f"{getattr(function, '__qualname__', function)} would run after the transaction has ended, as it is a coroutine or a "
                     "generator. Use `with d.transaction():` inside it."
                 )
         return super().__call__(function)

@@ -273,6 +273,11 @@ class Values:
             if self._savepoints:
                 self._savepoints[-1].absorb(inner)
 
+    def rollback_all(self) -> None:
+        """Undo and end every block."""
+        while self._savepoints:
+            self.rollback()
+
     def rollback(self) -> None:
         """Undo and end the innermost block: in place, so that whoever holds a part of it sees it undone."""
         with self._lock:
@@ -335,6 +340,19 @@ class Values:
             if savepoint.whole is not None and key in savepoint.whole:
                 held[id(savepoint.whole[key])] += 1
         return held
+
+    # Forks
+
+    def before_fork(self) -> bool:
+        """Keep other threads from changing anything; False if they don't come to an end with what they are at."""
+        return self._lock.acquire(timeout=1)
+
+    def after_fork(self) -> None:
+        """Let them go on."""
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
 
     # The file
 
