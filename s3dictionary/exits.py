@@ -10,49 +10,101 @@ import os
 import sys
 import threading
 import traceback
+import warnings
 import weakref
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+from .errors import NotStorableError
+
+if TYPE_CHECKING:
+    from . import codec
+    from .store import Store
+    from .transactions import Blocks
 
 
-class Unsaved(Protocol):
-    """What has something to do at exit, and around a fork."""
+class Ending:
+    """What becomes of a dict when the process ends, or is forked. It may outlive the dict, if there is more to save."""
 
-    def _at_exit(self) -> None: ...
+    def __init__(self, store: Store, blocks: Blocks) -> None:
+        self._store = store
+        self._blocks = blocks
+        self._process = os.getpid()
+        self._inherited: codec.Members | None = None
+        _watched.add(self)
 
-    def _before_fork(self) -> bool:
+    def without_dict(self) -> None:
+        """Nobody holds the dict any more. This may be anywhere, in any thread, so it isn't the time for a request."""
+        if self._store.autosave and not sys.is_finalizing() and self._store.changed:
+            _kept.append(self)
+
+    def inherit(self) -> None:
+        """What is unsaved now comes from another process, which saves it itself."""
+        self._inherited = self._unsaved()
+
+    def at_exit(self) -> None:
+        """Save what autosave has left unsaved, or warn."""
+        if not self._blocks.lock.acquire(blocking=False):
+            self._warn("a thread was still in a block of it at exit")
+            return
+        try:
+            if not self._store.changed or self._is_inherited():
+                return
+            if self._blocks:  # in a generator that was never finished
+                self._warn("a block of it was still open at exit")
+            elif self._store.autosave:
+                self._store.save_changes()
+            else:
+                self._warn("there were unsaved changes at exit; call save(), or edit in a `with` block")
+        finally:
+            self._blocks.lock.release()
+
+    def before_fork(self) -> bool:
         """Keep other threads from changing memory, which would be half done in the child; False if that can't be."""
+        return self._store.values.before_fork()
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
         """In the parent, if they were kept from it: let them go on."""
+        self._store.values.after_fork()
 
-    def _after_fork_in_child(self) -> None:
+    def after_fork_in_child(self) -> None:
         """In the child, where only the thread that forked is left."""
+        self._store.values.after_fork_in_child()
+        self._blocks.after_fork_in_child()
+        self.inherit()
+
+    def _unsaved(self) -> codec.Members | None:
+        """What there would be to save at exit, as it would be saved."""
+        try:
+            return self._store.values.members() if self._store.autosave and self._store.changed else None
+        except NotStorableError:
+            return None
+
+    def _is_inherited(self) -> bool:
+        if not self._store.autosave:
+            return self._process != os.getpid()
+        return self._inherited is not None and self._inherited == self._unsaved()
+
+    def _warn(self, problem: str) -> None:
+        warnings.warn(f"{self._store.uri}: {problem}", ResourceWarning, stacklevel=3)
 
 
-_watched: weakref.WeakValueDictionary[int, Unsaved] = weakref.WeakValueDictionary()
-_kept: list[Unsaved] = []
+_watched: weakref.WeakSet[Ending] = weakref.WeakSet()
+_kept: list[Ending] = []
 
 
-def watch(item: Unsaved) -> None:
-    """Let it do what it has to at exit, if it still exists then."""
-    _watched[id(item)] = item
-
-
-def keep(item: Unsaved) -> None:
-    """Let it exist until then: nothing else refers to it, but it has changes that are to be saved."""
-    _kept.append(item)
-
-
-def _all_watched() -> list[Unsaved]:
-    # Not values(), which fails if another thread adds one meanwhile
-    return [item for reference in _watched.valuerefs() if (item := reference()) is not None]
+def _all_watched() -> list[Ending]:
+    while True:
+        try:
+            return list(_watched)
+        except RuntimeError:  # another thread has added one meanwhile
+            continue
 
 
 @atexit.register
 def _run() -> None:
-    for item in [*_all_watched(), *_kept]:
+    for item in {*_all_watched(), *_kept}:
         try:
-            item._at_exit()
+            item.at_exit()
         except Exception:  # noqa: BLE001  # one that can't be saved mustn't keep the others from it
             traceback.print_exc()
     _kept.clear()
@@ -62,24 +114,24 @@ def _run() -> None:
 # Forks ----------------------------------------------------------------------------------------------------------------
 
 _fork_lock = threading.RLock()  # one fork at a time
-_held: list[Unsaved] = []
+_held: list[Ending] = []
 
 
 def _before_fork() -> None:
     _fork_lock.acquire()
-    _held[:] = [item for item in _all_watched() if item._before_fork()]
+    _held[:] = [item for item in _all_watched() if item.before_fork()]
 
 
 def _after_fork() -> None:
     for item in _held:
-        item._after_fork()
+        item.after_fork()
     _held.clear()
     _fork_lock.release()
 
 
 def _after_fork_in_child() -> None:
     for item in _all_watched():
-        item._after_fork_in_child()
+        item.after_fork_in_child()
     _held.clear()
     _kept.clear()  # nothing in the child can have changed them since, so they are the parent's to save
     _fork_lock.release()

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import exits
-from .errors import ConflictError, NotStorableError
+from .errors import ConflictError
+from .exits import Ending
 from .mapping import LazyDict
 from .settings import Settings
 from .store import OnConflict, Store, backoff
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from typing_extensions import Self
 
-    from . import codec
     from .s3file import FileVersion, Version
 
 K = TypeVar("K")
@@ -33,7 +29,7 @@ V = TypeVar("V")
 T = TypeVar("T")
 
 _STRATEGIES = ("raise", "overwrite", "merge")
-_NOT_PICKLED = frozenset({"_file", "_store", "_blocks", "_process", "_inherited"})
+_NOT_PICKLED = frozenset({"_file", "_store", "_blocks", "_ending"})
 
 
 class S3Dict(LazyDict[K, V]):
@@ -103,8 +99,7 @@ class S3Dict(LazyDict[K, V]):
         if autosave:
             if self.etag is None or self.changed:
                 self.save()
-            self._autosave = True
-        exits.watch(self)
+            self._store.autosave = True
 
     def _set_up(
         self, settings: Settings, values: Values, on_conflict: OnConflict, version: Version | None = None
@@ -115,9 +110,7 @@ class S3Dict(LazyDict[K, V]):
         self._store = Store(self._file, values, on_conflict, version)
         self._blocks = Blocks(values)
         self._on_conflict = on_conflict
-        self._autosave = False
-        self._process = os.getpid()
-        self._inherited: codec.Members | None = None
+        self._ending = Ending(self._store, self._blocks)
 
     @classmethod
     def from_uri(cls, uri: str, **options: Any) -> Self:
@@ -168,7 +161,7 @@ class S3Dict(LazyDict[K, V]):
     @property
     def autosave(self) -> bool:
         """Is every update saved at once? Setting it to `True` saves now, or at the end of the block that is open."""
-        return self._autosave
+        return self._store.autosave
 
     @autosave.setter
     def autosave(self, autosave: bool) -> None:
@@ -176,7 +169,7 @@ class S3Dict(LazyDict[K, V]):
         with self._blocks.lock:
             if autosave and not self._blocks:
                 self.save()
-            self._autosave = autosave
+            self._store.autosave = autosave
 
     # Loading, saving, deleting
 
@@ -298,21 +291,21 @@ class S3Dict(LazyDict[K, V]):
         return self._run_once(function)
 
     def _run_once(self, function: Callable[[Self], T]) -> T:
-        result: Any = None  # in case it raises Rollback, which ends here
+        result: Any = None
         with self:
             result = function(self)
-        return result  # type: ignore[no-any-return]
+        return result  # type: ignore[no-any-return]  # noqa: RET504  # Rollback leads here, too
 
     def _left_unsaved(self) -> bool:
         with self._blocks.lock:  # another thread's changes in a block of its own don't count
             return self.changed
 
     def _autosave_changes(self) -> None:
-        if self._autosave:
+        if self._store.autosave:
             self._store.save_changes()
 
     def _updating(self) -> AbstractContextManager[Any]:
-        return self.transaction() if self._autosave and not self._blocks else self._blocks.lock
+        return self.transaction() if self._store.autosave and not self._blocks else self._blocks.lock
 
     # Others like it
 
@@ -339,7 +332,7 @@ class S3Dict(LazyDict[K, V]):
             settings.access_key_id,
             settings.access_secret_key,
             settings.file_name,
-            self._autosave,
+            self._store.autosave,
             data=dict.fromkeys(iterable, value),
             on_conflict=self._on_conflict,
             client=settings.client,
@@ -360,69 +353,24 @@ class S3Dict(LazyDict[K, V]):
     def _furnish(self, twin: Self, values: Values) -> None:
         twin._set_up(self._settings, values, self._on_conflict, self._store.version)
         twin._store.unreadable = self._store.unreadable
-        exits.watch(twin)
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but client, lock and keys: what unpickles it finds credentials of its own."""
         with self._blocks.lock:
             state = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
-            return state | {"_store": (self._store.version, self._store.unreadable)}
+            return state | {"_store": (self._store.version, self._store.unreadable, self._store.autosave)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        version, unreadable = state.pop("_store")
+        version, unreadable, autosave = state.pop("_store")
         self._set_up(state["_settings"], state["_values"], state["_on_conflict"], version)
         self._store.unreadable = unreadable
         self.__dict__.update(state)
-        self._inherited = self._unsaved()
-        exits.watch(self)
-
-    # Other processes. What was unsaved at a fork, or when it was pickled, is not theirs to save
-
-    def _before_fork(self) -> bool:
-        return self._values.before_fork()
-
-    def _after_fork(self) -> None:
-        self._values.after_fork()
-
-    def _after_fork_in_child(self) -> None:
-        self._values.after_fork_in_child()
-        self._blocks.after_fork_in_child()
-        self._inherited = self._unsaved()
-
-    def _unsaved(self) -> codec.Members | None:
-        """What there would be to save at exit, as it would be saved."""
-        try:
-            return self._values.members() if self._autosave and self.changed else None
-        except NotStorableError:
-            return None
-
-    def _is_inherited(self) -> bool:
-        if not self._autosave:
-            return self._process != os.getpid()
-        return self._inherited is not None and self._inherited == self._values.members()
-
-    # The end
+        self._store.autosave = autosave
+        self._ending.inherit()
 
     def __del__(self) -> None:
-        # No request here: a dict with something to save is kept until the interpreter exits
-        if getattr(self, "_autosave", False) and not sys.is_finalizing() and self.changed:
-            exits.keep(self)
-
-    def _at_exit(self) -> None:
-        if not self._blocks.lock.acquire(blocking=False):
-            warnings.warn(f"{self.uri}: a thread was still in a block of it at exit", ResourceWarning, stacklevel=2)
-            return
-        with self._blocks.lock:
-            self._blocks.lock.release()
-            if not self.changed or self._is_inherited():
-                return
-            if self._blocks:  # in a generator that was never finished
-                warnings.warn(f"{self.uri}: a block of it was still open at exit", ResourceWarning, stacklevel=2)
-            elif self._autosave:
-                self._store.save_changes()
-            else:
-                message = f"{self.uri}: there were unsaved changes at exit; call save(), or edit in a `with` block"
-                warnings.warn(message, ResourceWarning, stacklevel=2)
+        if hasattr(self, "_ending"):  # not if the constructor failed
+            self._ending.without_dict()
 
 
 def _check_autosave(autosave: object) -> None:

@@ -214,9 +214,7 @@ class S3File:
 
     # Writing
 
-    def put(
-        self, body: bytes, known: Version | None, *, overwrite: bool = False, ours: bytes | None = None
-    ) -> Version:
+    def put(self, body: bytes, known: Version | None, *, overwrite: bool = False, ours: bytes | None = None) -> Version:
         """Write the object, on condition that S3 still holds the version that this one was made from.
 
         A save takes effect exactly once, even if botocore has to send it again because the answer to it was lost.

@@ -30,19 +30,22 @@ class Store:
     Attributes:
         version: the version that was loaded or saved last; `None` while there is no file.
         unreadable: the file couldn't be read, but is to be replaced.
+        autosave: every update is to be saved at once.
     """
 
     def __init__(self, file: S3File, values: Values, on_conflict: OnConflict, version: Version | None = None) -> None:
         self.version = version
         self.unreadable = False
         self._file = file
-        self._values = values
+        self.values = values
+        self.uri = file.uri
+        self.autosave = False
         self._on_conflict = on_conflict
         self._loaded_at = 0.0
 
     @property
     def changed(self) -> bool:
-        return self.unreadable or self._values.changed
+        return self.unreadable or self.values.changed
 
     # Loading
 
@@ -72,14 +75,14 @@ class Store:
     def load_version(self, version_id: str) -> None:
         """Load an old version as an unsaved change."""
         found = self._file.get(version_id=version_id)
-        self._values.replace(self._members(found))
+        self.values.replace(self._members(found))
 
     def _take_over(self, found: Found | None) -> None:
         """Memory is only touched when all that can fail has been done."""
         if found is None or found.body is not None:
-            self._values.reload(self._members(found))
+            self.values.reload(self._members(found))
         elif self.changed:
-            self._values.reload(self._values.loaded())
+            self.values.reload(self.values.loaded())
         self.unreadable = False
 
     def _members(self, found: Found | None) -> codec.Members:
@@ -88,13 +91,13 @@ class Store:
         try:
             return codec.split(found.content())
         except CorruptFileError as error:
-            raise CorruptFileError(f"{self._file.uri} can't be read: {error}") from error
+            raise CorruptFileError(f"{self.uri} can't be read: {error}") from error
 
     # Saving
 
     def save(self) -> None:
         """Save what is in memory, which stays as it is if that fails."""
-        members = self._values.members()
+        members = self.values.members()
         self._put(members, codec.join(members))
 
     def save_changes(self) -> None:
@@ -103,11 +106,11 @@ class Store:
             return
         body = None
         try:
-            members = self._values.members()
+            members = self.values.members()
             body = codec.join(members)
             self._put(members, body)
         except S3DictError as error:
-            error.keep_unsaved(self._values.detached() if body is None else body)
+            error.keep_unsaved(self.values.detached() if body is None else body)
             self._file.unconfirmed = {}
             raise
 
@@ -115,7 +118,7 @@ class Store:
         self._file.delete()
         self.version = None
         self.unreadable = False
-        self._values.reload({})
+        self.values.reload({})
 
     def _put(self, members: codec.Members, body: bytes) -> None:
         try:
@@ -126,7 +129,7 @@ class Store:
             self._merge(members, body, conflict)
         else:
             self.unreadable = False
-            self._values.saved(members)
+            self.values.saved(members)
 
     # Conflicts
 
@@ -135,7 +138,7 @@ class Store:
         resolve = self._on_conflict if callable(self._on_conflict) else None
         for wait in backoff(MERGE_ATTEMPTS):
             found = self._file.get()
-            merged, clashes = merge(self._values.touched_keys(), self._base(found), ours, self._members(found), resolve)
+            merged, clashes = merge(self.values.touched_keys(), self._base(found), ours, self._members(found), resolve)
             if clashes:
                 raise self._clash(clashes, found, conflict) from conflict.__cause__
             try:
@@ -144,7 +147,7 @@ class Store:
                 conflict = error
                 time.sleep(wait)
             else:
-                self._values.reload(merged)
+                self.values.reload(merged)
                 return
         raise conflict
 
@@ -156,11 +159,11 @@ class Store:
         for save_id, attempt in self._file.unconfirmed.items():
             if found is not None and save_id in found.version.saves:
                 return codec.split(attempt.ours)
-        return self._values.touched()
+        return self.values.touched()
 
     def _clash(self, keys: list[object], found: Found | None, conflict: ConflictError) -> ConflictError:
         return ConflictError(
-            f"{self._file.uri} was written by someone else since it was loaded, and both changed "
+            f"{self.uri} was written by someone else since it was loaded, and both changed "
             f"{', '.join(map(repr, keys))}; nothing was overwritten. load() brings what is there now, in place of what "
             "is in memory; or let on_conflict be a function that says what the value is to be.",
             keys=keys,

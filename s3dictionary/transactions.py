@@ -122,8 +122,9 @@ class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
     def __call__(self, function: Any) -> Any:
         for late in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
             if late(function):
+                name = getattr(function, "__qualname__", repr(function))  # a partial has none
                 raise TypeError(
-                    f"{getattr(function, '__qualname__', function)} would run after the transaction has ended, as it is a coroutine or a "
+                    f"{name} would run after the transaction has ended, as it is a coroutine or a "
                     "generator. Use `with d.transaction():` inside it."
                 )
         return super().__call__(function)

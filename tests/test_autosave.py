@@ -189,7 +189,7 @@ def test_a_dict_that_is_dropped_sends_nothing(moto_s3: Site, monkeypatch: pytest
     del d
     gc.collect()
     assert moto_s3.requests.log == []
-    assert kept == [{"jobs": [1, 2], "n": {"a": 1}}]
+    assert [ending._store.values.decoded() for ending in kept] == [{"jobs": [1, 2], "n": {"a": 1}}]
 
 
 @pytest.mark.parametrize("autosave", [True, False])
