@@ -27,7 +27,7 @@ class FaultsWriter:
         self.outcomes.update(value for name, value in report.user_properties if name == "cell")
 
     def pytest_sessionfinish(self) -> None:
-        fault_cells.write(self.outcomes)
+        fault_cells.write({**fault_cells.read(), **self.outcomes})
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -53,6 +53,8 @@ class Response:
     body: bytes = field(default=b"", repr=False)
     sent: int | None = None
     """How many bytes of the body to send before the connection breaks; None: all of them, and it doesn't."""
+    raw: bytes | None = field(default=None, repr=False)
+    """What to send instead of all this, past TLS; then the connection ends."""
 
 
 @dataclass(frozen=True)
@@ -347,6 +349,9 @@ class _Handler(BaseHTTPRequestHandler):
         response = self.server.proxy.handle(Request(self.command, self.path, headers, self._read_body()))
         if response is None:
             self._reset()
+        elif response.raw is not None:
+            os.write(self.connection.fileno(), response.raw)
+            self.close_connection = True
         else:
             self._answer(response)
 

@@ -17,7 +17,8 @@ from proxy import Answer, Call, LateAnswer, LostAnswer, Reset
 from s3dictionary import BucketNotFoundError, ConflictError, S3Dict, StorageError
 from servers import Site
 
-ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=0.3)
+ONCE = Config(retries={"total_max_attempts": 1})
+IMPATIENT = Config(retries={"total_max_attempts": 1}, read_timeout=0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -231,9 +232,9 @@ def test_no_answer_at_all_is_said_to_be_unknown(moto_s3: Site) -> None:
 
 
 def test_a_late_answer_is_none(s3: Site) -> None:
-    d = loaded(s3, config=ONCE)
+    d = loaded(s3, config=IMPATIENT)
     d["n"] += 1
-    s3.faults.append(LateAnswer(0.6))
+    s3.faults.append(LateAnswer(1))
     with pytest.raises(StorageError, match="not known"):
         d.save()
     d.save()
