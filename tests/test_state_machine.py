@@ -139,7 +139,7 @@ class S3DictMachine(RuleBasedStateMachine):
         while self.blocks:
             self.blocks.pop()[0].__exit__(Failed, Failed(), None)
         if hasattr(self, "d"):
-            self.d._autosave = False  # nothing is left to be saved at exit
+            self.d.autosave = False  # nothing is left to be saved at exit
 
     # The model of the file
 
@@ -402,7 +402,7 @@ class S3DictMachine(RuleBasedStateMachine):
     @rule(autosave=st.booleans())
     def reopen(self, autosave: bool) -> None:
         """As another program would: what isn't saved goes, and what was held belongs to no dict any more."""
-        self.d._autosave = False
+        self.d.autosave = False
         self.held.clear()
         self.whole = None
         self.model = {}
