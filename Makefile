@@ -1,11 +1,12 @@
-# make demo | test | check | bench | matrix | clean. Needs nothing but Python 3.10 or later with its venv module.
+# make demo | test | check | package | stress | matrix | bench | bench-quick | contention | faults | clean.
+# Needs nothing but Python 3.10 or later with its venv module.
 
 PYTHON ?= python3
 VERSIONS ?= 3.10 3.11 3.12 3.13
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 PYTEST = -m pytest -n 2
 
-.PHONY: demo test check bench matrix clean
+.PHONY: demo test check package stress matrix bench bench-quick contention faults clean
 
 demo: .venv/with-local
 	.venv/bin/python examples/quickstart.py
@@ -13,19 +14,54 @@ demo: .venv/with-local
 test: .venv/with-dev
 	.venv/bin/python $(PYTEST)
 
+# The tests with many writers, kills, threads and forks, with hundreds of kills and thousands of updates.
+stress: .venv/with-dev
+	S3DICT_STRESS=1 .venv/bin/python -m pytest -v --durations=0 tests/test_linearizability.py tests/test_many_writers.py \
+	  tests/test_kills.py tests/test_threads_and_forks.py
+
 check: .venv/with-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy --strict s3dictionary
 	.venv/bin/python -m pytest --doctest-modules s3dictionary tests/test_docs.py
 
-# S3Dictionary 0.13 has the same package name, so it gets a venv of its own.
-bench: .venv/with-local .venvs/original/bin/s3dictionary-0.13
-	ORIGINAL=.venvs/original/bin/python .venv/bin/python benchmarks/costs.py
+# The wheel and the sdist, each tried in an empty venv.
+package: .venv/with-dev
+	rm -rf build dist
+	.venv/bin/python -m build >/dev/null
+	@for file in dist/*; do \
+	  rm -rf .venvs/package && $(PYTHON) -m venv .venvs/package || exit 1; \
+	  .venvs/package/bin/python $(PIP_INSTALL) "$$file[local]" || exit 1; \
+	  .venvs/package/bin/python examples/quickstart.py || exit 1; \
+	  echo "$$file: installs and works"; \
+	done
 
-.venvs/original/bin/s3dictionary-0.13:
+# How far one file goes; writes docs/contention.md.
+contention: .venv/with-dev
+	.venv/bin/python benchmarks/contention.py
+
+# The tables in docs/faults.md, from what comes of each fault.
+faults: .venv/with-dev
+	.venv/bin/python $(PYTEST) tests/test_faults.py --write-faults
+
+# What things cost; writes docs/benchmarks.md. The quick form only prints, and is for trying out.
+bench: .venvs/bench/with-bench .venvs/original/with-0.13
+	ORIGINAL=.venvs/original/bin/python .venvs/bench/bin/python -m benchmarks --write docs
+
+bench-quick: .venvs/bench/with-bench .venvs/original/with-0.13
+	ORIGINAL=.venvs/original/bin/python .venvs/bench/bin/python -m benchmarks --quick
+
+# A venv of its own, as s3fs wants just one version of botocore.
+.venvs/bench/with-bench: setup.cfg
+	$(PYTHON) -m venv .venvs/bench
+	.venvs/bench/bin/python $(PIP_INSTALL) -e '.[bench]'
+	touch $@
+
+# S3Dictionary 0.13 has the same package name, so it gets one, too; with the same boto3, or its speed would count.
+.venvs/original/with-0.13: .venvs/bench/with-bench
 	$(PYTHON) -m venv .venvs/original
-	.venvs/original/bin/python $(PIP_INSTALL) S3Dictionary==0.13
+	.venvs/original/bin/python $(PIP_INSTALL) S3Dictionary==0.13 \
+	  boto3==$$(.venvs/bench/bin/python -c "import boto3; print(boto3.__version__)")
 	touch $@
 
 # The tests on every Python version there is: pyenv's, else the one on the PATH.

@@ -350,7 +350,8 @@ def test_many_threads_do_everything_at_once_and_nothing_is_lost() -> None:
             action = choice.choice(ACTIONS)
             action(d, mine, key, step)
             counted += action is _append
-            assert d.get(key) == mine.get(key)
+            with d.transaction():  # without, it may see what another thread does in a block
+                assert d.get(key) == mine.get(key)
         return mine, counted
 
     done = all_at_once(work)

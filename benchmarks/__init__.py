@@ -1,0 +1,11 @@
+"""What things cost, measured side by side with what people use instead. `make bench` runs it all.
+
+Each topic is a module with a function `measure(stage)` that gives a `Section` of the report.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.append(
+    str(Path(__file__).parents[1] / "tests")
+)  # for the S3 server and the recording proxy that the tests use

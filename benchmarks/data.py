@@ -1,0 +1,33 @@
+"""The records that everything is measured with."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+KEY = "user-000050"
+"""The record that is read and edited where it is one."""
+
+
+def record(number: int) -> dict[str, Any]:
+    """What a user's record might be, about 130 bytes of JSON."""
+    return {
+        "name": f"user {number}",
+        "email": f"user{number}@example.com",
+        "visits": number,
+        "active": True,
+        "score": number / 7,
+        "tags": ["a", "b"],
+    }
+
+
+def records(count: int) -> dict[str, Any]:
+    """A dict of that many."""
+    return {f"user-{number:06d}": record(number) for number in range(count)}
+
+
+@lru_cache(maxsize=1)  # a million take a while
+def body(count: int) -> bytes:
+    """A file of that many."""
+    return json.dumps(records(count)).encode()

@@ -1,0 +1,44 @@
+"""Writing every record as JSON, without sending it."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from s3dictionary import codec
+from s3dictionary.values import Values
+
+from .data import body
+from .report import Section, comparison
+from .stage import Stage
+from .timing import cpu, side_by_side
+
+TEXT = """\
+{count:,} records, all or one of which were touched: what S3Dict does to make a file of them, next to `json.dumps` of a
+dict of them. msgspec's encoder is the limit; but what it writes doesn't always come back as it was, so S3Dict looks
+first. Time of the processor."""
+
+STANDARD = "json.dumps"
+OURS = "S3Dict, all touched"
+
+
+def measure(stage: Stage) -> Section:
+    count = 10_000 if stage.quick else 100_000
+    content = body(count)
+    plain = json.loads(content)
+    touched, one_touched = (Values(codec.split(content)) for _ in range(2))
+    for key in plain:
+        touched.touch(key)["visits"] += 1
+    one_touched.touch(next(iter(plain)))["visits"] += 1
+    contenders = {
+        STANDARD: cpu(lambda: json.dumps(plain).encode()),
+        "msgspec.json.encode": cpu(lambda: msgspec.json.encode(plain)),
+        OURS: cpu(lambda: codec.join(touched.members())),
+        "S3Dict, one touched": cpu(lambda: codec.join(one_touched.members())),
+    }
+    times = side_by_side(contenders, 5 if stage.quick else 9)
+    section = Section("Making the file", TEXT.format(count=count))
+    section.tables.append(comparison(times, STANDARD, places=3))
+    section.facts["encoding"] = times[OURS].over(times[STANDARD])
+    return section

@@ -1,0 +1,88 @@
+"""Cold start: what a command-line tool, a cron job or a Lambda function pays before it has its first value."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import partial
+
+from .data import KEY, body
+from .plots import bars
+from .report import Section, comparison, duration
+from .rivals import ByHand, Original, Ours, Persidict, S3fsMapper
+from .stage import Stage
+from .timing import Contender, side_by_side, wall
+
+COUNT = 100
+
+TEXT = """\
+A whole process that opens a file of {count} records and prints a value of one, from its start to its end. The imports
+are timed inside a process of their own, and include neither the interpreter's start nor a connection."""
+
+SCRIPTS = {
+    "an empty script": "",
+    Ours.name: """
+from s3dictionary import S3Dict
+print(S3Dict("{bucket}", file_name="start.json")["{key}"]["visits"])
+""",
+    ByHand.name: """
+import json
+import boto3
+s3 = boto3.client("s3")
+print(json.loads(s3.get_object(Bucket="{bucket}", Key="start.json")["Body"].read())["{key}"]["visits"])
+""",
+    Original.name: """
+import os
+from s3dictionary import S3Dict
+keys = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+print(S3Dict("{bucket}", *keys, "start.json")["{key}"]["visits"])
+""",
+    Persidict.name: """
+from persidict import BasicS3Dict
+print(BasicS3Dict(bucket_name="{bucket}", root_prefix="start", serialization_format="json")["{key}"]["visits"])
+""",
+    S3fsMapper.name: """
+import json
+import s3fs
+files = s3fs.S3FileSystem(endpoint_url="{endpoint}")
+print(json.loads(files.get_mapper("{bucket}/start")["{key}.json"])["visits"])
+""",
+}
+IMPORTS = ("s3dictionary", "boto3", "persidict", "s3fs")
+
+
+def measure(stage: Stage) -> Section:
+    stage.s3.put_object(Bucket=stage.bucket, Key="start.json", Body=body(COUNT))
+    stage.s3.put_object(Bucket=stage.bucket, Key=f"start/{KEY}.json", Body=b'{"visits": 50}')
+    rounds = 3 if stage.quick else 15
+    scripts = side_by_side(_scripts(stage), rounds)
+    imports = side_by_side({f"import {name}": partial(_import, name) for name in IMPORTS}, rounds)
+
+    section = Section("Cold start", TEXT.format(count=COUNT))
+    section.tables.append(comparison(scripts, ByHand.name, title="From the start of the process to its end"))
+    section.tables.append(comparison(imports, "import boto3", title="Imports alone"))
+    title = "A process that reads one value"
+    medians = {name: its.median for name, its in scripts.items()}
+    section.plots[title] = bars(medians, title=title, text=duration)
+    section.facts["start"] = scripts[Ours.name].over(scripts[ByHand.name])
+    section.facts["import"] = imports["import s3dictionary"].over(imports["import boto3"])
+    return section
+
+
+def _scripts(stage: Stage) -> dict[str, Contender]:
+    contenders = {}
+    for name, script in SCRIPTS.items():
+        python = stage.original if name == Original.name else sys.executable
+        if python is not None:
+            code = script.format(bucket=stage.bucket, key=KEY, endpoint=stage.endpoint_url)
+            contenders[name] = wall(partial(_run, python, code))
+    return contenders
+
+
+def _run(python: str, code: str) -> str:
+    return subprocess.run([python, "-P", "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def _import(name: str) -> float:
+    code = f"import time; start = time.perf_counter(); import {name}; print(time.perf_counter() - start)"
+    return float(_run(sys.executable, code))

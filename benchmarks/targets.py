@@ -1,0 +1,74 @@
+"""What S3Dict aims for, as ratios within one run, and whether the run reached it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from .report import Table
+
+Facts = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure, and what it should be at most.
+
+    Attributes:
+        what: in words, as a ratio.
+        figure: how to get it; `KeyError` if the run didn't measure it.
+        at_most: the target.
+    """
+
+    what: str
+    figure: Callable[[Facts], float]
+    at_most: float
+
+    def row(self, facts: Facts) -> list[str]:
+        try:
+            figure = self.figure(facts)
+        except KeyError:
+            return [self.what, f"{self.at_most:g}", "", "not in this run"]
+        return [self.what, f"{self.at_most:g}", f"{figure:.2f}", "yes" if figure <= self.at_most else "**no**"]
+
+
+def _edit(count: int, at_most: float) -> Target:
+    what = f"editing one of {count:,} records in a `with` block / GET + PUT of the same bytes"
+    return Target(what, lambda facts: facts[f"edit_one {count}"], at_most)
+
+
+def _transaction_sizes(facts: Facts) -> float:
+    return facts["transaction 1000000"] / facts["transaction 100"]
+
+
+TARGETS = (
+    _edit(100, 1.4),
+    _edit(100_000, 1.25),
+    _edit(1_000_000, 1.25),
+    Target(
+        "opening 100,000 records and reading one / GET of the same bytes", lambda facts: facts["read_one 100000"], 1.5
+    ),
+    Target(
+        "requests other than one 304 of a block that only reads, on a loaded dict that is unchanged in S3",
+        lambda facts: facts["requests of read_only"] - min(1, facts["304s of read_only"]),
+        0,
+    ),
+    Target("reading an item / in UserDict", lambda facts: facts["read_items"], 1),
+    Target("writing an item without autosave / in UserDict", lambda facts: facts["write_items"], 2),
+    Target(
+        "a transaction that edits one of 10,000 records / writing an item",
+        lambda facts: facts["transaction 10000"] / facts["write_items seconds"],
+        25,
+    ),
+    Target("a transaction among 1,000,000 records / among 100", _transaction_sizes, 1.5),
+    Target("the last 5,000 of 20,000 transactions / the first 5,000", lambda facts: facts["last over first"], 1.5),
+    Target("making the file with every record touched / `json.dumps`", lambda facts: facts["encoding"], 0.5),
+    Target("peak memory of opening 100,000 records and editing one / the file", lambda facts: facts["peak"], 4),
+    Target("a script's cold start to its first value / with boto3 and json by hand", lambda facts: facts["start"], 1),
+    Target("`import s3dictionary` / `import boto3`", lambda facts: facts["import"], 0.1),
+)
+
+
+def table(facts: Facts) -> Table:
+    """All targets, and how this run did."""
+    return Table(["", "at most", "measured", "reached"], [target.row(facts) for target in TARGETS])

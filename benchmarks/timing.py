@@ -1,0 +1,88 @@
+"""How things are timed: side by side and in rounds, so that a machine that slows down slows all of them down."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+Contender = Callable[[], float]
+"""Does its work once, and gives the seconds that it took."""
+
+
+def wall(function: Callable[[], object], *, per: int = 1) -> Contender:
+    """Time by the clock, divided by `per`."""
+    return _timed(function, time.perf_counter, per)
+
+
+def cpu(function: Callable[[], object], *, per: int = 1) -> Contender:
+    """Time of the processor, of all threads: for what waits for nobody. Other programs hardly disturb it."""
+    return _timed(function, time.process_time, per)
+
+
+def _timed(function: Callable[[], object], clock: Callable[[], float], per: int) -> Contender:
+    def run() -> float:
+        start = clock()
+        function()
+        return (clock() - start) / per
+
+    return run
+
+
+@dataclass(frozen=True)
+class Times:
+    """The times of one contender, a round each."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """Half of the times lie between these; with fewer than four, all of them."""
+        if len(self.seconds) < 4:
+            return min(self.seconds), max(self.seconds)
+        first, _, third = statistics.quantiles(self.seconds, n=4, method="inclusive")
+        return first, third
+
+    def over(self, other: Times) -> float:
+        """How many times as long as the other's: the median over the rounds that both took part in."""
+        return statistics.median(mine / theirs for mine, theirs in zip(self.seconds, other.seconds, strict=False))
+
+
+def side_by_side(
+    contenders: Mapping[str, Contender], rounds: int, *, seldom: Mapping[str, int] | None = None
+) -> dict[str, Times]:
+    """Run all contenders in turn, round after round, each round beginning with another one.
+
+    Args:
+        contenders: by their names. Each runs once before anything counts, unless it is to run just once.
+        rounds: how many.
+        seldom: those that take so long that they only take part in the first few rounds, and in how many.
+    """
+    gc.collect()
+    gc.freeze()  # what is there before is nobody's garbage, and nobody's collector is to go through it
+    try:
+        return _rounds(contenders, rounds, seldom or {})
+    finally:
+        gc.unfreeze()
+
+
+def _rounds(contenders: Mapping[str, Contender], rounds: int, seldom: Mapping[str, int]) -> dict[str, Times]:
+    share = {name: min(rounds, seldom.get(name, rounds)) for name in contenders}
+    for name, contender in contenders.items():
+        if share[name] > 1:
+            contender()
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    names = list(contenders)
+    for number in range(rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            if number < share[name]:
+                gc.collect()  # what the one before left behind is not its successor's to clear away
+                seconds[name].append(contenders[name]())
+    return {name: Times(tuple(times)) for name, times in seconds.items()}
