@@ -1,4 +1,6 @@
-"""What things cost, as ratios measured side by side: run it with `make bench`.
+"""What things cost, in a minute, as a few ratios measured side by side: `python benchmarks/costs.py`.
+
+`make bench` measures much more, and beside other libraries.
 
 The S3 server is one on this machine, or a real one with S3DICT_BUCKET and the usual AWS environment set. S3Dictionary
 0.13 has the same package name, so it is measured in a process of its own, by the Python that ORIGINAL names.
