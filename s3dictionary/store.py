@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from . import codec
-from .errors import ConflictError, CorruptFileError, S3DictError
+from .errors import ConflictError, CorruptFileError, S3DictError, StorageError
 from .merge import Resolver, merge
 
 if TYPE_CHECKING:
@@ -75,6 +75,14 @@ class Store:
     def load_version(self, version_id: str) -> None:
         """Load an old version as an unsaved change."""
         found = self._file.get(version_id=version_id)
+        if found is None:  # as some stores answer where AWS says NoSuchVersion
+            raise StorageError(
+                f"{self.uri} has no version {version_id!r}. versions() lists the ones there are.",
+                uri=self.uri,
+                operation="GetObject",
+                code="NoSuchKey",
+                status=404,
+            )
         self.values.replace(self._members(found))
 
     def _take_over(self, found: Found | None) -> None:

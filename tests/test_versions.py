@@ -101,3 +101,10 @@ def test_one_that_does_not_exist_is_an_error_and_memory_stays(d: S3Dict[str, Any
     with pytest.raises(StorageError, match="GetObject of s3://"):
         d.load(version_id="00000000-0000-0000-0000-000000000000")
     assert d == {"c": (3,), "a": 1}
+
+
+def test_nor_does_one_of_a_file_that_does_not_exist_empty_memory(s3: Site) -> None:
+    d = S3Dict(s3.bucket, file_name=FILE, default={"a": 1}, **s3.options)
+    with pytest.raises(StorageError):
+        d.load(version_id="00000000-0000-0000-0000-000000000000")
+    assert d == {"a": 1}
