@@ -18,7 +18,7 @@ of its own. The other objects are the records of the libraries that keep an obje
 
 
 def measure(stage: Stage) -> Section:
-    count = 100_000 if not stage.quick else 2_000
+    count = 100_000 if not stage.quick else 500
     if not isinstance(stage.server, SeaweedFS):
         count = 2_000
     section = Section("A bucket with many other objects", TEXT.format(file_records=FILE_RECORDS, count=count))
@@ -30,7 +30,7 @@ def measure(stage: Stage) -> Section:
         line_up(stage, OBJECT_PER_KEY, crowded, count) as per_key,
     ):
         for task in ("read_one", "edit_one"):
-            rounds = 5 if stage.quick else 15
+            rounds = 3 if stage.quick else 15
             before = side_by_side(contenders(in_empty, task), rounds)
             seldom = {} if stage.quick else {Original.name: 2}
             after = side_by_side(contenders({**in_crowd, **per_key}, task), rounds, seldom=seldom)

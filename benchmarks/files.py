@@ -12,10 +12,10 @@ SELDOM = {100_000: 3, 1_000_000: 1}
 """In how many rounds those that encode everything take part, where there are many records."""
 
 TEXT = """\
-The same work on files of several sizes, next to a GET and a PUT of the same bytes, which is the limit for anything that
-keeps its records in one file. With 100 records, also next to libraries that keep an object for each key; what those do
-with many records is [further down](#a-bucket-with-many-other-objects). Editing in S3Dict is a `with` block, its
-PUT conditional."""
+The same work on files of several sizes. Raw requests are the limit for anything that keeps its records in one file: a
+GET to open it, a PUT to save, of the same bytes, with nothing decoded. With 100 records, also next to libraries that
+keep an object for each key; what those do with many records is [further down](#a-bucket-with-many-other-objects).
+Editing in S3Dict is a `with` block, its PUT conditional."""
 
 
 def measure(stage: Stage) -> Section:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ SETTINGS = {
 def s3dict(stage: Stage, records: Mapping[str, Any]) -> S3Dict[str, Any]:
     """A freshly loaded S3Dict."""
     file = f"local/{len(records)}.json"
-    S3Dict(stage.bucket, file_name=file, data=records, on_conflict="overwrite").save()
+    stage.s3.put_object(Bucket=stage.bucket, Key=file, Body=json.dumps(records).encode())
     return S3Dict(stage.bucket, file_name=file)
 
 

@@ -87,8 +87,8 @@ class WholeFile(Rival):
 
 
 class SameBytes(WholeFile):
-    name = "GET + PUT of the same bytes"
-    settings = "the limit: boto3, one client, nothing decoded"
+    name = "raw requests"
+    settings = "the limit: the same requests with the same bytes, by boto3 with one client; nothing is decoded"
 
     @cached_property
     def content(self) -> bytes:
@@ -217,7 +217,8 @@ class Original(WholeFile):
         return taken
 
     def close(self) -> None:
-        self.helper.close()
+        if "helper" in self.__dict__:
+            self.helper.close()
 
 
 class ObjectPerKey(Rival):
@@ -308,13 +309,16 @@ OBJECT_PER_KEY = (Persidict, S3fsMapper)
 
 
 @contextmanager
-def line_up(stage: Stage, kinds: Iterable[type[Rival]], bucket: str, count: int) -> Iterator[dict[str, Rival]]:
-    """The rivals by name, each with its records in place."""
+def line_up(
+    stage: Stage, kinds: Iterable[type[Rival]], bucket: str, count: int, *, filled: bool = False
+) -> Iterator[dict[str, Rival]]:
+    """The rivals by name, each with its records in place, unless they are there already."""
     with ExitStack() as stack:
         rivals = [kind(stage, bucket, count) for kind in kinds if kind is not Original or stage.original]
         for rival in rivals:
             stack.callback(rival.close)
-            rival.fill()
+            if not filled:
+                rival.fill()
         yield {rival.name: rival for rival in rivals}
 
 

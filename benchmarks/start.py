@@ -54,7 +54,7 @@ IMPORTS = ("s3dictionary", "boto3", "persidict", "s3fs")
 def measure(stage: Stage) -> Section:
     stage.s3.put_object(Bucket=stage.bucket, Key="start.json", Body=body(COUNT))
     stage.s3.put_object(Bucket=stage.bucket, Key=f"start/{KEY}.json", Body=b'{"visits": 50}')
-    rounds = 3 if stage.quick else 15
+    rounds = 1 if stage.quick else 15
     scripts = side_by_side(_scripts(stage), rounds)
     imports = side_by_side({f"import {name}": partial(_import, name) for name in IMPORTS}, rounds)
 

@@ -1,6 +1,7 @@
-"""A TCP proxy to a local port, that holds every answer back for a while. Prints its own port.
+"""A TCP proxy to a local port, like a server that is farther away: `slow_link.py PORT SECONDS BYTES_A_SECOND`.
 
-What a server says before it has the whole request (`100 Continue`) isn't held back: so it is a delay for each request.
+Every answer is held back for so long, and so many bytes a second pass on a connection, each way. What a server says
+before it has the whole request (`100 Continue`) isn't held back. Prints its own port, and ends when its input does.
 """
 
 from __future__ import annotations
@@ -8,38 +9,51 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from contextlib import suppress
 
+CHUNK = 1 << 18
 
-async def forward(reader, writer, seconds, asked):
-    try:
-        while data := await reader.read(1 << 18):
-            if seconds is None:
-                asked.set()
-            elif asked.is_set() and not data.startswith(b"HTTP/1.1 100"):
-                asked.clear()
-                await asyncio.sleep(seconds)
+
+async def forward(reader, writer, rate, hold):
+    free = 0.0
+    with suppress(ConnectionError):
+        while data := await reader.read(CHUNK):
+            await hold(data)
+            free = max(free, time.monotonic()) + len(data) / rate
+            await asyncio.sleep(free - time.monotonic())
             writer.write(data)
             await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
+    writer.close()
 
 
-async def main(port, seconds):
-    async def serve(client_reader, client_writer):
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
-        asked = asyncio.Event()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(
-                forward(client_reader, server_writer, None, asked),
-                forward(server_reader, client_writer, seconds, asked),
-            )
+async def connect(port, seconds, rate, client_reader, client_writer):
+    server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port, limit=CHUNK)
+    asked = False
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async def ask(data):
+        nonlocal asked
+        asked = True
+
+    async def answer(data):
+        nonlocal asked
+        if asked and not data.startswith(b"HTTP/1.1 100"):
+            asked = False
+            await asyncio.sleep(seconds)
+
+    with suppress(asyncio.CancelledError):  # the end
+        await asyncio.gather(
+            forward(client_reader, server_writer, rate, ask),
+            forward(server_reader, client_writer, rate, answer),
+        )
+
+
+async def main(port, seconds, rate):
+    server = await asyncio.start_server(
+        lambda reader, writer: connect(port, seconds, rate, reader, writer), "127.0.0.1", 0, limit=CHUNK
+    )
     print(json.dumps(server.sockets[0].getsockname()[1]), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
-asyncio.run(main(int(sys.argv[1]), float(sys.argv[2])))
+asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])))
