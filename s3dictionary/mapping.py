@@ -151,8 +151,14 @@ class LazyDict(UserDict[K, V]):
     # Updating
 
     def __setitem__(self, key: K, value: V) -> None:
+        values = self._values
+        live = values.live
+        if key in values.overwritable:  # a lock would cost more than all the rest
+            live[key] = value
+            if (live is values.live and key in values.overwritable) or key not in live:
+                return
         with self._updating():
-            self._values.set(key, value)
+            values.set(key, value)
 
     def __delitem__(self, key: K) -> None:
         with self._updating():

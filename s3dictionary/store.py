@@ -39,9 +39,18 @@ class Store:
         self._file = file
         self.values = values
         self.uri = file.uri
-        self.autosave = False
         self._on_conflict = on_conflict
         self._loaded_at = 0.0
+        self.autosave = False
+
+    @property
+    def autosave(self) -> bool:
+        return self._autosave
+
+    @autosave.setter
+    def autosave(self, autosave: bool) -> None:
+        self._autosave = autosave
+        self.values.guard(autosave)
 
     @property
     def changed(self) -> bool:

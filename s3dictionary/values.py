@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from copy import deepcopy
 from enum import Enum
+from itertools import islice
 from typing import Any, Final, NamedTuple, cast
 
 from msgspec import Raw
@@ -100,8 +101,11 @@ class Values:
     """The items of a dict, what the file holds in their place, and the open blocks' savepoints.
 
     Attributes:
-        items: every item, raw ones included, in order.
-        live: the values that may be read without further ado.
+        items: every item, raw ones included, in order. Of what is exposed, `live` may have a newer one.
+        live: the values that may be read without further ado, all that are exposed among them.
+        overwritable: the keys whose values in `live` may be replaced without a lock: it is all noted already, and no
+            block is open. Whatever ends that state puts another dict in the place of `live`, and only then takes the
+            values out of the old one, so what came too late is still in there.
     """
 
     def __init__(self, members: codec.Members | None = None) -> None:
@@ -114,6 +118,8 @@ class Values:
         self._exposed: set[Any] = set()
         self._savepoints: list[Savepoint] = []
         self._lock = threading.RLock()
+        self._guarded = False
+        self._allow_overwriting()
 
     # Items
 
@@ -133,6 +139,15 @@ class Values:
                     self._savepoints[-1].note(key, Before(value, Snapshot(value)))
             self.live[key] = value
             return value
+
+    def guard(self, guarded: bool) -> None:
+        """Let every update come by the other methods, also one that could overwrite."""
+        self._guarded = guarded
+        self._allow_overwriting()
+
+    def _allow_overwriting(self) -> None:
+        may = not (self._savepoints or self._guarded or self._is_open)
+        self.overwritable: Collection[Any] = self._exposed if may else ()
 
     # Another thread may touch what is being written, so this takes the lock too
 
@@ -163,9 +178,15 @@ class Values:
     def decoded(self) -> dict[Any, Any]:
         """All items as objects, to be looked at but not handed out."""
         with self._lock:
+            self._note_unseen()
             for key in self.items:
                 self._wake(key)
             return self.items
+
+    def first(self, count: int) -> list[tuple[Any, Any]]:
+        """The first items as they are, some still raw: to be looked at but not handed out. Changes nothing."""
+        with self._lock:
+            return [(key, self.live.get(key, item)) for key, item in list(islice(self.items.items(), count))]
 
     def open(self) -> dict[Any, Any]:
         """Hand out the dict itself. Whoever holds it can change it any time, so from now on everything is live."""
@@ -174,9 +195,12 @@ class Values:
                 for key in self.items:
                     self.touch(key)
                 self._note_order()
+                live, self.live = self.live, {}
+                self.items.update(live)
                 if self._savepoints:
                     self._savepoints[-1].keep_whole(dict(self.items))
                 self.live = self.items
+                self._allow_overwriting()
             return self.items
 
     @property
@@ -250,13 +274,14 @@ class Values:
         Values.__init__(self)
         self.__dict__.update(state)
         self.live = {key: item for key, item in self.items.items() if type(item) is not Raw}
-        self._exposed = set(self.live)
+        self._exposed.update(self.live)
 
     # Blocks
 
     def begin(self) -> None:
         """Begin a block: `commit` or `rollback` ends it."""
         with self._lock:
+            self.overwritable = ()
             self._settle()
             savepoint = Savepoint()
             if self._is_open:
@@ -272,6 +297,7 @@ class Values:
             inner = self._savepoints.pop()
             if self._savepoints:
                 self._savepoints[-1].absorb(inner)
+            self._allow_overwriting()
 
     def rollback_all(self) -> None:
         """Undo and end every block."""
@@ -296,6 +322,7 @@ class Values:
                         self._savepoints[-1].note(key, before)
             if was_open:
                 self.open()
+            self._allow_overwriting()
 
     def _restore_items(self, undone: Savepoint) -> None:
         if undone.whole is None:
@@ -306,15 +333,16 @@ class Values:
         else:
             self.items = undone.whole
         self.live = {}
-        self._exposed = set()
+        self._exposed.clear()
 
     def _settle(self) -> None:
         """Find out which exposed values nobody holds any more: they become dormant, and cost a block nothing."""
         if self._is_open and not self._close():
             return
+        live, self.live = self.live, {}
         for key in list(self._exposed):
-            self.live.pop(key, None)
-            found = containers(self.items.get(key))
+            self.items[key] = live.pop(key)
+            found = containers(self.items[key])
             if not found or is_unshared(found, self._held(key)):
                 self._exposed.discard(key)
             else:
@@ -440,7 +468,7 @@ class Values:
                 self.items = items
             self._loaded = {key: members[key] for key in kept}
             self._loaded_order = None
-            self._exposed &= kept.keys()
+            self._exposed.intersection_update(kept)
             self.live = {key: kept[key] for key in self._exposed}
             if was_open:
                 self.open()
@@ -465,12 +493,15 @@ class Values:
         return (key for key in keys if self._loaded.get(key) is not MISSING)
 
     def _note_unseen(self) -> None:
-        """What came in through the dict that was handed out was not noted."""
-        if self._is_open:
+        """Take note of what came in unnoted: into `live`, or through the dict that was handed out."""
+        if not self._is_open:
+            for key in self._exposed:
+                self.items[key] = self.live[key]
+        else:
             for key in self.items:
                 self._loaded.setdefault(key, MISSING)
                 self._exposed.add(key)
-            self._exposed &= self.items.keys()
+            self._exposed.intersection_update(self.items)
 
 
 def _same_keys(then: list[Any], now: list[Any]) -> bool:

@@ -40,10 +40,15 @@ def _check_file(values: Values, is_open: bool) -> None:
 
 def _check_states(values: Values) -> None:
     for key, item in values.live.items():
-        assert item is values.items[key], f"{key!r} reads other than it will be saved"
+        if key not in values.overwritable:
+            assert item is values.items[key], f"{key!r} reads other than it will be saved"
         assert key in values._exposed or type(item) in SCALARS, f"{key!r} was handed out and not exposed"
     for key in values._exposed:
         assert key in values.live, f"{key!r} is exposed, but not live"
+        assert key in values._loaded, f"{key!r} is exposed, and its change would not be seen"
+    if values.overwritable:
+        assert values.overwritable is values._exposed
+        assert not values._savepoints, "another thread's writes wouldn't wait for the block"
 
 
 def _check_savepoints(values: Values, is_open: bool) -> None:
@@ -62,7 +67,8 @@ def _check_savepoints(values: Values, is_open: bool) -> None:
 
 def containing(values: Values, container: Any) -> list[Any]:
     """The keys of the values in which an object is, at any depth, without touching anything."""
-    return [key for key, item in values.items.items() if type(item) is not Raw and _contains(item, container)]
+    items = values.items | values.live
+    return [key for key, item in items.items() if type(item) is not Raw and _contains(item, container)]
 
 
 def _contains(item: Any, container: Any) -> bool:

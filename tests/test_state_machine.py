@@ -436,8 +436,9 @@ class S3DictMachine(RuleBasedStateMachine):
     @invariant()
     def it_is_as_the_model(self) -> None:
         if hasattr(self, "d"):
-            items = self.d._values.items.items()
-            seen = {key: codec.decode(item) if type(item) is Raw else item for key, item in items}
+            values = self.d._values
+            items = values.items | values.live
+            seen = {key: codec.decode(item) if type(item) is Raw else item for key, item in items.items()}
             assert exact(seen) == exact(self.model)
 
     @invariant()

@@ -257,6 +257,110 @@ def test_reads_do_not_wait_for_a_block(another_thread: ThreadPoolExecutor, read:
         another_thread.submit(read, d).result(SECONDS)
 
 
+class Interrupted(str):
+    """A key that lets something happen while a dict looks it up."""
+
+    def __new__(cls, text: str, happens: Callable[[], object], lookup: int) -> Interrupted:
+        key = super().__new__(cls, text)
+        key.happens, key.lookups = happens, lookup
+        return key
+
+    def __hash__(self) -> int:
+        self.lookups -= 1
+        if self.lookups == 0:
+            self.happens()
+        return super().__hash__()
+
+
+def overtaken(pool: ThreadPoolExecutor, happens: Callable[[S3Dict[Any, Any]], Any], lookup: int) -> S3Dict[Any, Any]:
+    """A dict in which a write of "n" was interrupted, at its first, second or third lookup, by another thread."""
+    d = state(data={"n": 0, "list": []})
+    d["n"] = 1  # noted, so that the next one needs no lock
+
+    def meanwhile() -> None:
+        pool.submit(happens, d).result(SECONDS)
+        check_values(d._values)
+
+    d[Interrupted("n", meanwhile, lookup)] = 2
+    check_values(d._values)
+    d.save()
+    assert stored(d) == d
+    return d
+
+
+@pytest.mark.parametrize("lookup", [1, 2])
+@pytest.mark.parametrize("ends", [None, Rollback])
+def test_a_write_that_a_block_overtakes_comes_after_it(
+    ends: type[Exception] | None, lookup: int, another_thread: ThreadPoolExecutor
+) -> None:
+    def block(d: S3Dict[Any, Any]) -> None:
+        with d.transaction():
+            assert d["n"] == 1
+            d["n"] = 10
+            if ends:
+                raise ends
+
+    assert overtaken(another_thread, block, lookup)["n"] == 2
+
+
+class Leaving:
+    """A value that lets something happen when it is replaced."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        self.happens = happens
+
+    def __del__(self) -> None:
+        self.happens()
+
+
+def test_a_write_that_a_block_finds_done_is_not_done_again(another_thread: ThreadPoolExecutor) -> None:
+    d = state(data={"n": 0})
+    d["n"] = 1
+
+    def block() -> None:
+        with d.transaction():
+            d["n"] += 10
+
+    d["n"] = Leaving(lambda: another_thread.submit(block).result(SECONDS))
+    d["n"] = 2
+    assert d["n"] == 12
+
+
+@pytest.mark.parametrize("lookup", [1, 2, 3])
+def test_a_write_that_a_removal_overtakes_is_whole(lookup: int, another_thread: ThreadPoolExecutor) -> None:
+    d = overtaken(another_thread, lambda d: d.pop("n"), lookup)
+    assert dict(d) == ({"list": []} if lookup == 3 else {"list": [], "n": 2})
+
+
+@pytest.mark.parametrize("lookup", [1, 2, 3])
+@pytest.mark.parametrize(
+    "look",
+    [
+        S3Dict.save,
+        repr,
+        lambda d: d.changed,
+        lambda d: d.data,
+        lambda d: d.copy(),
+        lambda d: setattr(d, "autosave", True),
+    ],
+    ids=["save", "repr", "changed", "data", "copy", "autosave"],
+)
+def test_a_write_is_not_lost_if_another_thread_looks_at_the_whole_meanwhile(
+    look: Callable[[S3Dict[Any, Any]], Any], lookup: int, another_thread: ThreadPoolExecutor
+) -> None:
+    d = overtaken(another_thread, look, lookup)
+    assert d["n"] == d.data["n"] == 2
+
+
+@pytest.mark.parametrize("lookup", [1, 2])
+def test_a_write_that_a_load_overtakes_comes_after_it(lookup: int, another_thread: ThreadPoolExecutor) -> None:
+    def load(d: S3Dict[Any, Any]) -> None:
+        client_of(d).write("state.json", b'{"n": 100}')
+        d.load()
+
+    assert overtaken(another_thread, load, lookup)["n"] == 2
+
+
 def test_threads_that_touch_the_same_value_get_the_same_object() -> None:
     d = state(data={str(key): [key] for key in range(times(200, 5000))})
     d.save()
