@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, islice
 from math import isfinite
 from typing import Any
 from uuid import UUID
@@ -36,10 +36,11 @@ Members = dict[Any, Raw]
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 _splitter = msgspec.json.Decoder(dict[str, Raw])
+_batch_splitter = msgspec.json.Decoder(list[Raw])
 _pair_splitter = msgspec.json.Decoder(list[tuple[Raw, Raw]])
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-_PLAIN = frozenset({str, int, float, bool, type(None), list, dict})
+_BATCH = 64
 _TAG = b'"py/'
 _ESCAPED_TAGS = (b'"py\\/', b'"\\u0070', b'"p\\u0079', b'"py\\u002')
 
@@ -157,13 +158,25 @@ def encode(value: Any, *path: Any) -> bytes:
     Raises:
         NotStorableError: it, or something in it, can't be stored.
     """
-    try:
-        text = _encoder.encode(value)
-    except Exception:  # noqa: BLE001  # not msgspec's, or a surrogate, or nested too deeply: the exact way tells
-        return _encode_exactly(value, path)
-    if _TAG in text or not _is_plain(value):
-        return _encode_exactly(value, path)
-    return text
+    text = _encode_plain(value)
+    return _encode_exactly(value, path) if text is None else text
+
+
+def encode_all(items: dict[Any, Any]) -> Members:
+    """Write many values at once. Most are small, so several are written together.
+
+    Raises:
+        NotStorableError: one of them can't be stored.
+    """
+    members: Members = {}
+    keys = iter(items)
+    while batch := list(islice(keys, _BATCH)):
+        text = _encode_plain([items[key] for key in batch])
+        if text is None:
+            members.update((key, Raw(encode(items[key], key))) for key in batch)
+        else:
+            members.update(zip(batch, _batch_splitter.decode(text), strict=True))
+    return members
 
 
 def canonical(raw: Raw | bytes) -> bytes:
@@ -183,23 +196,28 @@ def _parse_int(digits: str) -> int:
     return int(digits) if len(digits) < 600 else int(Decimal(digits))
 
 
-def _is_plain(value: Any) -> bool:
-    """Is it made of nothing but what JSON has? msgspec writes much more, and not so that it comes back the same.
+def _encode_plain(value: Any) -> bytes | None:
+    """Write a value that is made of nothing but what JSON has; None if it isn't.
 
-    Looks at a whole level of nesting at a time, so that the loops run in C. The value is known to have an end.
+    msgspec writes much more than that. What it reads back as something else isn't plain: a tuple isn't equal to a list,
+    nor a date to a str.
     """
+    try:
+        text = _encoder.encode(value)
+        read = _decoder.decode(text)
+        return text if read == value and _TAG not in text and _is_shallow(read, text) else None
+    except Exception:  # noqa: BLE001  # not msgspec's, or a surrogate, or nested too deeply: the exact way tells
+        return None
+
+
+def _is_shallow(value: Any, text: bytes) -> bool:
+    """Is a value nested at most `MAX_NESTING` levels? Most texts haven't so many brackets at all."""
+    if text.count(b"[") + text.count(b"{") <= MAX_NESTING:
+        return True
     level = [value]
-    for _ in range(MAX_NESTING + 1):
-        kinds = set(map(type, level))
-        if not kinds <= _PLAIN:
-            return False
-        if float in kinds and not all(isfinite(item) for item in level if type(item) is float):
-            return False
-        dicts = [item for item in level if type(item) is dict]
-        if not set(map(type, chain.from_iterable(dicts))) <= {str}:
-            return False
-        lists = [item for item in level if type(item) is list]
-        level = [*chain.from_iterable([item.values() for item in dicts]), *chain.from_iterable(lists)]
+    for _ in range(MAX_NESTING + 1):  # a whole level at a time, so that the loops run in C
+        dicts = [item.values() for item in level if type(item) is dict]
+        level = [*chain.from_iterable(dicts), *chain.from_iterable([item for item in level if type(item) is list])]
         if not level:
             return True
     return False

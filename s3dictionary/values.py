@@ -419,10 +419,8 @@ class Values:
         with self._lock:
             self._note_unseen()
             members = dict(self.items)
-            for key, loaded in self._loaded.items():
-                if key in members and members[key] is not loaded:
-                    members[key] = Raw(codec.encode(members[key], key))
-            return members
+            touched = ((key, members.get(key, raw), raw) for key, raw in self._loaded.items())
+            return members | codec.encode_all({key: item for key, item, raw in touched if item is not raw})
 
     def saved(self, members: codec.Members) -> None:
         """The file now holds these members, got from `members()`. What is dormant goes back to being raw."""
@@ -495,8 +493,7 @@ class Values:
     def _note_unseen(self) -> None:
         """Take note of what came in unnoted: into `live`, or through the dict that was handed out."""
         if not self._is_open:
-            for key in self._exposed:
-                self.items[key] = self.live[key]
+            self.items.update(self.live)
         else:
             for key in self.items:
                 self._loaded.setdefault(key, MISSING)

@@ -38,17 +38,18 @@ class Work(Counter[str]):
 def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     work = Work()
 
-    def count(module: Any, name: str, what: str) -> None:
+    def count(module: Any, name: str, what: str, size: Callable[[Any], int] = lambda _: 1) -> None:
         function = getattr(module, name)
 
         def counted(*arguments: Any) -> Any:
-            work[what] += 1
+            work[what] += size(arguments[0])
             return function(*arguments)
 
         monkeypatch.setattr(module, name, counted)
 
     count(codec, "decode", "decoded")
     count(codec, "encode", "encoded")
+    count(codec, "encode_all", "encoded", len)
     count(values, "Snapshot", "snapshots")
     count(values, "containers", "looked at")
     return work
