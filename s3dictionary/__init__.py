@@ -1,16 +1,22 @@
 """S3Dictionary: a dict that lives in one JSON file on S3, edited in `with` blocks, with transactions that roll back."""
 
-from .errors import AccessDeniedError as AccessDeniedError
-from .errors import BucketNotFoundError as BucketNotFoundError
-from .errors import ConflictError as ConflictError
-from .errors import CorruptFileError as CorruptFileError
-from .errors import NotStorableError as NotStorableError
-from .errors import Rollback as Rollback
-from .errors import S3DictError as S3DictError
-from .errors import StorageError as StorageError
-from .errors import TransactionError as TransactionError
-from .s3dict import S3Dict as S3Dict
-from .values import MISSING as MISSING
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from .errors import AccessDeniedError as AccessDeniedError
+    from .errors import BucketNotFoundError as BucketNotFoundError
+    from .errors import ConflictError as ConflictError
+    from .errors import CorruptFileError as CorruptFileError
+    from .errors import NotStorableError as NotStorableError
+    from .errors import Rollback as Rollback
+    from .errors import S3DictError as S3DictError
+    from .errors import StorageError as StorageError
+    from .errors import TransactionError as TransactionError
+    from .s3dict import S3Dict as S3Dict
+    from .values import MISSING as MISSING
+
+    __version__: str
 
 __all__ = [
     "MISSING",
@@ -28,9 +34,21 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> str:
-    if name == "__version__":  # looked up only when asked for: it would be most of the time that the import takes
+def _get(name: str) -> typing.Any:
+    """Import a name when it is first asked for: what doesn't need the dict, like `--help`, needn't wait for it."""
+    if name == "__version__":
         from importlib.metadata import version
 
         return version("S3Dictionary")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = {"S3Dict": "s3dict", "MISSING": "values"}.get(name, "errors")
+    return globals().setdefault(name, getattr(importlib.import_module(f".{home}", __name__), name))
+
+
+if not typing.TYPE_CHECKING:  # a type checker would let any name pass
+    __getattr__ = _get
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

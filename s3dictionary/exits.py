@@ -9,7 +9,6 @@ import atexit
 import os
 import sys
 import threading
-import traceback
 import warnings
 import weakref
 from typing import TYPE_CHECKING
@@ -106,7 +105,7 @@ def _run() -> None:
         try:
             item.at_exit()
         except Exception:  # noqa: BLE001  # one that can't be saved mustn't keep the others from it
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
     _kept.clear()
     _watched.clear()
 

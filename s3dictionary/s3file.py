@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import gzip
 import logging
+import os
 import random
-import secrets
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -229,7 +229,7 @@ class S3File:
             ConflictError: someone else wrote in between. Nothing was overwritten.
             StorageError: S3 refused, or wasn't reached; the message says if it isn't known whether it took effect.
         """
-        saves = (secrets.token_urlsafe(12), *self.unconfirmed, *(known.saves if known else ()))[:SAVES_KEPT]
+        saves = (os.urandom(12).hex(), *self.unconfirmed, *(known.saves if known else ()))[:SAVES_KEPT]
         upload = self._upload(body, saves)
         attempt = {saves[0]: Attempt(body if ours is None else ours, merged=ours is not None)}
         condition: dict[str, Any] = {} if overwrite else {"IfMatch": known.etag} if known else {"IfNoneMatch": "*"}

@@ -36,14 +36,10 @@ def test_the_public_names() -> None:
 
 
 def test_all_is_just_what_is_exported() -> None:
-    exported = {
-        name
-        for name, value in vars(s3dictionary).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType)
-    }
-    assert exported | {"__version__"} == set(s3dictionary.__all__)
     for name in s3dictionary.__all__:
         assert getattr(s3dictionary, name) is not None
+    exported = {name for name in dir(s3dictionary) if not isinstance(getattr(s3dictionary, name), ModuleType)}
+    assert {name for name in exported if not name.startswith("_")} | {"__version__"} == set(s3dictionary.__all__)
 
 
 def test_a_star_import_gives_them_all() -> None:
@@ -159,6 +155,13 @@ def test_missing_says_its_name() -> None:
 @pytest.mark.parametrize("module", ["boto3", "botocore", "s3transfer", "urllib3", "importlib.metadata"])
 def test_the_import_does_not_import(module: str) -> None:
     script = f"import sys, s3dictionary; s3dictionary.S3Dict; sys.exit({module!r} in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_package_alone_imports_next_to_nothing() -> None:
+    script = (
+        "import sys, s3dictionary; sys.exit(any(name.startswith(('s3dictionary.', 'msgspec')) for name in sys.modules))"
+    )
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
