@@ -361,7 +361,7 @@ def extrapolated(
         "|---" * (len(writers) + 1) + "|",
     ]
     for round_trip in round_trips:
-        found = [predict(Alone(3 * round_trip, round_trip, 0), number, "run()", 1) for number in writers]
+        found = [predict(Alone(2 * round_trip, round_trip, 0), number, "run()", 1) for number in writers]
         cells = [f"{commits:.1f} ({retries:.1f})" for commits, retries in found]
         lines.append(f"| {round_trip * 1000:.0f} ms | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -398,10 +398,11 @@ def alone(rows: list[Row], delay: float, size: int) -> float:
 PAGE = """# How far one file goes
 
 All writers of a file take turns: a commit reads the file (GET) and writes it (PUT) on condition that nobody else wrote
-in between. That takes three round trips to the store: one for the GET and two for the PUT, as boto3 asks before it
-sends the content (`Expect: 100-continue`). Two of them lie between the moments at which the store reads and writes,
-and that much time is at least between two commits, however many writers there are. **More processes hardly make one
-file faster: more and more of what they do is done in vain.**
+in between. That takes two round trips to the store, one for the GET and one for the PUT; for a file over 1 MiB it is
+one more, as boto3 asks before it sends the content (`Expect: 100-continue`). The way back of the GET and the way there
+of the PUT lie between the moments at which the store reads and writes, and that much time is at least between two
+commits, however many writers there are. **More processes hardly make one file faster: more and more of what they do is
+done in vain.**
 
 What follows is written by `make contention`. Writers do nothing but commit, one after the other, so a number of
 writers here stands for many more programs that save now and then. With `run()` all of them increment the same

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
+_SMALL = 1 << 20
+"""Bytes that may as well be sent in vain."""
+
 _lock = threading.Lock()  # boto3 sessions aren't thread-safe
 _default_session: tuple[Any, frozenset[tuple[str, str]]] | None = None
 
@@ -49,10 +52,23 @@ def _shared_client(key: tuple[tuple[str, Any], ...], session: boto3.Session) -> 
 def _make_client(options: dict[str, Any], session: boto3.Session) -> S3Client:
     client: S3Client = session.client("s3", **options)
     config = _checksums_when_required(session, client.meta.endpoint_url, options.get("config"))
-    if config is None:
-        return client
-    remade: S3Client = session.client("s3", **{**options, "config": config})
-    return remade
+    if config is not None:
+        client = session.client("s3", **{**options, "config": config})
+    client.meta.events.register_last("before-call.s3", _send_at_once)
+    return client
+
+
+def _send_at_once(params: dict[str, Any], **_: Any) -> None:
+    """Send a small body along with the headers.
+
+    boto3 has every upload wait for the server's `100 Continue`: one more round trip, and with servers that don't give
+    it, a second. It keeps a body from being sent in vain if the condition is refused, so a big one still waits.
+    """
+    from botocore.utils import determine_content_length
+
+    size = determine_content_length(params["body"])
+    if size is not None and size <= _SMALL:
+        params["headers"].pop("Expect", None)
 
 
 def _session(environment: frozenset[tuple[str, str]]) -> boto3.Session:

@@ -295,7 +295,8 @@ class Proxy:
         try:
             connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
             for name, value in request.headers.items():
-                connection.putheader(name, value)
+                if name.lower() not in HOP_BY_HOP:
+                    connection.putheader(name, value)
             if request.body or request.method in ("PUT", "POST"):
                 connection.putheader("Content-Length", str(len(request.body)))
             connection.endheaders(request.body or None)
@@ -345,7 +346,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.raw_requestline or not self.parse_request():
             self.close_connection = True
             return
-        headers = HeadersDict({k: v for k, v in self.headers.items() if k.lower() not in HOP_BY_HOP})
+        headers = HeadersDict(self.headers.items())
         response = self.server.proxy.handle(Request(self.command, self.path, headers, self._read_body()))
         if response is None:
             self._reset()

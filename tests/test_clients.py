@@ -374,3 +374,19 @@ def test_one_with_a_given_client_goes_to_the_same_place_when_unpickled(
 def test_importing_the_library_does_not_import_boto3() -> None:
     script = "import sys, s3dictionary; print([name for name in sys.modules if name.startswith(('boto', 'urllib3'))])"
     assert subprocess.check_output([sys.executable, "-c", script], text=True) == "[]\n"
+
+
+# Round trips
+
+
+@pytest.mark.parametrize(("size", "asks"), [(10, False), (2_000_000, True)], ids=["small", "big"])
+def test_only_a_big_body_waits_for_the_servers_consent(moto_s3: Site, size: int, asks: bool) -> None:
+    """boto3 would let each one wait, which takes a round trip more."""
+    state(moto_s3, data={"a": "x" * size}).save()
+    assert ("Expect" in moto_s3.requests.log[-1].headers) == asks
+    assert len(moto_s3.read("state.json")) == size + len(b'{"a":""}')
+
+
+def test_a_client_of_the_callers_is_used_as_it_is(moto_s3: Site) -> None:
+    S3Dict(moto_s3.bucket, file_name="state.json", client=moto_s3.proxied_client(), data={"a": 1}).save()
+    assert "Expect" in moto_s3.requests.log[-1].headers

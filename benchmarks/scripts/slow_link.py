@@ -1,7 +1,7 @@
 """A TCP proxy to a local port, like a server that is farther away: `slow_link.py PORT SECONDS BYTES_A_SECOND`.
 
-Every answer is held back for so long, and so many bytes a second pass on a connection, each way. What a server says
-before it has the whole request (`100 Continue`) isn't held back. Prints its own port, and ends when its input does.
+Every answer is held back for so long, `100 Continue` too, and so many bytes a second pass on a connection, each way.
+Prints its own port, and ends when its input does.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def connect(port, seconds, rate, client_reader, client_writer):
 
     async def answer(data):
         nonlocal asked
-        if asked and not data.startswith(b"HTTP/1.1 100"):
+        if asked:
             asked = False
             await asyncio.sleep(seconds)
 
