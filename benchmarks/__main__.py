@@ -18,7 +18,7 @@ from .report import Section
 from .rivals import OBJECT_PER_KEY, WHOLE_FILE
 from .stage import Stage, stage
 
-TOPICS = ("files", "wire", "latency", "crowd", "items", "transactions", "encoding", "peak_memory", "start")
+TOPICS = ("files", "wire", "latency", "crowd", "items", "transactions", "encoding", "peak_memory", "start", "profiles")
 PACKAGES = ("S3Dictionary", "boto3", "msgspec", "persidict", "s3fs", "sqlitedict", "diskcache")
 
 HEAD = """\
@@ -29,7 +29,8 @@ What S3Dict costs, next to what people use instead. This page is written by `mak
 Everything is measured side by side: the contenders do the same work in turn, round after round, on the same server on
 the same machine. So ratios mean something, and times only next to each other: on another machine, and with S3 itself,
 they differ. Times are medians, with the two quartiles that half of them lie between; a ratio is the median of the
-ratios of the rounds. Less is better everywhere. Where something costs more than it should, the first table says so.
+ratios of the rounds. Less is better everywhere. Where something costs more than it should, the first table says so,
+and the last ones say why.
 """
 
 

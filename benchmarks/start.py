@@ -82,9 +82,13 @@ def _scripts(stage: Stage) -> dict[str, Contender]:
 
 
 def _run(python: str, code: str) -> str:
-    # Of an installed package, the byte code is cached
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return subprocess.run([python, "-P", "-c", code], check=True, stdout=subprocess.PIPE, text=True, env=environ).stdout
+    run = [python, "-P", "-c", code]
+    return subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True, env=environment()).stdout
+
+
+def environment() -> dict[str, str]:
+    """One in which byte code is cached, as that of an installed package is."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _import(statement: str) -> float:

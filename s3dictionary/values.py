@@ -419,8 +419,13 @@ class Values:
         with self._lock:
             self._note_unseen()
             members = dict(self.items)
-            touched = ((key, members.get(key, raw), raw) for key, raw in self._loaded.items())
-            return members | codec.encode_all({key: item for key, item, raw in touched if item is not raw})
+            touched = {}
+            for key, raw in self._loaded.items():
+                item = members.get(key, raw)
+                if item is not raw:
+                    touched[key] = item
+            members.update(codec.encode_all(touched))
+            return members
 
     def saved(self, members: codec.Members) -> None:
         """The file now holds these members, got from `members()`. What is dormant goes back to being raw."""
