@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections import UserDict
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Collection, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from contextlib import AbstractContextManager
 from reprlib import recursive_repr
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .values import MISSING, Values
 
-K = TypeVar("K")
-V = TypeVar("V")
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsKeysAndGetItem
+    from typing_extensions import Self
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    # `S3Dict("bucket", file_name="a.json")` alone doesn't tell what is in it
+    K = TypeVarWithDefault("K", default=Any)
+    V = TypeVarWithDefault("V", default=Any)
+    _Source = SupportsKeysAndGetItem[K, V] | Iterable[tuple[K, V]]
+else:
+    K = TypeVar("K")
+    V = TypeVar("V")
 
 
-class _DictView:
+class _DictView(Collection[T]):
     """What dict's views have and those of `collections.abc` lack."""
 
     _name: str
-
-    if TYPE_CHECKING:
-        _mapping: Mapping[Any, Any]
-
-        def __iter__(self) -> Iterator[Any]: ...
+    _mapping: Mapping[Any, Any]
 
     @recursive_repr("...")
     def __repr__(self) -> str:
@@ -34,21 +42,21 @@ class _DictView:
         return MappingProxyType(self._mapping)
 
 
-class _Keys(_DictView, KeysView[K]):
+class _Keys(_DictView[K], KeysView[K]):
     _name = "dict_keys"
 
     def __reversed__(self) -> Iterator[K]:
         return reversed(self._mapping)
 
 
-class _Values(_DictView, ValuesView[V]):
+class _Values(_DictView[V], ValuesView[V]):
     _name = "dict_values"
 
     def __reversed__(self) -> Iterator[V]:
         return (self._mapping[key] for key in reversed(self._mapping))
 
 
-class _Items(_DictView, ItemsView[K, V]):
+class _Items(_DictView[tuple[K, V]], ItemsView[K, V]):
     _name = "dict_items"
 
     def __contains__(self, item: object) -> bool:
@@ -104,6 +112,12 @@ class LazyDict(UserDict[K, V]):
                 raise
         return missing(self, key)  # type: ignore[no-any-return]
 
+    @overload
+    def get(self, key: K, default: None = None) -> V | None: ...
+    @overload
+    def get(self, key: K, default: V) -> V: ...
+    @overload
+    def get(self, key: K, default: T) -> V | T: ...
     def get(self, key: K, default: Any = None) -> Any:
         # Not by __getitem__, which would ask __missing__; nor by asking first, as another thread may remove it
         value = self._values.live.get(key, MISSING)
@@ -127,13 +141,13 @@ class LazyDict(UserDict[K, V]):
         keys: dict[K, Any] = self._values.items
         return reversed(keys)
 
-    def keys(self) -> KeysView[K]:
+    def keys(self) -> _Keys[K]:
         return _Keys(self)
 
-    def values(self) -> ValuesView[V]:
+    def values(self) -> _Values[V]:
         return _Values(self)
 
-    def items(self) -> ItemsView[K, V]:
+    def items(self) -> _Items[K, V]:
         return _Items(self)
 
     def __eq__(self, other: object) -> bool:
@@ -166,6 +180,12 @@ class LazyDict(UserDict[K, V]):
                 raise KeyError(key)
             self._values.delete(key)
 
+    @overload
+    def pop(self, key: K) -> V: ...
+    @overload
+    def pop(self, key: K, default: V) -> V: ...
+    @overload
+    def pop(self, key: K, default: T) -> V | T: ...
     def pop(self, key: K, default: Any = MISSING) -> Any:
         with self._updating():
             if key in self._values.items:
@@ -189,18 +209,26 @@ class LazyDict(UserDict[K, V]):
         with self._updating():
             self._values.clear()
 
+    @overload
+    def update(self, other: _Source[K, V] = (), /) -> None: ...
+    @overload
+    def update(self: LazyDict[str, V], other: _Source[str, V] = (), /, **items: V) -> None: ...
     def update(self, other: Any = (), /, **items: Any) -> None:
         new = dict(other, **items)
         with self._updating():
             self._set_all(new)
 
+    @overload
+    def setdefault(self: LazyDict[K, T | None], key: K, default: None = None) -> T | None: ...
+    @overload
+    def setdefault(self, key: K, default: V) -> V: ...
     def setdefault(self, key: K, default: Any = None) -> Any:
         with self._updating():
             if key not in self._values.items:
                 self._values.set(key, default)
             return self[key]
 
-    def __ior__(self, other: Any) -> Any:
+    def __ior__(self, other: _Source[K, V]) -> Self:  # type: ignore[misc, override]  # takes more than `|` does
         self.update(other)
         return self
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import UserDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .errors import ConflictError
 from .exits import Ending
-from .mapping import LazyDict
+from .mapping import K, LazyDict, V
 from .settings import Settings
 from .store import OnConflict, Store, backoff
 from .transactions import Blocks, Kind, Transaction
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
 
     from .s3file import FileVersion, Version
 
-K = TypeVar("K")
-V = TypeVar("V")
-
 T = TypeVar("T")
+K2 = TypeVar("K2")
+V2 = TypeVar("V2")
 
 _STRATEGIES = ("raise", "overwrite", "merge")
 _NOT_PICKLED = frozenset({"_file", "_store", "_blocks", "_ending"})
@@ -316,6 +316,20 @@ class S3Dict(LazyDict[K, V]):
 
     __copy__ = copy
 
+    if TYPE_CHECKING:  # `LazyDict` does it, and doesn't know of this class
+
+        @overload
+        def __or__(self, other: UserDict[K, V] | dict[K, V]) -> Self: ...
+        @overload
+        def __or__(self, other: UserDict[K2, V2] | dict[K2, V2]) -> S3Dict[K | K2, V | V2]: ...
+        def __or__(self, other: Any) -> Any: ...
+
+        @overload
+        def __ror__(self, other: UserDict[K, V] | dict[K, V]) -> Self: ...
+        @overload
+        def __ror__(self, other: UserDict[K2, V2] | dict[K2, V2]) -> S3Dict[K | K2, V | V2]: ...  # type: ignore[misc]
+        def __ror__(self, other: Any) -> Any: ...
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # Known before its values are copied: they may contain this dict
         twin = memo[id(self)] = self.__class__.__new__(self.__class__)
@@ -324,7 +338,11 @@ class S3Dict(LazyDict[K, V]):
         twin.__dict__.update(deepcopy(self._own_attributes(twin), memo))
         return twin
 
-    def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> Self:  # type: ignore[override]
+    @overload  # type: ignore[override]
+    def fromkeys(self, iterable: Iterable[K2], value: None = None) -> S3Dict[K2, Any | None]: ...
+    @overload
+    def fromkeys(self, iterable: Iterable[K2], value: V2) -> S3Dict[K2, V2]: ...
+    def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> S3Dict[Any, Any]:
         """A new one with this one's settings, on the same file, as if made with `data=dict.fromkeys(…)`."""
         settings = self._settings
         return type(self)(

@@ -17,6 +17,7 @@ from .errors import Rollback, TransactionError
 from .values import Values
 
 D = TypeVar("D")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Kind(Enum):
@@ -119,7 +120,7 @@ class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
     ) -> bool:
         return self._blocks.leave(error, self._save)
 
-    def __call__(self, function: Any) -> Any:
+    def __call__(self, function: F) -> F:
         for late in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
             if late(function):
                 name = getattr(function, "__qualname__", repr(function))  # a partial has none
