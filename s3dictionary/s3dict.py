@@ -158,6 +158,20 @@ class S3Dict(LazyDict[K, V]):
         """Is there anything here that is not in S3? Nested edits count. Sends no request."""
         return self._store.changed
 
+    def _repr_html_(self) -> str:
+        """How notebooks show it. Looking changes nothing, and decodes only what is shown."""
+        from . import notebook
+
+        version = self._store.version
+        modified = None if version is None else version.last_modified
+        return notebook.html(self.uri, self.etag, modified, self.changed, len(self), self._values.first(notebook.ROWS))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How IPython shows it as text, which it also puts into a notebook's file. `print` shows all of it."""
+        from . import notebook
+
+        printer.text(notebook.text(len(self), self._values.first(notebook.ROWS)))
+
     @property
     def autosave(self) -> bool:
         """Is every update saved at once? Setting it to `True` saves now, or at the end of the block that is open."""
