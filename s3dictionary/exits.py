@@ -31,6 +31,10 @@ class Ending:
         self._inherited: codec.Members | None = None
         _watched.add(self)
 
+    @property
+    def uri(self) -> str:
+        return self._store.uri
+
     def without_dict(self) -> None:
         """Nobody holds the dict any more. This may be anywhere, in any thread, so it isn't the time for a request."""
         if self._store.autosave and not sys.is_finalizing() and self._store.changed:
@@ -43,13 +47,13 @@ class Ending:
     def at_exit(self) -> None:
         """Save what autosave has left unsaved, or warn."""
         if not self._blocks.lock.acquire(blocking=False):
-            self._warn("a thread was still in a block of it at exit")
+            self._warn("a thread was still in a block of it at exit, and what it did is lost; join your threads")
             return
         try:
             if not self._store.changed or self._is_inherited():
                 return
             if self._blocks:  # in a generator that was never finished
-                self._warn("a block of it was still open at exit")
+                self._warn("a block of it was still open at exit, and is lost; close the generator that it is in")
             elif self._store.autosave:
                 self._store.save_changes()
             else:
@@ -84,7 +88,7 @@ class Ending:
         return self._inherited is not None and self._inherited == self._unsaved()
 
     def _warn(self, problem: str) -> None:
-        warnings.warn(f"{self._store.uri}: {problem}", ResourceWarning, stacklevel=3)
+        warnings.warn(f"{self.uri}: {problem}", ResourceWarning, stacklevel=3)
 
 
 _watched: weakref.WeakSet[Ending] = weakref.WeakSet()
@@ -105,6 +109,7 @@ def _run() -> None:
         try:
             item.at_exit()
         except Exception:  # noqa: BLE001  # one that can't be saved mustn't keep the others from it
+            sys.stderr.write(f"{item.uri}: what was unsaved could not be saved at exit:\n")
             sys.excepthook(*sys.exc_info())
     _kept.clear()
     _watched.clear()

@@ -355,20 +355,20 @@ class S3File:
         answer = error.response.get("Error", {})
         code = answer.get("Code") or None
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        kind, hint = StorageError, _HINTS.get(code or "", "")
+        kind, hint = StorageError, _hint(code or "", operation)
         if code == "NoSuchBucket":
             kind = BucketNotFoundError
         elif status == 403:
             kind, hint = AccessDeniedError, hint or _permission_hint(operation, self._address)
         elif status == 501 and operation == "PutObject":
             hint = _NO_CONDITIONS
-        said = f"{operation} of {self.uri} was refused with {status} {code}: {answer.get('Message') or error}"
+        said = f"{operation} of {self.uri} was refused with {_answer(status, code, answer.get('Message'))}"
         return kind(_sentences(said, hint), uri=self.uri, operation=operation, code=code, status=status)
 
     def _failed(self, operation: str, error: Exception, status: int | None) -> StorageError:
-        reason = "a header with a line break in it" if _shows_header(error) else error
-        said = f"{operation} of {self.uri} failed: {reason}"
-        hint = _LINE_BREAK if _shows_header(error) else _HINTS.get(type(error).__name__, "")
+        doing = "Making a client for" if operation == "connecting" else f"{operation} of"
+        said = f"{doing} {self.uri} failed: {_reason(error)}"
+        hint = _LINE_BREAK if _shows_header(error) else _hint(type(error).__name__, operation)
         return StorageError(_sentences(said, hint), uri=self.uri, operation=operation, status=status)
 
 
@@ -385,19 +385,37 @@ _NO_CONDITIONS = (
     'program writes the file, use on_conflict="overwrite".'
 )
 _LINE_BREAK = "Look for one at the end of the session token, and in put_options."
+_TRY_AGAIN = "That may pass: try again."
+_BROKEN_OFF = frozenset({"IncompleteReadError", "ResponseStreamingError"})
+_PASSING = _BROKEN_OFF | {
+    *("InternalError", "SlowDown", "ServiceUnavailable", "500", "502", "503", "504"),
+    *("ConnectionClosedError", "ReadTimeoutError"),
+}
+_UNREACHED = "Check the network, the endpoint and the region."
 _HINTS = {
     "NoSuchBucket": "Create the bucket first, or check its name, the region and the endpoint.",
     "NoSuchVersion": "versions() lists the ones there are.",
     "InvalidAccessKeyId": "The access key isn't known there: check the key, and that it belongs to this endpoint.",
-    "SignatureDoesNotMatch": "The secret key doesn't belong to the access key.",
+    "SignatureDoesNotMatch": "The secret key doesn't belong to the access key: check both.",
     "ExpiredToken": "The temporary credentials have expired: get new ones.",
+    "InvalidToken": "The session token doesn't belong to the access key: check both.",
+    "InvalidObjectState": "The file is archived: restore it first.",
     "RequestTimeTooSkewed": "This machine's clock is off by more than 15 minutes: set it.",
     "PermanentRedirect": "The bucket is in another region: pass region_name.",
     "AuthorizationHeaderMalformed": "The bucket is in another region: pass region_name.",
+    # What botocore says without S3
+    "ConnectTimeoutError": _UNREACHED,
+    "EndpointConnectionError": _UNREACHED,
+    "SSLError": "Check the endpoint; if its certificate is of your own making, verify= takes the CA's file.",
+    "ParamValidationError": "Check put_options, and bucket_name, which is the name alone, without s3://.",
+    "InvalidRegionError": "Check region_name and AWS_DEFAULT_REGION.",
+    "ProfileNotFound": "Check AWS_PROFILE, and the profiles in ~/.aws/config.",
+    "PartialCredentialsError": "Set both, or none.",
+    "SSOTokenLoadError": "Log in, by `aws sso login`.",
+    "UnauthorizedSSOTokenError": "Log in, by `aws sso login`.",
     "NoCredentialsError": (
         "Pass access_key_id and access_secret_key, or set up boto3's credentials: environment, profile, SSO or role."
     ),
-    "NoRegionError": "Pass region_name, or set AWS_DEFAULT_REGION.",
 }
 _PERMISSIONS = {
     "GetObject": "s3:GetObject",
@@ -409,10 +427,30 @@ _PERMISSIONS = {
 
 
 def _permission_hint(operation: str, address: dict[str, Any]) -> str:
-    needed = f"It needs {_PERMISSIONS.get(operation, operation)} on arn:aws:s3:::{address['Bucket']}/{address['Key']}"
+    resource = address["Bucket"] if operation == "ListObjectVersions" else f"{address['Bucket']}/{address['Key']}"
+    needed = f"It needs {_PERMISSIONS.get(operation, operation)} on arn:aws:s3:::{resource}"
     if operation == "GetObject":
         return f"{needed}; and without s3:ListBucket on the bucket, S3 answers 403 also where there is no such file."
     return f"{needed}; with SSE-KMS the key's permissions, too." if operation == "PutObject" else f"{needed}."
+
+
+def _answer(status: int | None, code: str | None, message: str | None) -> str:
+    """What came back, in short. Without a body that is S3's, botocore repeats the status as the code."""
+    named = f"{status} {code}" if code and code != str(status) else str(status)
+    return f"{named}: {message}" if message else named
+
+
+def _hint(name: str, operation: str) -> str:
+    """What to do about an error code of S3's, or an exception of botocore's."""
+    if name in _PASSING:
+        return "" if operation in _UNKNOWN else _TRY_AGAIN  # what may have taken effect mustn't just be done again
+    return _HINTS.get(name, "")
+
+
+def _reason(error: Exception) -> str:
+    if _shows_header(error):
+        return "a header with a line break in it"
+    return "the answer broke off" if type(error).__name__ in _BROKEN_OFF else " ".join(str(error).split())
 
 
 def _shows_header(error: Exception) -> bool:
@@ -434,7 +472,7 @@ def _version(answer: Mapping[str, Any]) -> Version:
 def _etag(answer: Mapping[str, Any]) -> str:
     etag: str = answer.get("ETag", "")
     if not etag:  # as good as no answer: a proxy's error page may come with status 200, too
-        raise OSError("the answer has no ETag, so it isn't an S3 store's")
+        raise OSError("the answer has no ETag, so it isn't an S3 store's: check the endpoint")
     return etag
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _SECRET_OPTIONS = frozenset({"aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
 _SECRET_PUT_OPTIONS = frozenset({"SSECustomerKey", "SSECustomerKeyMD5"})
+_EXAMPLE = 'S3Dict("my-bucket", file_name="state.json")'
 _OWN_PUT_OPTIONS = frozenset({"Bucket", "Key", "Body", "IfMatch", "IfNoneMatch", "ContentEncoding"})
 
 
@@ -32,7 +33,7 @@ class Settings:
         """Raise a `ValueError` that says what is wrong with them, if something is."""
         for name in ("bucket_name", "file_name"):
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise ValueError(f"{name} must be a str that isn't empty")
+                raise ValueError(f"{name} must be a str that isn't empty, as in {_EXAMPLE}")
         if (self.access_key_id is None) != (self.access_secret_key is None):
             raise ValueError(
                 "access_key_id and access_secret_key go together: pass both, or neither for boto3's own credentials"
@@ -41,7 +42,9 @@ class Settings:
             raise ValueError("a client has its keys and options already: pass either a client, or keys and options")
         own = _OWN_PUT_OPTIONS & self.put_options.keys()
         if own:
-            raise ValueError(f"put_options can't have {', '.join(sorted(own))}: the library sets it itself")
+            raise ValueError(
+                f"put_options can't have {', '.join(sorted(own))}: the library sets it itself, so leave it out"
+            )
 
     def file(self) -> S3File:
         return S3File(self.bucket_name, self.file_name, self._connect, self.put_options)

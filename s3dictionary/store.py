@@ -108,7 +108,9 @@ class Store:
         try:
             return codec.split(found.content())
         except CorruptFileError as error:
-            raise CorruptFileError(f"{self.uri} can't be read: {error}") from error
+            raise CorruptFileError(
+                f"{self.uri} can't be read: {error}. It stays as it is: repair it, or replace it by S3Dict(…, data=…)."
+            ) from error
 
     # Saving
 

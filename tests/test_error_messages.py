@@ -1,0 +1,382 @@
+"""Each error is provoked: its message is on the page docs/errors.md, and has what a user needs."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import botocore.exceptions
+import pytest
+from botocore.config import Config
+
+from proxy import Answer, Call, CutOff, LateAnswer, LostAnswer, Reset, Response
+from s3dictionary import S3Dict
+from servers import Site
+
+ROOT = Path(__file__).parent.parent
+ENTRY = re.compile(r"^### ([^\n]+)\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PLACEHOLDER = re.compile(r"\{[^}]*\}")
+
+ONCE = Config(retries={"total_max_attempts": 1})
+TWICE = Config(retries={"total_max_attempts": 2})
+IMPATIENT = Config(retries={"total_max_attempts": 1}, connect_timeout=0.1, read_timeout=0.1)
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+PAGE = (ROOT / "docs" / "errors.md").read_text()
+ENTRIES = {heading: flat(message) for heading, message in ENTRY.findall(PAGE)}
+
+
+def fits(message: str, entry: str) -> bool:
+    """What is in braces on the page may be anything."""
+    return re.fullmatch(".*".join(map(re.escape, PLACEHOLDER.split(entry))), flat(message)) is not None
+
+
+# How to provoke them. Each function is given a site, and raises the error
+
+Provoke = Callable[[Site], Any]
+
+
+def state(s3: Site, **options: Any) -> S3Dict:
+    return S3Dict(**{"bucket_name": s3.bucket, "file_name": "state.json", **s3.options, "config": ONCE, **options})
+
+
+def arguments(**options: Any) -> Provoke:
+    return lambda s3: state(s3, **options).save()
+
+
+def environment(config: str = "", **environ: str) -> Provoke:
+    """Made with nothing but an endpoint: everything else is found in the environment and in boto3's configuration."""
+
+    def provoke(s3: Site) -> None:
+        with pytest.MonkeyPatch.context() as patch, NamedTemporaryFile("w") as file:
+            file.write(config)
+            file.flush()
+            for name, value in {**environ, "AWS_CONFIG_FILE": file.name}.items():
+                patch.setenv(name, value)
+            S3Dict(s3.bucket, file_name="state.json", endpoint_url=s3.endpoint_url)
+
+    return provoke
+
+
+def fault(fault: Any, action: Callable[[S3Dict], Any] = S3Dict.load, config: Config = ONCE) -> Provoke:
+    def provoke(s3: Site) -> None:
+        d = state(s3)
+        d.save()
+        s3.faults.append(fault)
+        action(state(s3, config=config) if action is S3Dict.load else d)
+
+    return provoke
+
+
+def body(content: bytes) -> Provoke:
+    def provoke(s3: Site) -> None:
+        s3.write("state.json", content)
+        state(s3)
+
+    return provoke
+
+
+def value(item: Any) -> Provoke:
+    return lambda s3: state(s3, data={"jobs": [item]}).save()
+
+
+def conflict(s3: Site) -> None:
+    d = state(s3)
+    s3.write("state.json", b"{}")
+    d.save()
+
+
+def clash(s3: Site) -> None:
+    d = state(s3, on_conflict="merge")
+    s3.write("state.json", b'{"a": 1}')
+    d["a"] = 2
+    d.save()
+
+
+def lost_answer(s3: Site) -> None:
+    d = state(s3, config=TWICE)
+    s3.faults.extend([LostAnswer(method="PUT"), Answer(403, "AccessDenied", method="HEAD")])
+    d.save()
+
+
+def save_inside(s3: Site) -> None:
+    with state(s3) as d, d.transaction():
+        d.save()
+
+
+def run_inside(s3: Site) -> None:
+    with state(s3) as d:
+        d.run(len)
+
+
+def decorated_generator(s3: Site) -> None:
+    @state(s3).transaction()
+    def each() -> Iterator[int]:
+        yield 1
+
+
+def deep(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def deep_with_room(s3: Site) -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(5_000)
+    try:
+        value(deep(600))(s3)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+class Thing:
+    """Not a type that can be stored."""
+
+
+class Name(str):
+    """A str with an equality of its own."""
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = str.__hash__
+
+
+class Span(timedelta):
+    """One that differs from its microseconds, as pandas' can."""
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+
+class Autumn(tzinfo):
+    """A zone in which every hour comes twice."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        return timedelta(hours=moment.fold if moment else 0)
+
+
+CIRCULAR: list[Any] = []
+CIRCULAR.append(CIRCULAR)
+
+LOGIN_PAGE = Call(lambda request, forward: Response(200, body=b"<html>Log in</html>"), forever=True)
+BAD_GATEWAY = Call(lambda request, forward: Response(502, body=b"<html>Sorry</html>"))
+FORBIDDEN = Call(lambda request, forward: Response(403, body=b"<html>Sorry</html>"))
+SSO = """
+[profile team]
+sso_session = team
+sso_account_id = 123456789012
+sso_role_name = reader
+[sso-session team]
+sso_region = us-east-1
+sso_start_url = https://team.example/start
+"""
+
+CASES: list[tuple[str, Provoke]] = [
+    ("A name is missing", arguments(bucket_name="")),
+    ("A name is missing", arguments(file_name=None)),
+    ("Not an address", lambda s3: S3Dict.from_uri("my-bucket/state.json", **s3.options)),
+    ("One key without the other", arguments(access_secret_key=None)),
+    ("A client and its options", arguments(client=object())),
+    ("A put option that the library sets", arguments(put_options={"IfMatch": "x", "Body": b""})),
+    ("Not a way to settle conflicts", arguments(on_conflict="mrege")),
+    ("Autosave is on or off", arguments(autosave="yes")),
+    ("No attempts", lambda s3: state(s3).run(len, attempts=0)),
+    ("An unknown argument", arguments(regoin_name="eu-central-1")),
+    ("Not an endpoint", arguments(endpoint_url="localhost:9000")),
+    ("No credentials", environment()),
+    ("Half of the credentials", environment(AWS_ACCESS_KEY_ID="id")),
+    ("No such profile", environment(AWS_PROFILE="nobody")),
+    ("Not logged in", environment(SSO, AWS_PROFILE="team")),
+    ("Not a region", arguments(region_name="eu central")),
+    ("Not a name, or not an option", arguments(bucket_name="s3://my-bucket")),
+    ("Not a name, or not an option", arguments(put_options={"StorageClas": "STANDARD_IA"})),
+    ("Nobody answers there", arguments(endpoint_url="http://127.0.0.1:9")),
+    ("No answer in time", fault(LateAnswer(0.5), config=IMPATIENT)),
+    ("The connection broke", fault(Reset())),
+    ("The answer broke off", fault(CutOff(method="GET", forever=True))),
+    ("No valid certificate", lambda s3: state(s3, endpoint_url=s3.endpoint_url.replace("http:", "https:"))),
+    ("A line break in a header", arguments(aws_session_token="secret token\n")),
+    ("Not an S3 store", fault(LOGIN_PAGE)),
+    ("The bucket doesn't exist", arguments(bucket_name="no-such-bucket")),
+    ("No permission to read", fault(Answer(403, "AccessDenied"))),
+    ("No permission to read", fault(FORBIDDEN)),
+    ("No permission to write", fault(Answer(403, "AccessDenied"), S3Dict.save)),
+    ("No permission for something else", fault(Answer(403, "AccessDenied"), S3Dict.delete)),
+    ("No permission for something else", fault(Answer(403, "AccessDenied"), S3Dict.versions)),
+    ("The access key isn't known", fault(Answer(403, "InvalidAccessKeyId"))),
+    ("The secret key is wrong", fault(Answer(403, "SignatureDoesNotMatch"), S3Dict.save)),
+    ("The clock is wrong", fault(Answer(403, "RequestTimeTooSkewed"))),
+    ("The credentials have expired", fault(Answer(400, "ExpiredToken"))),
+    ("The session token is wrong", fault(Answer(400, "InvalidToken"))),
+    ("Another region", fault(Answer(301, "PermanentRedirect", method="GET", forever=True))),
+    ("Another region", fault(Answer(400, "AuthorizationHeaderMalformed", method="GET", forever=True))),
+    ("Archived", fault(Answer(403, "InvalidObjectState"))),
+    ("No such version", fault(Answer(404, "NoSuchVersion"), lambda d: d.load(version_id="old"))),
+    ("No such version, on other stores", fault(Answer(404, "NoSuchKey"), lambda d: d.load(version_id="old"))),
+    ("The store is busy or failing", fault(Answer(503, "SlowDown"))),
+    ("The store is busy or failing", fault(BAD_GATEWAY)),
+    ("Anything else that S3 says", fault(Answer(400, "InvalidArgument"), S3Dict.save)),
+    ("The file is empty", body(b" \n")),
+    ("The file isn't JSON", body(b"{'a': 1}")),
+    ("The file isn't a JSON object", body(b"[1]")),
+    ("The file isn't UTF-8", body(b'{"a": "\xe4"}')),
+    ("The file isn't valid gzip", body(b"\x1f\x8b\x08garbage")),
+    ("The file is nested too deeply", body(b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}")),
+    ("Someone else has written", conflict),
+    ("Both have changed the same keys", clash),
+    ("It isn't known whether a save took effect", fault(Reset(), S3Dict.save)),
+    ("It isn't known whether a save took effect", fault(BAD_GATEWAY, S3Dict.save)),
+    ("It isn't known whether a save took effect", fault(LOGIN_PAGE, S3Dict.save)),
+    ("A lost answer can't be cleared up", lost_answer),
+    ("It isn't known whether the file was deleted", fault(Reset(), S3Dict.delete)),
+    ("The store has no conditional writes", fault(Answer(501, "NotImplemented"), S3Dict.save)),
+    ("A value of another type", value(Thing())),
+    ("A circular reference", value(CIRCULAR)),
+    ("Too many levels", value(deep(600))),
+    ("More than 500 levels", deep_with_room),
+    ("A time that ISO 8601 can't tell", value(datetime(2026, 1, 1, tzinfo=Autumn()))),
+    ("A span with nanoseconds", value(Span(1))),
+    ("A key or member of another type", value({Thing(): 1})),
+    ("A key or member of another type", value({Thing()})),
+    ("Keys or members that would become equal", value({Name("a"), Name("a")})),
+    ("Not inside this block", save_inside),
+    ("Not inside this block", run_inside),
+    ("A transaction around a coroutine or a generator", decorated_generator),
+]
+
+ABOUT_ARGUMENTS = {*list(ENTRIES)[: list(ENTRIES).index("No credentials")]}
+ABOUT_BLOCKS = {"Not inside this block", "A transaction around a coroutine or a generator"}
+AT_EXIT = {"Unsaved changes", "A block in a thread", "A block in a generator", "Autosave's last save failed"}
+HARD_TO_PROVOKE = {"No connection in time"}  # it takes an address that swallows packets
+
+
+@pytest.mark.parametrize(("heading", "provoke"), CASES, ids=[heading for heading, _ in CASES])
+def test_the_message_is_on_the_page_and_has_what_a_user_needs(moto_s3: Site, heading: str, provoke: Provoke) -> None:
+    with pytest.raises(Exception) as info:  # noqa: PT011  # the page says which
+        provoke(moto_s3)
+    message = str(info.value)
+    assert fits(message, ENTRIES[heading]), message
+    assert_tells_only_what_it_should(message, moto_s3)
+    if "can't be stored" in message:
+        assert message.startswith("d['jobs']")
+    elif heading not in ABOUT_ARGUMENTS | ABOUT_BLOCKS:
+        assert re.search(r"s3://[^/]+.*/state\.json\b", message)
+
+
+def assert_tells_only_what_it_should(message: str, s3: Site) -> None:
+    assert s3.server.secret_key not in message
+    assert "secret token" not in message
+    for name in dir(botocore.exceptions):
+        assert not name.endswith(("Error", "Exception")) or name not in message
+    assert "An error occurred" not in message  # botocore's words
+    assert not re.search(r"\bNone\b", message)
+
+
+END_OF_PROGRAM = """
+import os, threading, time
+from s3dictionary import S3Dict
+
+def state(name, **options):
+    return S3Dict(os.environ["BUCKET"], file_name=f"{name}/state.json", **options)
+
+def edit(d):
+    with d:
+        d["a"] = 1
+        yield
+
+def stay(d):
+    with d:
+        d["a"] = 1
+        ready.set()
+        time.sleep(60)
+
+unsaved, held, autosaved = state("unsaved", data={}), state("held"), state("autosaved", data={"a": []}, autosave=True)
+unsaved["a"] = 1
+autosaved["a"].append(object())
+generator = edit(state("generator"))
+next(generator)
+ready = threading.Event()
+threading.Thread(target=stay, args=[held], daemon=True).start()
+ready.wait()
+"""
+
+
+def test_what_is_said_at_the_end_of_the_program_is_on_the_page_too(moto_s3: Site) -> None:
+    environ = {
+        "AWS_ACCESS_KEY_ID": moto_s3.server.access_key,
+        "AWS_SECRET_ACCESS_KEY": moto_s3.server.secret_key,
+        "AWS_ENDPOINT_URL_S3": moto_s3.endpoint_url,
+        "BUCKET": moto_s3.bucket,
+    }
+    command = [sys.executable, "-W", "always::ResourceWarning", "-c", END_OF_PROGRAM]
+    ended = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, check=True)
+    messages = re.findall(rf"s3://{moto_s3.bucket}/.*", ended.stderr)
+    assert len(messages) == len(AT_EXIT)
+    for heading in AT_EXIT:
+        assert any(fits(message, ENTRIES[heading]) for message in messages), ended.stderr
+    assert moto_s3.server.secret_key not in ended.stderr
+
+
+def test_nothing_else_is_on_the_page() -> None:
+    assert {heading for heading, _ in CASES} | AT_EXIT | HARD_TO_PROVOKE == ENTRIES.keys()
+    assert PAGE.count("\n### ") == len(ENTRIES)
+
+
+NEXT_STEP = re.compile(
+    r"\b(as in|call|check|close|create|do it|get|it needs|join|leave|load\(\) (brings|shows)|log in|look|must be"
+    r"|of the form|pass|repair|restore|set|try again|use|versions\(\) lists)\b",
+    re.IGNORECASE,
+)
+SAID_BY_OTHERS = {"An unknown argument", "Not an endpoint", "Anything else that S3 says", "Autosave's last save failed"}
+
+
+def test_each_message_says_what_to_do() -> None:
+    """But for those that only pass on what others say; and a value that can't be stored has to be another one."""
+    without = {heading for heading, message in ENTRIES.items() if not NEXT_STEP.search(message)}
+    assert without == SAID_BY_OTHERS | {name for name in ENTRIES if "can't be stored" in ENTRIES[name]}
+
+
+# The code
+
+OTHERS = {"notebook", "__main__", "pytest_plugin"}  # what shows it, and programs with words of their own
+MODULES = [path for path in sorted((ROOT / "s3dictionary").glob("*.py")) if path.stem not in OTHERS]
+NO_MESSAGES = {
+    "has no attribute",  # as every module says it
+    "popitem(): dictionary is empty",  # as a dict says it
+    "%Y-%m-%d %H:%M:%S %Z",
+    "Invalid header value",  # only looked for
+}
+
+
+def phrases(tree: ast.AST) -> Iterator[str]:
+    """What the code could say: every str of three words or more, but for docstrings and the log."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("log."):
+            continue
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value.split()) > 2:
+            yield flat(node.value)
+        yield from phrases(node)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_all_that_the_code_can_say_is_on_the_page(module: Path) -> None:
+    listed = flat(PAGE)
+    said = set(phrases(ast.parse(module.read_text()))) - NO_MESSAGES
+    assert {phrase for phrase in said if phrase not in listed} == set()
