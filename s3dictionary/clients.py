@@ -33,10 +33,12 @@ def connect(options: dict[str, Any]) -> S3Client:
     """
     with _lock:
         session = _session(_environment())
+        key = tuple(sorted(options.items()))
         try:
-            return _shared_client(tuple(sorted(options.items())), session)
-        except TypeError:  # an option is unhashable, or unknown
+            hash(key)
+        except TypeError:
             return _make_client(options, session)
+        return _shared_client(key, session)
 
 
 def _environment() -> frozenset[tuple[str, str]]:
@@ -50,7 +52,10 @@ def _shared_client(key: tuple[tuple[str, Any], ...], session: boto3.Session) -> 
 
 
 def _make_client(options: dict[str, Any], session: boto3.Session) -> S3Client:
-    client: S3Client = session.client("s3", **options)
+    try:
+        client: S3Client = session.client("s3", **options)
+    except TypeError as error:  # an argument that neither S3Dict has nor boto3
+        raise TypeError(str(error).replace("Session.client()", "S3Dict()")) from None
     config = _checksums_when_required(session, client.meta.endpoint_url, options.get("config"))
     if config is not None:
         client = session.client("s3", **{**options, "config": config})

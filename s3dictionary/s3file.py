@@ -407,7 +407,7 @@ _HINTS = {
     "ConnectTimeoutError": _UNREACHED,
     "EndpointConnectionError": _UNREACHED,
     "SSLError": "Check the endpoint; if its certificate is of your own making, verify= takes the CA's file.",
-    "ParamValidationError": "Check put_options, and bucket_name, which is the name alone, without s3://.",
+    "ParamValidationError": "Check put_options and bucket_name.",
     "InvalidRegionError": "Check region_name and AWS_DEFAULT_REGION.",
     "ProfileNotFound": "Check AWS_PROFILE, and the profiles in ~/.aws/config.",
     "PartialCredentialsError": "Set both, or none.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from . import clients
@@ -34,12 +35,20 @@ class Settings:
         for name in ("bucket_name", "file_name"):
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise ValueError(f"{name} must be a str that isn't empty, as in {_EXAMPLE}")
+            if getattr(self, name).startswith("s3://"):
+                raise ValueError(f"{name} must be the name alone, without s3://; S3Dict.from_uri() takes a whole address")
         if (self.access_key_id is None) != (self.access_secret_key is None):
             raise ValueError(
                 "access_key_id and access_secret_key go together: pass both, or neither for boto3's own credentials"
             )
         if self.client is not None and (self.access_key_id is not None or self.client_options):
             raise ValueError("a client has its keys and options already: pass either a client, or keys and options")
+        endpoint = self.client_options.get("endpoint_url")
+        if endpoint is not None and not str(endpoint).startswith(("https://", "http://")):
+            raise ValueError(f"endpoint_url must begin with https:// or http://, not be {endpoint!r}")
+        metadata = self.put_options.get("Metadata", {})
+        if not isinstance(metadata, dict) or not set(map(type, chain(*metadata.items()))) <= {str}:
+            raise ValueError("Metadata in put_options must be a dict of str to str")
         own = _OWN_PUT_OPTIONS & self.put_options.keys()
         if own:
             raise ValueError(
