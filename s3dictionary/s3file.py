@@ -169,7 +169,7 @@ class S3File:
     def _get(self, condition: dict[str, Any], known: Version | None) -> Found | None:
         client = self._client()
         try:
-            with self._translating("GetObject"):
+            with self._translating("GetObject", permission="s3:GetObjectVersion" if "VersionId" in condition else None):
                 answer = client.get_object(**self._read_address, **condition)
         except StorageError as error:
             if error.code == "NoSuchKey":
@@ -332,15 +332,21 @@ class S3File:
             return self._connect()
 
     @contextmanager
-    def _translating(self, operation: str, status: int | None = None) -> Iterator[None]:
-        """Turn botocore's errors into this library's."""
+    def _translating(self, operation: str, status: int | None = None, permission: str | None = None) -> Iterator[None]:
+        """Turn botocore's errors into this library's.
+
+        Args:
+            operation: what is done.
+            status: the HTTP status, where that is known already.
+            permission: what it needs, if that isn't what the operation always does.
+        """
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             yield
         except ClientError as error:
             cause: Exception | None = error
-            failure = self._refused(operation, error)
+            failure = self._refused(operation, error, permission or _PERMISSIONS.get(operation, operation))
         except (BotoCoreError, OSError) as error:
             cause = None if _shows_header(error) else error
             failure = self._failed(operation, error, status)
@@ -351,7 +357,7 @@ class S3File:
             failure.args = (_sentences(failure.args[0], _UNKNOWN[operation]),)
         raise failure from cause
 
-    def _refused(self, operation: str, error: ClientError) -> StorageError:
+    def _refused(self, operation: str, error: ClientError, permission: str) -> StorageError:
         answer = error.response.get("Error", {})
         code = answer.get("Code") or None
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -359,7 +365,7 @@ class S3File:
         if code == "NoSuchBucket":
             kind = BucketNotFoundError
         elif status == 403:
-            kind, hint = AccessDeniedError, hint or _permission_hint(operation, self._address)
+            kind, hint = AccessDeniedError, hint or _permission_hint(permission, self._address)
         elif status == 501 and operation == "PutObject":
             hint = _NO_CONDITIONS
         said = f"{operation} of {self.uri} was refused with {_answer(status, code, answer.get('Message'))}"
@@ -426,12 +432,12 @@ _PERMISSIONS = {
 }
 
 
-def _permission_hint(operation: str, address: dict[str, Any]) -> str:
-    resource = address["Bucket"] if operation == "ListObjectVersions" else f"{address['Bucket']}/{address['Key']}"
-    needed = f"It needs {_PERMISSIONS.get(operation, operation)} on arn:aws:s3:::{resource}"
-    if operation == "GetObject":
+def _permission_hint(permission: str, address: dict[str, Any]) -> str:
+    resource = address["Bucket"] if permission == "s3:ListBucketVersions" else f"{address['Bucket']}/{address['Key']}"
+    needed = f"It needs {permission} on arn:aws:s3:::{resource}"
+    if permission == "s3:GetObject":
         return f"{needed}; and without s3:ListBucket on the bucket, S3 answers 403 also where there is no such file."
-    return f"{needed}; with SSE-KMS the key's permissions, too." if operation == "PutObject" else f"{needed}."
+    return f"{needed}; with SSE-KMS the key's permissions, too." if permission == "s3:PutObject" else f"{needed}."
 
 
 def _answer(status: int | None, code: str | None, message: str | None) -> str:

@@ -36,7 +36,9 @@ class Settings:
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise ValueError(f"{name} must be a str that isn't empty, as in {_EXAMPLE}")
             if getattr(self, name).startswith("s3://"):
-                raise ValueError(f"{name} must be the name alone, without s3://; S3Dict.from_uri() takes a whole address")
+                raise ValueError(
+                    f"{name} must be the name alone, without s3://; S3Dict.from_uri() takes a whole address"
+                )
         if (self.access_key_id is None) != (self.access_secret_key is None):
             raise ValueError(
                 "access_key_id and access_secret_key go together: pass both, or neither for boto3's own credentials"

@@ -221,6 +221,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("No permission to write", fault(Answer(403, "AccessDenied"), S3Dict.save)),
     ("No permission for something else", fault(Answer(403, "AccessDenied"), S3Dict.delete)),
     ("No permission for something else", fault(Answer(403, "AccessDenied"), S3Dict.versions)),
+    ("No permission for something else", fault(Answer(403, "AccessDenied"), lambda d: d.load(version_id="old"))),
     ("The access key isn't known", fault(Answer(403, "InvalidAccessKeyId"))),
     ("The secret key is wrong", fault(Answer(403, "SignatureDoesNotMatch"), S3Dict.save)),
     ("The clock is wrong", fault(Answer(403, "RequestTimeTooSkewed"))),
