@@ -19,7 +19,8 @@ def upload(stage: Stage, bucket: str, objects: Mapping[str, str]) -> None:
     """Put objects into a bucket, by their keys."""
     if isinstance(stage.server, SeaweedFS):
         # S3's way is slow for so many: SeaweedFS' own needs no signatures, and the objects are the same
-        send, address = _to_filer, f"http://127.0.0.1:{stage.server.ports[4]}/buckets/{bucket}"
+        filer = stage.server.ports["filer"]
+        send, address = _to_filer, f"http://127.0.0.1:{filer}/buckets/{bucket}"
     else:
         send, address = _to_bucket, bucket
     share = -(-len(objects) // THREADS)

