@@ -1,0 +1,220 @@
+"""What can be typed: commands, options, and their help.
+
+Knows no S3: the module of a command is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from .outcomes import ExitCode
+from .text import out
+
+_DESCRIPTION = "Look at and edit the JSON files on S3 that S3Dictionary's dicts live in."
+_EXAMPLES = """\
+examples:
+  s3dictionary get s3://my-bucket/state.json
+  s3dictionary get s3://my-bucket/state.json --query 'jobs[?done].name'
+  s3dictionary set s3://my-bucket/state.json runs 3
+  s3dictionary edit s3://my-bucket/state.json
+
+exit codes:
+"""
+_KEY = "a key of the dict"
+_JSON_KEYS = 'keys are given as JSON: for those that are not strings, such as 1 or {"py/date": "2026-01-31"}'
+_VERSION = "an old version: its id, or -1 for the one before the current, -2 ..."
+_FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
+"""How shtab has the shells complete the names of files."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line; what it gives has the function to call as `command`."""
+    parser = argparse.ArgumentParser(
+        prog="s3dictionary",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES + "\n".join(f"  {code:3d}  {code.meaning}" for code in ExitCode),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_PrintVersion, help="print the version, and exit")
+    parser.add_argument(
+        "--print-completion",
+        action=_PrintCompletion,
+        choices=["bash", "zsh"],
+        help="print what makes the shell complete commands and options (needs the extra cli), and exit",
+    )
+    _add_connection(parser, default=None)
+    commands = _Commands(parser)
+    _add_reading(commands)
+    _add_writing(commands)
+    _add_versions(commands)
+    _add_doctor(commands)
+    return parser
+
+
+class _Commands:
+    """The commands, each with the options that all have."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._parsers = parser.add_subparsers(
+            title="commands", metavar="COMMAND", required=True, parser_class=_IntermixedParser
+        )
+
+    def add(self, name: str, function: str, summary: str, **texts: Any) -> argparse.ArgumentParser:
+        """Add a command.
+
+        Args:
+            name: what is typed.
+            function: what to call, as `module.name` inside this package.
+            summary: its help, in half a sentence.
+            texts: further arguments of the parser.
+        """
+        sentence = f"{summary[0].upper()}{summary[1:]}."
+        parser = self._parsers.add_parser(name, help=summary, description=sentence, **texts)
+        parser.set_defaults(command=_Later(function))
+        parser.add_argument("uri", metavar="URI", help="the file's address, s3://bucket/key")
+        _add_connection(parser, default=argparse.SUPPRESS)
+        return parser
+
+
+class _IntermixedParser(argparse.ArgumentParser):
+    """Takes options between the words of a command, too: argparse's own takes an optional KEY only before them."""
+
+    _intermixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, which parses the two kinds one after the other by calling this."""
+        if self._intermixing:
+            return super().parse_known_args(args, namespace)
+        self._intermixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._intermixing = False
+
+
+class _Later:
+    """A function of this package that is imported when it is called."""
+
+    def __init__(self, name: str) -> None:
+        self._module, self._name = name.split(".")
+
+    def __call__(self, arguments: argparse.Namespace) -> int | None:
+        function: Callable[[argparse.Namespace], int | None]
+        function = getattr(import_module(f".{self._module}", __package__), self._name)
+        return function(arguments)
+
+
+def _add_connection(parser: argparse.ArgumentParser, default: Any) -> None:
+    """As for the AWS CLI, they may stand before the command and after it."""
+    group = parser.add_argument_group("connection", "Otherwise as for boto3: environment, configuration files, roles.")
+    group.add_argument("--profile", default=default, metavar="NAME", help="a profile of the AWS configuration")
+    group.add_argument("--region", default=default, metavar="NAME", help="the bucket's region")
+    group.add_argument("--endpoint-url", default=default, metavar="URL", help="an S3-compatible store's address")
+
+
+def _add_reading(commands: _Commands) -> None:
+    get = commands.add("get", "items.get", "print a file, or the value of one key, as JSON")
+    get.add_argument("key", metavar="KEY", nargs="?", help=f"{_KEY}; without it, the whole file")
+    _add_output(get, raw="print a string as it is, without quotes")
+    keys = commands.add("keys", "items.keys", "print the keys as a JSON list")
+    _add_output(keys, raw="print one key a line, strings without quotes")
+    for parser in (get, keys):
+        parser.add_argument("--version", metavar="VERSION", help=_VERSION)
+    _add_json_keys(get)
+
+
+def _add_output(parser: argparse.ArgumentParser, raw: str | None = None) -> None:
+    parser.add_argument("--query", metavar="JMESPATH", help="print what this expression finds in the JSON")
+    if raw:
+        parser.add_argument("-r", "--raw", action="store_true", help=raw)
+
+
+def _add_json_keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json-keys", action="store_true", help=_JSON_KEYS)
+
+
+def _add_writing(commands: _Commands) -> None:
+    setting = commands.add("set", "items.set_", "set a key, in a new file if there is none")
+    setting.add_argument("key", metavar="KEY", help=_KEY)
+    setting.add_argument("value", metavar="VALUE", help="its value as JSON, or - to read it from standard input")
+    setting.add_argument("--string", action="store_true", help="VALUE is a string as it stands, not JSON")
+    unset = commands.add("unset", "items.unset", "remove keys")
+    unset.add_argument("keys", metavar="KEY", nargs="+", help=_KEY)
+    update = commands.add("update", "items.update", "set the keys of a JSON object read from standard input")
+    edit = commands.add("edit", "editing.edit", "edit a file in your editor ($VISUAL or $EDITOR)")
+    edit.add_argument(
+        "--from", dest="draft", metavar="PATH", help="begin with this text, as kept when an edit was not saved"
+    ).complete = _FILES  # type: ignore[attr-defined]
+    for parser in (setting, unset):
+        _add_json_keys(parser)
+    for parser in (setting, unset, update, edit):
+        _add_put_options(parser)
+
+
+def _add_put_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--put-option",
+        action="append",
+        type=_put_option,
+        metavar="NAME=VALUE",
+        help="an argument of PutObject, such as ServerSideEncryption=aws:kms; may be given several times",
+    )
+
+
+def _put_option(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{word!r} isn't of the form NAME=VALUE")
+    return name, value
+
+
+def _add_versions(commands: _Commands) -> None:
+    history = commands.add("history", "versions.history", "list the versions that the bucket keeps, newest first")
+    _add_output(history)
+    diff = commands.add(
+        "diff",
+        "versions.diff",
+        "show what differs between two versions; without any, what the last save changed",
+    )
+    diff.add_argument("old", metavar="OLD", nargs="?", help=f"{_VERSION} (default: -1)")
+    diff.add_argument("new", metavar="NEW", nargs="?", help="another one (default: what is there now)")
+    diff.add_argument("--file", metavar="PATH", help="compare with this file on your machine instead").complete = _FILES  # type: ignore[attr-defined]
+    restore = commands.add("restore", "versions.restore", "save an old version as the current one")
+    restore.add_argument("version", metavar="VERSION", help=_VERSION)
+    _add_put_options(restore)
+
+
+def _add_doctor(commands: _Commands) -> None:
+    doctor = commands.add(
+        "doctor",
+        "doctor.doctor",
+        "try on a key of its own what the library relies on, and say what works",
+        epilog="URI is a bucket, a folder in it, or a file, beside which it tries.",
+    )
+    doctor.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
+class _PrintVersion(argparse.Action):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from .. import __version__
+
+        out(f"s3dictionary {__version__}")
+        parser.exit()
+
+
+class _PrintCompletion(argparse.Action):
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: str | Sequence[Any] | None, *_: Any
+    ) -> None:
+        try:
+            import shtab
+        except ImportError:
+            parser.error("this needs shtab: pip install 'S3Dictionary[cli]'")
+        out(shtab.complete(parser, str(value)))
+        parser.exit()

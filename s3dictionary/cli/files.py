@@ -1,0 +1,186 @@
+"""The file that a command is about, and the way to it.
+
+Commands that only look at it read it raw; those that write it use `S3Dict`, as any program does.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .. import clients, codec
+from ..errors import CorruptFileError, S3DictError, StorageError
+from ..s3dict import S3Dict
+from ..s3file import S3File
+from . import progress
+from .outcomes import ExitCode, Failure
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from mypy_boto3_s3 import S3Client
+
+    from ..s3file import FileVersion, Found
+
+_NO_VERSION = ("NoSuchVersion", "NoSuchKey", "InvalidArgument")
+"""S3's error codes. The last one is AWS's for what can't be a version's id."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file on S3.
+
+    Attributes:
+        uri: its address, as given.
+        put_options: further arguments of PutObject.
+    """
+
+    uri: str
+    client: S3Client = field(repr=False)
+    put_options: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.uri.rpartition("/")[2]
+
+    def dict(self, **options: Any) -> S3Dict[Any, Any]:
+        """The dict that lives in it, loaded. The options are those of `S3Dict`."""
+        try:
+            return S3Dict.from_uri(self.uri, client=self.client, put_options=self.put_options, **options)
+        except S3DictError:
+            raise
+        except ValueError as error:  # an option that the library sets itself
+            raise Failure(ExitCode.USAGE, str(error)) from error
+
+    def find(self, version_id: str | None = None) -> Found | None:
+        """What is there, as it is; `None` if there is no such file."""
+        return self._object().get(version_id=version_id)
+
+    def members(self, version: str | None = None) -> codec.Members:
+        """The keys, and the JSON text of each one's value.
+
+        Args:
+            version: an old version: its id, or `-1` for the one before the current, `-2` …
+
+        Raises:
+            Failure: there is no such file or version.
+            CorruptFileError: it isn't a JSON object in UTF-8.
+        """
+        version_id = None if version is None else self.version_id(version)
+        try:
+            found = self.find(version_id)
+        except StorageError as error:
+            self.check_version(error, version)
+            raise
+        if found is None:
+            raise self.missing(version)
+        return self.split(found)
+
+    def split(self, found: Found) -> codec.Members:
+        """Split what was found into its members; see `members`."""
+        try:
+            return codec.split(found.content())
+        except CorruptFileError as error:
+            raise self._corrupt(error) from error
+
+    def content(self, found: Found) -> bytes:
+        """The text of what was found, whether or not it is JSON.
+
+        Raises:
+            CorruptFileError: it is compressed, and damaged.
+        """
+        try:
+            return found.content()
+        except CorruptFileError as error:
+            raise self._corrupt(error) from error
+
+    def _corrupt(self, error: CorruptFileError) -> CorruptFileError:
+        return CorruptFileError(f"{self.uri} can't be read: {error}")
+
+    def versions(self) -> list[FileVersion]:
+        """The versions that the bucket keeps, newest first; at least one.
+
+        Raises:
+            Failure: there is none.
+        """
+        versions = self._object().versions()
+        if not versions:
+            raise self.missing()
+        return versions
+
+    def version_id(self, version: str) -> str:
+        """The id of a version that may be given as `-1`, `-2` …, counted back from the newest one."""
+        if not re.fullmatch(r"-\d+", version):
+            return version
+        versions, back = self.versions(), -int(version)
+        # Of a file that has been deleted, the newest one left is already the one before
+        index = back if versions[0].is_latest else back - 1
+        if index not in range(len(versions)):
+            raise Failure(ExitCode.NOT_THERE, f"{self.uri} has no version {version}: the bucket keeps {len(versions)}.")
+        return versions[index].version_id
+
+    def check_version(self, error: StorageError, version: str | None) -> None:
+        """Raise a failure instead, if an error says that there is no such version."""
+        if version is not None and error.code in _NO_VERSION:
+            raise self.missing(version) from error
+
+    def missing(self, version: str | None = None) -> Failure:
+        """The error that there is no such file, or no such version of it."""
+        if version is not None:
+            return Failure(
+                ExitCode.NOT_THERE, f"{self.uri} has no version {version}. `history` lists the ones there are."
+            )
+        return Failure(ExitCode.NOT_THERE, f"there is no {self.uri}. Check the address; `set` would create it.")
+
+    def _object(self) -> S3File:
+        return S3File(*split_uri(self.uri), lambda: self.client, self.put_options)
+
+
+def file_of(arguments: Namespace) -> File:
+    """The file that the command line names.
+
+    Raises:
+        Failure: its address isn't one, or there is no way to S3.
+    """
+    bucket, key = split_uri(arguments.uri)
+    if not bucket or not key:
+        raise Failure(ExitCode.USAGE, f"{arguments.uri!r} isn't an address of the form s3://bucket/key")
+    return File(arguments.uri, connect(arguments), dict(getattr(arguments, "put_option", None) or ()))
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key of an address; empty where there is none."""
+    if not uri.startswith("s3://"):
+        return "", ""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def connect(arguments: Namespace, **config: Any) -> S3Client:
+    """A client as the command line wants it; with the library's defaults for everything else.
+
+    Args:
+        arguments: with `profile`, `region` and `endpoint_url`.
+        config: arguments of botocore's `Config`.
+
+    Raises:
+        Failure: there is no such profile, no region, or the endpoint isn't a URL.
+    """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    options: dict[str, Any] = {"region_name": arguments.region, "endpoint_url": arguments.endpoint_url}
+    has_progress = progress.is_wanted()
+    if config or has_progress:  # with a configuration of its own, it isn't a client that the library shares
+        options["config"] = Config(**config)
+    try:
+        if arguments.profile:  # as for the AWS CLI, it counts more than keys in the environment
+            boto3.setup_default_session(profile_name=arguments.profile)
+        client = clients.connect({name: value for name, value in options.items() if value})
+    except (BotoCoreError, ValueError) as error:
+        raise Failure(ExitCode.USAGE, str(error)) from error
+    if has_progress:
+        progress.show(client)
+    return client

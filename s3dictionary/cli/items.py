@@ -1,0 +1,142 @@
+"""What is in a file: `get`, `keys`, `set`, `unset`, `update`.
+
+Those that write say what to change, and do it again on what is there if someone else comes in between.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .. import codec
+from .files import File, file_of
+from .outcomes import ExitCode, Failure
+from .text import compile_query, out, out_json, parse_members, parse_value, say
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from ..s3dict import S3Dict
+
+
+def get(arguments: Namespace) -> None:
+    """Print a file, or the value of one key."""
+    query = compile_query(arguments.query)
+    keys = _keys([] if arguments.key is None else [arguments.key], arguments.json_keys)
+    file = file_of(arguments)
+    members = file.members(arguments.version)
+    _check_keys(keys, members, file)
+    text = bytes(members[keys[0]]) if keys else codec.join(members)
+    out_json(text, query, raw=arguments.raw)
+
+
+def keys(arguments: Namespace) -> None:
+    """Print the keys of a file, in order."""
+    query = compile_query(arguments.query)
+    members = file_of(arguments).members(arguments.version)
+    if arguments.raw and query is None:
+        for key in members:
+            out(key.encode(errors="replace").decode() if isinstance(key, str) else codec.encode(key).decode())
+        return
+    out_json(codec.encode(list(members)), query, raw=arguments.raw)
+
+
+def set_(arguments: Namespace) -> None:
+    """Set a key; creates the file if there is none."""
+    file = file_of(arguments)
+    [key] = _keys([arguments.key], arguments.json_keys)
+    value = _value(arguments.value, as_string=arguments.string)
+
+    def change(d: S3Dict[Any, Any]) -> None:
+        d[key] = value
+
+    _change(file, change)
+
+
+def unset(arguments: Namespace) -> None:
+    """Remove keys; all of them have to be there."""
+    keys = _keys(arguments.keys, arguments.json_keys)
+    file = file_of(arguments)
+
+    def change(d: S3Dict[Any, Any]) -> None:
+        if d.etag is None:
+            raise file.missing()
+        _check_keys(keys, d, file)
+        for key in keys:
+            d.pop(key, None)  # which may be named twice
+
+    _change(file, change)
+
+
+def update(arguments: Namespace) -> None:
+    """Set the keys of a JSON object that is read from standard input."""
+    file = file_of(arguments)
+    members = parse_members(_standard_input(), "standard input")
+    new = {key: codec.decode(raw) for key, raw in members.items()}
+    _change(file, lambda d: d.update(new))
+
+
+def _change(file: File, change: Callable[[S3Dict[Any, Any]], None]) -> None:
+    d = file.dict()
+    is_new = d.etag is None
+    d.run(change)
+    if is_new and d.etag is not None:  # or a typo in the address would go unnoticed
+        say(f"created {file.uri}")
+
+
+# What the command line says
+
+
+def _keys(words: list[str], as_json: bool) -> list[Any]:
+    return [_json_key(word) for word in words] if as_json else list(words)
+
+
+def _json_key(word: str) -> Any:
+    key = parse_value(word.encode(errors="surrogateescape"), "KEY")
+    try:
+        hash(key)
+    except TypeError as error:
+        raise Failure(ExitCode.USAGE, "KEY can't be a list or an object: a dict has no such keys") from error
+    return key
+
+
+def _check_keys(keys: list[Any], present: Any, file: File) -> None:
+    missing = [key for key in keys if key not in present]
+    if missing:
+        names = ", ".join(codec.encode(key).decode() for key in missing)
+        hint = _hint(missing[0], present)
+        raise Failure(ExitCode.NOT_THERE, f"{file.uri} has no key {names}. {hint}")
+
+
+def _hint(key: Any, present: Any) -> str:
+    """A key that isn't a str is easily mistaken for one: the word 1 for the number."""
+    for other in present:
+        if isinstance(key, str) and not isinstance(other, str) and codec.encode(other) == key.encode():
+            return "There is one that isn't a string: pass --json-keys."
+    return "`keys` lists the ones there are."
+
+
+def _value(word: str, *, as_string: bool) -> Any:
+    text = _standard_input() if word == "-" else word.encode(errors="surrogateescape")
+    if not as_string:
+        return _json_value(text)
+    try:
+        return text.decode().removesuffix("\n") if word == "-" else text.decode()
+    except UnicodeDecodeError as error:
+        raise Failure(ExitCode.USAGE, f"VALUE isn't UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def _json_value(text: bytes) -> Any:
+    try:
+        return parse_value(text, "VALUE")
+    except Failure as failure:
+        raise Failure(
+            failure.code, f"{failure}. A string needs quotes that the shell leaves on, as in '\"text\"'; or --string."
+        ) from failure
+
+
+def _standard_input() -> bytes:
+    if sys.stdin.isatty():
+        say("reading JSON from the terminal; Ctrl-D ends it")
+    return sys.stdin.buffer.read()

@@ -1,0 +1,179 @@
+"""JSON between the file and people: printed indented, character for character as the file has it, and read strictly."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .. import codec
+from ..errors import CorruptFileError
+from .outcomes import ExitCode, Failure
+
+if TYPE_CHECKING:
+    from jmespath.parser import ParsedResult
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_PAIR = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_ESCAPE = re.compile(rf"({_PAIR}|\\u[0-9a-fA-F]{{4}})|\\.")
+
+
+# Printing
+
+
+def pretty(text: bytes) -> str:
+    """Indent JSON. Numbers, doubled keys and order stay as they are; escaped letters become readable."""
+    # Strings are set aside, as msgspec refuses half of a surrogate pair
+    plain = text.decode()
+    strings = map(_readable, _STRING.findall(plain))
+    skeleton = msgspec.json.format(_STRING.sub('""', plain), indent=2)
+    return _STRING.sub(lambda _: next(strings), skeleton)
+
+
+def _readable(string: str) -> str:
+    return _ESCAPE.sub(_unescape, string) if "\\u" in string else string
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    """The character that an escape stands for, unless it has to be escaped, or can't be seen."""
+    if not escape[1]:
+        return escape[0]
+    character: str = json.loads(f'"{escape[1]}"')
+    return character if character > "~" and character.isprintable() else escape[0]
+
+
+def members_text(members: codec.Members) -> str:
+    """A whole file, indented."""
+    return pretty(codec.join(members))
+
+
+def plain_text(value: Any) -> str:
+    """A plain JSON value, indented."""
+    return pretty(json.dumps(value).encode())
+
+
+def out(text: str) -> None:
+    """Write a line, or several, on standard output, in UTF-8 whatever the terminal."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(f"{text}\n".encode())
+    sys.stdout.flush()
+
+
+def say(message: str) -> None:
+    """Tell the person at the terminal, on standard error."""
+    sys.stderr.write(f"s3dictionary: {message}\n")
+    sys.stderr.flush()
+
+
+def out_json(text: bytes, query: ParsedResult | None, *, raw: bool = False) -> None:
+    """Write JSON, or what a query finds in it; with `raw`, a string without its quotes."""
+    if query is None and not raw:
+        return out(pretty(text))
+    value = load_plain(text)
+    if query is not None:
+        value = search(query, value)
+    if raw and isinstance(value, str):
+        return out(value.encode(errors="replace").decode())
+    return out(pretty(text) if query is None else plain_text(value))
+
+
+# Queries
+
+
+def compile_query(expression: str | None) -> ParsedResult | None:
+    """Read a JMESPath expression.
+
+    Raises:
+        Failure: it isn't one.
+    """
+    if expression is None:
+        return None
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        return jmespath.compile(expression)
+    except JMESPathError as error:
+        raise Failure(ExitCode.USAGE, f"--query isn't JMESPath: {error}") from error
+
+
+def search(query: ParsedResult, value: Any) -> Any:
+    """What a query finds in plain JSON, tags included."""
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        return query.search(value)
+    except JMESPathError as error:
+        raise Failure(ExitCode.USAGE, f"--query can't be answered: {error}") from error
+
+
+def load_plain(text: bytes) -> Any:
+    """JSON as plain Python values."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits
+        raise Failure(ExitCode.USAGE, f"that can't be done with what the file holds: {error}") from error
+
+
+# Reading what people write
+
+
+def parse_value(text: bytes, name: str) -> Any:
+    """Read a value in the file's form.
+
+    Args:
+        text: the JSON.
+        name: what to call it in the error, which doesn't show it: it may be a secret.
+
+    Raises:
+        Failure: it isn't strictly JSON.
+    """
+    check(text, name)
+    return codec.decode(text.removeprefix(b"\xef\xbb\xbf"))
+
+
+def parse_members(text: bytes, name: str) -> codec.Members:
+    """Read a whole file, or a part of one, in the file's form.
+
+    Raises:
+        Failure: it isn't strictly a JSON object.
+    """
+    check(text, name)
+    try:
+        return codec.split(text)
+    except CorruptFileError as error:
+        raise Failure(ExitCode.USAGE, f"{name} is {error}") from error
+
+
+def check(text: bytes, name: str) -> None:
+    """See that it is JSON as everybody understands it: no NaN, no key twice.
+
+    Raises:
+        Failure: it isn't.
+    """
+    try:
+        json.loads(
+            text.decode("utf-8-sig"), object_pairs_hook=_distinct, parse_constant=_no_constant, parse_int=lambda _: 0
+        )
+    except UnicodeDecodeError as error:
+        raise Failure(ExitCode.USAGE, f"{name} isn't UTF-8: {error.reason} at byte {error.start}") from error
+    except ValueError as error:
+        raise Failure(ExitCode.USAGE, f"{name} isn't JSON: {error}") from error
+    except RecursionError as error:
+        raise Failure(ExitCode.USAGE, f"{name} is nested too deeply") from error
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise ValueError(f"the key {key!r} is there twice in one object")
+        seen.add(key)
+
+
+def _no_constant(name: str) -> None:
+    text = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}[name]
+    raise ValueError(f'{name} is written {{"py/float": "{text}"}}')

@@ -1,0 +1,99 @@
+"""Old versions of a file: `history`, `diff`, `restore`."""
+
+from __future__ import annotations
+
+import json
+from difflib import unified_diff
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .. import codec
+from ..errors import StorageError
+from .files import File, file_of
+from .outcomes import ExitCode, Failure
+from .text import compile_query, members_text, out, out_json, parse_members, pretty, say
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+
+def history(arguments: Namespace) -> None:
+    """List the versions that the bucket keeps, newest first."""
+    query = compile_query(arguments.query)
+    versions = file_of(arguments).versions()
+    facts = [version._asdict() | {"last_modified": version.last_modified.isoformat()} for version in versions]
+    out_json(json.dumps(facts).encode(), query)
+
+
+def restore(arguments: Namespace) -> None:
+    """Save an old version as the current one."""
+    file = file_of(arguments)
+    version_id = file.version_id(arguments.version)
+    # What is there now may be what is to be got rid of, so it needn't be readable
+    with file.dict(data={}) as d:
+        try:
+            d.load(version_id=version_id)
+        except StorageError as error:
+            file.check_version(error, version_id)
+            raise
+        changed = d.changed
+    say(f"{file.uri} is now as in version {version_id}" + ("" if changed else ", as it was before: nothing written"))
+
+
+# Differences
+
+
+class _Side(NamedTuple):
+    """One of two things to compare."""
+
+    name: str
+    members: codec.Members
+
+
+def diff(arguments: Namespace) -> ExitCode:
+    """Show what differs between two versions, or between one and a local file."""
+    file = file_of(arguments)
+    if arguments.file is None:
+        old = _side(file, arguments.old or "-1")
+        new = _side(file, arguments.new)
+    elif arguments.new is None:
+        old = _side(file, arguments.old)
+        new = _local_side(arguments.file)
+    else:
+        raise Failure(ExitCode.USAGE, "--file is compared with one version, not with two")
+    lines = _differences(old, new)
+    if lines:
+        out("\n".join(lines))
+    return ExitCode.DIFFERENT if lines else ExitCode.DONE
+
+
+def _side(file: File, version: str | None) -> _Side:
+    if version is None:
+        return _Side(file.uri, file.members())
+    version_id = file.version_id(version)
+    return _Side(f"{file.uri} (version {version_id})", file.members(version_id))
+
+
+def _local_side(path: str) -> _Side:
+    try:
+        text = Path(path).read_bytes()
+    except OSError as error:
+        raise Failure(ExitCode.USAGE, f"{path} can't be read: {error.strerror}") from error
+    return _Side(path, parse_members(text, path))
+
+
+def _differences(old: _Side, new: _Side) -> list[str]:
+    """A unified diff of the keys that differ; the order of keys doesn't count."""
+    keys = [
+        key
+        for key in {**new.members, **old.members}
+        if key not in old.members
+        or key not in new.members
+        or (old.members[key] != new.members[key] and pretty(bytes(old.members[key])) != pretty(bytes(new.members[key])))
+    ]
+    return list(unified_diff(_lines(old, keys), _lines(new, keys), old.name, new.name, lineterm=""))
+
+
+def _lines(side: _Side, keys: list[Any]) -> list[str]:
+    members = {key: side.members[key] for key in keys if key in side.members}
+    return members_text(members).split("\n") if members else []

@@ -1,0 +1,572 @@
+"""The command line: what it prints, what it writes, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command_line import FILE, CommandLine, meanwhile
+from proxy import Answer
+from s3dictionary import S3Dict
+from s3dictionary.cli import main
+from s3dictionary.cli.arguments import make_parser
+from s3dictionary.cli.outcomes import ExitCode
+from s3dictionary.cli.text import pretty
+from servers import Site
+
+PAGE = Path(__file__).parent.parent / "docs" / "command-line.md"
+
+
+@pytest.fixture
+def versioned(moto_s3: Site) -> list[str]:
+    """Three versions of the file; gives their ids, oldest first."""
+    moto_s3.client.put_bucket_versioning(Bucket=moto_s3.bucket, VersioningConfiguration={"Status": "Enabled"})
+    bodies = [b'{"runs":1,"log":[1]}', b'{"runs":2,"log":[1]}', b'{"runs":3,"log":[1],"new":true}']
+    for body in bodies:
+        moto_s3.write(FILE, body)
+    listed = moto_s3.client.list_object_versions(Bucket=moto_s3.bucket)["Versions"]
+    return [item["VersionId"] for item in reversed(listed)]
+
+
+# get and keys
+
+
+def test_get_prints_the_file_as_json_indented(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"b":{"py/tuple":[1]},"a":null}')
+    ended = cli("get")
+    assert ended == (0, '{\n  "b": {\n    "py/tuple": [\n      1\n    ]\n  },\n  "a": null\n}\n', "")
+
+
+def test_get_prints_numbers_and_doubled_keys_as_they_are(cli: CommandLine, moto_s3: Site) -> None:
+    """Nothing is decoded on the way, so nothing is rounded or lost."""
+    digits = b"9" * 5000
+    moto_s3.write(FILE, b'{"a":{"x":1.10,"x":1e5},"b":' + digits + b"}")
+    assert cli("get", "a").out == '{\n  "x": 1.10,\n  "x": 1e5\n}\n'
+    assert cli("get", "b").out == f"{digits.decode()}\n"
+
+
+def test_get_prints_letters_that_the_file_has_escaped(cli: CommandLine, moto_s3: Site) -> None:
+    r"""Other programs write é as \u00e9; what can't be seen, or can't be written otherwise, stays escaped."""
+    moto_s3.write(FILE, rb'{"caf\u00e9":"\ud83d\ude00 \\u00e9 \u0007 \ud83d \" \u200b"}')
+    assert cli("get").out == '{\n  "café": "😀 \\\\u00e9 \\u0007 \\ud83d \\" \\u200b"\n}\n'
+
+
+def test_get_prints_strict_json_of_a_file_with_nan(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"a":NaN}')
+    assert cli("get").json == {"a": {"py/float": "nan"}}
+
+
+def test_get_of_one_key_prints_its_value(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"a":[1,2],"b":"text"}')
+    assert cli("get", "a").json == [1, 2]
+    assert cli("get", "b").out == '"text"\n'
+    assert cli("get", "b", "--raw").out == "text\n"
+    assert cli("get", "a", "--raw").json == [1, 2]
+
+
+def test_a_query_is_answered_with_what_it_finds(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, '{"jobs":[{"name":"a","done":true},{"name":"é","done":false}]}'.encode())
+    assert cli("get", "--query", "jobs[?done].name").json == ["a"]
+    assert cli("get", "jobs", "--query", "[1].name").out == '"é"\n'
+    assert cli("get", "--query", "jobs[1].name", "-r").out == "é\n"
+    assert cli("get", "--query", "nothing").out == "null\n"
+    assert cli("keys", "--query", "[0]", "-r").out == "jobs\n"
+
+
+@pytest.mark.parametrize("query", ["[", "abs(jobs)"])
+def test_a_query_that_is_none_is_a_usage_error(cli: CommandLine, moto_s3: Site, query: str) -> None:
+    moto_s3.write(FILE, b'{"jobs":[]}')
+    ended = cli("get", "--query", query)
+    assert (ended.code, ended.out) == (ExitCode.USAGE, "")
+    assert "--query" in ended.err
+
+
+def test_keys_are_listed_in_order(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"py/dict":[["b",1],[1,1],["a",1]]}')
+    assert cli("keys").json == ["b", 1, "a"]
+    assert cli("keys", "-r").out == "b\n1\na\n"
+
+
+def test_a_file_that_is_not_there_never_looks_like_an_empty_one(cli: CommandLine) -> None:
+    for command in (("get",), ("get", "a"), ("keys",), ("unset", "a"), ("history",), ("diff",)):
+        ended = cli(*command)
+        assert (ended.code, ended.out) == (ExitCode.NOT_THERE, ""), command
+        assert f"there is no {cli.uri}" in ended.err
+
+
+def test_a_key_that_is_not_there_is_an_error_that_names_it(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"a":1}')
+    ended = cli("get", "b")
+    assert (ended.code, ended.out) == (ExitCode.NOT_THERE, "")
+    assert '"b"' in ended.err
+    assert cli.uri in ended.err
+
+
+def test_looking_sends_one_request(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"a":1}')
+    cli("get", "a")
+    assert moto_s3.requests.count() == {"GET": 1}
+
+
+# set, unset, update
+
+
+def test_set_changes_one_key_and_leaves_the_others_as_they_are(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"a":1.10,"b":2}')
+    moto_s3.requests.clear()
+    assert cli("set", "b", '{"x": [1, null]}') == (0, "", "")
+    assert moto_s3.read(FILE) == b'{"a":1.10,"b":{"x":[1,null]}}'
+    assert moto_s3.requests.count() == {"GET": 1, "PUT": 1}
+
+
+def test_set_creates_a_file_and_says_so(cli: CommandLine, moto_s3: Site) -> None:
+    """It may be a typo in the address."""
+    ended = cli("set", "a", "-5")
+    assert (ended.code, ended.out) == (0, "")
+    assert f"created {cli.uri}" in ended.err
+    assert moto_s3.read(FILE) == b'{"a":-5}'
+
+
+def test_set_to_what_it_is_writes_nothing(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"a":1}')
+    moto_s3.requests.clear()
+    assert cli("set", "a", "1").code == 0
+    assert moto_s3.requests.count() == {"GET": 1}
+
+
+def test_set_takes_a_string_literally_if_told_to(cli: CommandLine, moto_s3: Site) -> None:
+    cli("set", "a", "--string", "1")
+    cli("set", "b", "--string", "-", stdin=b"two\nlines\n")
+    assert json.loads(moto_s3.read(FILE)) == {"a": "1", "b": "two\nlines"}
+
+
+def test_set_reads_the_value_from_standard_input(cli: CommandLine, moto_s3: Site) -> None:
+    """So that a secret isn't in the list of processes."""
+    cli("set", "a", "-", stdin=b' {"b": 1}\n')
+    assert moto_s3.read(FILE) == b'{"a":{"b":1}}'
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("hunter2", "--string"),
+        ("NaN", '{"py/float": "nan"}'),
+        ('{"a": 1, "a": 2}', "twice"),
+        ("", "--string"),
+        ("[" * 100_000, "too deeply"),
+        ("[" * 600 + "]" * 600, "nested"),
+    ],
+    ids=["word", "nan", "twice", "nothing", "deep", "too deep to store"],
+)
+def test_what_is_not_strictly_json_is_refused_and_not_repeated(
+    cli: CommandLine, moto_s3: Site, value: str, reason: str
+) -> None:
+    """It may be a secret."""
+    moto_s3.write(FILE, b'{"a":1}')
+    ended = cli("set", "a", value)
+    assert (ended.code, ended.out) == (ExitCode.USAGE, "")
+    assert reason in ended.err
+    assert "hunter2" not in ended.err
+    assert moto_s3.read(FILE) == b'{"a":1}'
+
+
+def test_keys_that_are_no_strings_are_given_as_json(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"py/dict":[[1,"number"],["1","string"]]}')
+    assert cli("get", "1").json == "string"
+    assert cli("get", "1", "--json-keys").json == "number"
+    assert cli("set", '{"py/tuple": [1, 2]}', "3", "--json-keys").code == 0
+    assert cli("unset", "1", "--json-keys").code == 0
+    assert json.loads(moto_s3.read(FILE)) == {"py/dict": [["1", "string"], [{"py/tuple": [1, 2]}, 3]]}
+    assert cli("get", "[1]", "--json-keys").code == ExitCode.USAGE
+
+
+def test_a_word_taken_for_a_number_is_told_apart(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"py/dict":[[1,"number"]]}')
+    assert "--json-keys" in cli("get", "1").err
+
+
+def test_unset_removes_keys(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"a":1,"b":2,"c":3}')
+    assert cli("unset", "a", "c", "a") == (0, "", "")
+    assert moto_s3.read(FILE) == b'{"b":2}'
+
+
+def test_unset_of_a_key_that_is_not_there_removes_nothing(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"a":1}')
+    ended = cli("unset", "a", "b", "c")
+    assert ended.code == ExitCode.NOT_THERE
+    assert '"b", "c"' in ended.err
+    assert moto_s3.read(FILE) == b'{"a":1}'
+
+
+def test_update_sets_the_keys_of_an_object(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"a":1,"b":2}')
+    ended = cli("update", stdin=b'{"b": {"py/date": "2026-01-02"}, "c": 4}')
+    assert ended == (0, "", "")
+    assert json.loads(moto_s3.read(FILE)) == {"a": 1, "b": {"py/date": "2026-01-02"}, "c": 4}
+
+
+@pytest.mark.parametrize("text", [b"", b"[1]", b'{"a": 1', b'{"a": 1}}', b"\xff", b'{"a": {"b": 1, "b": 2}}'])
+def test_update_with_what_is_no_object_is_refused(cli: CommandLine, moto_s3: Site, text: bytes) -> None:
+    moto_s3.write(FILE, b'{"a":1}')
+    ended = cli("update", stdin=text)
+    assert (ended.code, ended.out) == (ExitCode.USAGE, "")
+    assert "standard input" in ended.err
+    assert moto_s3.read(FILE) == b'{"a":1}'
+
+
+def test_what_get_prints_update_takes_back(cli: CommandLine, moto_s3: Site) -> None:
+    """Every type, int keys and odd strings included, comes back as the very same text."""
+    d: S3Dict[Any, Any] = S3Dict(moto_s3.bucket, file_name=FILE, **moto_s3.options)
+    d.update({1: (1, {2}), "s": '\ud83d \u00e9 " \\u00e9', "n": 10**400, "f": 0.1 + 0.2, "t": {"py/tuple": 1}})
+    d.save()
+    text, body = cli("get").out.encode(), moto_s3.read(FILE)
+    cli("set", "1", "null", "--json-keys")
+    assert moto_s3.read(FILE) != body
+    cli("update", stdin=text)
+    assert moto_s3.read(FILE) == body
+
+
+def test_two_who_set_different_keys_lose_nothing(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"a":1}')
+    moto_s3.faults.append(meanwhile(moto_s3, b'{"a":1,"theirs":1}'))
+    assert cli("set", "ours", "1") == (0, "", "")
+    assert json.loads(moto_s3.read(FILE)) == {"a": 1, "theirs": 1, "ours": 1}
+
+
+def test_a_key_removed_meanwhile_is_not_there_any_more(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"a":1}')
+    moto_s3.faults.append(meanwhile(moto_s3, b'{"b":1}'))
+    assert cli("unset", "a").code == ExitCode.NOT_THERE
+    assert moto_s3.read(FILE) == b'{"b":1}'
+
+
+def test_options_of_put_object_are_passed_on(cli: CommandLine, moto_s3: Site) -> None:
+    cli("set", "a", "1", "--put-option", "ServerSideEncryption=AES256", "--put-option", "CacheControl=no-store")
+    head = moto_s3.client.head_object(Bucket=moto_s3.bucket, Key=FILE)
+    assert (head["ServerSideEncryption"], head["CacheControl"]) == ("AES256", "no-store")
+    assert cli("set", "a", "1", "--put-option", "x").code == ExitCode.USAGE
+    assert cli("set", "a", "1", "--put-option", "Bucket=x").code == ExitCode.USAGE
+
+
+# history, diff, restore
+
+
+def test_history_lists_the_versions_newest_first(cli: CommandLine, versioned: list[str]) -> None:
+    listed = cli("history").json
+    assert [item["version_id"] for item in listed] == versioned[::-1]
+    assert list(listed[0]) == ["version_id", "last_modified", "size", "etag", "is_latest"]
+    assert (
+        cli(
+            "history",
+            "--query",
+            "[1].version_id",
+        ).json
+        == versioned[1]
+    )
+
+
+def test_an_old_version_can_be_looked_at(cli: CommandLine, versioned: list[str]) -> None:
+    assert cli("get", "runs", "--version", versioned[0]).json == 1
+    assert cli("get", "runs", "--version", "-1").json == 2
+    assert cli("keys", "--version", "-2").json == ["runs", "log"]
+
+
+def test_diff_shows_what_the_last_save_changed(cli: CommandLine, versioned: list[str]) -> None:
+    """Only the keys that differ, so that they are found in a large file."""
+    ended = cli("diff")
+    assert ended.code == ExitCode.DIFFERENT
+    assert ended.out.splitlines() == [
+        f"--- {cli.uri} (version {versioned[1]})",
+        f"+++ {cli.uri}",
+        "@@ -1,3 +1,4 @@",
+        " {",
+        '-  "runs": 2',
+        '+  "runs": 3,',
+        '+  "new": true',
+        " }",
+    ]
+
+
+def test_diff_compares_two_versions(cli: CommandLine, versioned: list[str]) -> None:
+    ended = cli("diff", versioned[0], "-1")
+    assert '-  "runs": 1\n+  "runs": 2\n' in ended.out
+    assert "new" not in ended.out
+
+
+def test_diff_of_what_is_equal_prints_nothing(cli: CommandLine, moto_s3: Site, versioned: list[str]) -> None:
+    """Spaces, escapes and the order of keys don't count."""
+    moto_s3.write(FILE, b'{"new": true, "log": [ 1 ], "r\\u0075ns": 3}')
+    assert cli("diff") == (0, "", "")
+
+
+def test_diff_with_a_local_file(cli: CommandLine, versioned: list[str], tmp_path: Any) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"runs": 3, "log": [1], "new": false}')
+    ended = cli("diff", "--file", str(path))
+    assert ended.code == ExitCode.DIFFERENT
+    assert '-  "new": true\n+  "new": false\n' in ended.out
+    assert cli("diff", "-1", "--file", str(path)).out.count("\n+ ") == 2
+    assert cli("diff", "-2", "-1", "--file", str(path)).code == ExitCode.USAGE
+    assert cli("diff", "--file", str(tmp_path / "nothing")).code == ExitCode.USAGE
+
+
+def test_restore_saves_an_old_version_as_a_new_one(cli: CommandLine, moto_s3: Site, versioned: list[str]) -> None:
+    ended = cli("restore", "-2")
+    assert (ended.code, ended.out) == (0, "")
+    assert versioned[0] in ended.err
+    assert json.loads(moto_s3.read(FILE)) == {"runs": 1, "log": [1]}
+    assert len(cli("history").json) == 4
+
+
+def test_restore_of_what_is_there_writes_nothing(cli: CommandLine, versioned: list[str]) -> None:
+    assert "nothing written" in cli("restore", versioned[-1]).err
+    assert len(cli("history").json) == 3
+
+
+def test_restore_replaces_a_file_that_is_broken(cli: CommandLine, moto_s3: Site, versioned: list[str]) -> None:
+    moto_s3.write(FILE, b'{"runs": ')
+    assert cli("get").code == ExitCode.CORRUPT
+    assert cli("restore", "-1").code == 0
+    assert cli("get", "runs").json == 3
+
+
+def test_restore_brings_back_a_file_that_was_deleted(cli: CommandLine, moto_s3: Site, versioned: list[str]) -> None:
+    """The version before is then the last one there was."""
+    moto_s3.client.delete_object(Bucket=moto_s3.bucket, Key=FILE)
+    assert cli("get").code == ExitCode.NOT_THERE
+    assert cli("restore", "-1").code == 0
+    assert cli("get", "runs").json == 3
+
+
+def test_restore_overwrites_nobody(cli: CommandLine, moto_s3: Site, versioned: list[str]) -> None:
+    moto_s3.faults.append(meanwhile(moto_s3, b'{"theirs":1}'))
+    ended = cli("restore", "-1")
+    assert ended.code == ExitCode.CONFLICT
+    assert "nothing was overwritten" in ended.err
+    assert moto_s3.read(FILE) == b'{"theirs":1}'
+
+
+@pytest.mark.parametrize("version", ["00000000-0000-0000-0000-000000000000", "-3", "-99"])
+def test_a_version_that_is_not_there_is_an_error(
+    cli: CommandLine, moto_s3: Site, versioned: list[str], version: str
+) -> None:
+    before = moto_s3.read(FILE)
+    for command in (
+        ["get", "--version", version],
+        ["get", f"--version={version}"],
+        ["diff", version],
+        ["restore", version],
+    ):
+        ended = cli(*command)
+        assert (ended.code, ended.out) == (ExitCode.NOT_THERE, ""), command
+        assert version in ended.err
+    assert moto_s3.read(FILE) == before
+
+
+# How it ends
+
+
+def test_a_conflict_that_does_not_end_has_a_code_of_its_own(
+    cli: CommandLine, moto_s3: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3dictionary.s3dict.backoff", lambda attempts: [0.0] * attempts)
+    moto_s3.write(FILE, b'{"a":0}')
+    moto_s3.faults.extend(meanwhile(moto_s3, b'{"a":%d}' % number) for number in range(1, 11))
+    ended = cli("set", "b", "1")
+    assert ended.code == ExitCode.CONFLICT
+    assert cli.uri in ended.err
+    assert moto_s3.read(FILE) == b'{"a":10}'
+
+
+def test_a_file_that_is_no_json_object_has_a_code_of_its_own(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b"[1]")
+    for command in (["get"], ["set", "a", "1"], ["update"]):
+        ended = cli(*command, stdin=b"{}")
+        assert (ended.code, ended.out) == (ExitCode.CORRUPT, "")
+        assert "not a JSON object but an array" in ended.err
+    assert moto_s3.read(FILE) == b"[1]"
+
+
+def test_no_bucket_no_way_there_and_no_permission_are_told_apart(cli: CommandLine, moto_s3: Site) -> None:
+    assert cli("get", uri="s3://no-such-bucket/state.json").code == ExitCode.NOT_THERE
+    moto_s3.faults.append(Answer(403, "AccessDenied"))
+    denied = cli("get")
+    assert denied.code == ExitCode.STORAGE
+    assert "s3:GetObject" in denied.err
+
+
+def test_an_address_that_is_none_is_a_usage_error(cli: CommandLine) -> None:
+    for uri in ("state.json", "s3://bucket", "s3:///key", "https://bucket/key"):
+        ended = cli("get", uri=uri)
+        assert (ended.code, ended.out) == (ExitCode.USAGE, "")
+        assert "s3://bucket/key" in ended.err
+
+
+def test_no_credentials_say_what_to_do(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    ended = cli("get")
+    assert ended.code == ExitCode.STORAGE
+    assert "--profile" in ended.err
+
+
+def test_a_profile_that_is_not_there_is_a_usage_error(cli: CommandLine) -> None:
+    ended = cli("get", "--profile", "nobody")
+    assert ended.code == ExitCode.USAGE
+    assert "nobody" in ended.err
+
+
+def test_a_profile_counts_more_than_keys_in_the_environment(
+    cli: CommandLine, moto_s3: Site, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for the AWS CLI; and it may stand before the command, too."""
+    config = tmp_path / "config"
+    config.write_text("[profile other]\naws_access_key_id = OTHERKEY\naws_secret_access_key = x\nregion = eu-west-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    cli("set", "a", "1", "--profile", "other")
+    assert "Credential=OTHERKEY/" in moto_s3.requests.log[0].headers["Authorization"]
+
+
+def test_connection_options_may_stand_before_the_command(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"a":1}')
+    assert main(["--region", "eu-north-1", "get", cli.uri]) == 0
+    assert "/eu-north-1/s3/" in moto_s3.requests.log[0].headers["Authorization"]
+
+
+def test_ctrl_c_ends_quietly(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("s3dictionary.cli.files.connect", interrupt)
+    assert cli("get") == (130, "", "")
+
+
+def test_every_exit_code_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert all(f"{int(code):3d}  {code.meaning}" in text for code in ExitCode)
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ("get s3://b/k --raw a", {"key": "a", "raw": True}),
+        ("get --json-keys s3://b/k 42", {"key": "42", "json_keys": True}),
+        ("get s3://b/k --version -1 a", {"version": "-1", "key": "a"}),
+        ("get s3://b/k", {"key": None}),
+        ("get s3://b/k -- --a", {"key": "--a"}),
+        ("set s3://b/k a -1.5", {"value": "-1.5"}),
+        ("set s3://b/k --string a b --region x", {"key": "a", "value": "b", "string": True, "region": "x"}),
+        ("set --string s3://b/k -- a -b", {"key": "a", "value": "-b", "string": True}),
+        ("--region x set s3://b/k a -", {"value": "-", "region": "x"}),
+        ("unset s3://b/k a --json-keys b", {"keys": ["a", "b"]}),
+        ("diff s3://b/k --file x -1", {"old": "-1", "new": None, "file": "x"}),
+        ("diff s3://b/k -2 -1", {"old": "-2", "new": "-1", "file": None}),
+    ],
+)
+def test_options_and_words_may_come_in_any_order(words: str, given: dict[str, Any]) -> None:
+    assert given.items() <= vars(make_parser().parse_args(words.split())).items()
+
+
+@pytest.mark.parametrize("words", ["", "get", "get s3://b/k a b", "set s3://b/k a", "unset s3://b/k", "grab s3://b/k"])
+def test_what_is_missing_or_too_much_is_a_usage_error(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == ExitCode.USAGE
+    assert capsys.readouterr().err.startswith("usage: s3dictionary")
+
+
+def test_the_page_on_the_command_line_has_every_exit_code() -> None:
+    page = PAGE.read_text()
+    for code in ExitCode:
+        assert f"| {int(code)} | {code.meaning}" in page
+
+
+def test_every_example_on_the_page_is_understood() -> None:
+    """All commands are there, and all options that they show."""
+    examples = re.findall(
+        r"^s3dictionary .+|(?<=`)s3dictionary [^`]+(?=`)|(?<=\$\()s3dictionary [^)]+", PAGE.read_text(), re.MULTILINE
+    )
+    seen = set()
+    for example in examples:
+        words = shlex.split(re.split(r" [<>] ", example)[0], comments=True)[1:]
+        if words[:1] == ["--print-completion"] or words[-1] == "--help":
+            continue
+        make_parser().parse_args(words)
+        seen.add(words[0])
+    assert seen == {"get", "keys", "set", "update", "unset", "edit", "diff", "history", "restore", "doctor"}
+
+
+def test_completion_is_something_that_bash_takes() -> None:
+    pytest.importorskip("shtab")
+    printed = [sys.executable, "-m", "s3dictionary", "--print-completion", "bash"]
+    script = subprocess.run(printed, capture_output=True, check=True, text=True).stdout
+    completing = f"{script}\nCOMP_WORDS=(s3dictionary rest) COMP_CWORD=1; _shtab_s3dictionary; echo $COMPREPLY"
+    assert subprocess.run(["bash", "-c", completing], capture_output=True, text=True).stdout == "restore\n"
+
+
+def test_completion_says_what_it_needs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    with pytest.raises(SystemExit) as ended:
+        main(["--print-completion", "zsh"])
+    assert ended.value.code == ExitCode.USAGE
+    assert "pip install 'S3Dictionary[cli]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '""', "0", '{"a":{"b":[{}]}}', r'"\\\" \u0041"'])
+def test_pretty_printing_changes_nothing_but_spaces_and_escapes(text: str) -> None:
+    assert json.loads(pretty(text.encode())) == json.loads(text)
+
+
+# As a program
+
+
+def run(site: Site, cli: CommandLine, *words: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, **cli.environment}
+    return subprocess.run(
+        [sys.executable, "-m", "s3dictionary", *words], env=environment, capture_output=True, timeout=60, **options
+    )
+
+
+def test_it_runs_as_a_module(cli: CommandLine, moto_s3: Site) -> None:
+    """Also where Python thinks that the terminal only takes ASCII."""
+    written = run(moto_s3, cli, "set", cli.uri, "é", '"ü"')
+    assert (written.returncode, written.stdout) == (0, b"")
+    environment = {**os.environ, **cli.environment, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "s3dictionary", "get", cli.uri]
+    assert json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout) == {"é": "ü"}
+
+
+def test_the_library_needs_no_command_line_and_its_help_no_boto3() -> None:
+    check = """
+import sys
+import s3dictionary
+assert "s3dictionary.cli" not in sys.modules
+from s3dictionary.cli import main
+from s3dictionary.cli.arguments import make_parser
+make_parser().format_help()
+assert not {"boto3", "botocore", "jmespath", "s3dictionary.cli.files"} & sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_a_reader_that_goes_away_is_no_error(cli: CommandLine, moto_s3: Site) -> None:
+    """As with `| head`."""
+    moto_s3.write(FILE, b'{"a":1}')
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "s3dictionary", "get", cli.uri]
+    environment = {**os.environ, **cli.environment}
+    ended = subprocess.run(command, env=environment, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (ExitCode.BROKEN_PIPE, b"")

@@ -1,0 +1,325 @@
+"""`s3dictionary edit`: what was typed is saved or kept, and nobody is overwritten. The editors are small scripts."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from command_line import FILE, CommandLine, Ended, meanwhile
+from proxy import Answer
+from s3dictionary.cli.outcomes import ExitCode
+from servers import Site
+
+BODY = b'{"a":1.10,"b":[1,2],"c":"x"}'
+
+Editor = Callable[[str], None]
+
+
+@pytest.fixture(autouse=True)
+def drafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the texts are while they are edited."""
+    directory = tmp_path / "drafts"
+    directory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    return directory
+
+
+@pytest.fixture
+def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Editor:
+    """Makes the editor one that runs some Python, with the file's `path` and its `text`."""
+
+    def make(code: str) -> None:
+        script = tmp_path / "editor.py"
+        script.write_text(f"import sys, pathlib\npath = pathlib.Path(sys.argv[1])\ntext = path.read_text()\n{code}\n")
+        monkeypatch.delenv("VISUAL", raising=False)
+        monkeypatch.setenv("EDITOR", f"{shlex.quote(sys.executable)} -S {shlex.quote(str(script))}")
+
+    return make
+
+
+def replacing(old: str, new: str) -> str:
+    return f"path.write_text(text.replace({old!r}, {new!r}))"
+
+
+def kept(ended: Ended) -> Path:
+    """Where a text that could not be saved is, as the message says."""
+    found = re.search(r"Your text is kept in (.+)", ended.err)
+    assert found, ended.err
+    return Path(found[1])
+
+
+def is_empty(directory: Path) -> bool:
+    return not list(directory.iterdir())
+
+
+def test_what_was_changed_is_saved_and_nothing_else(
+    cli: CommandLine, moto_s3: Site, editor: Editor, drafts: Path
+) -> None:
+    moto_s3.write(FILE, BODY)
+    editor(replacing('"x"', '"y"'))
+    ended = cli("edit")
+    assert (ended.code, ended.out) == (0, "")
+    assert f"saved {cli.uri}" in ended.err
+    assert moto_s3.read(FILE) == BODY.replace(b"x", b"y")
+    assert is_empty(drafts)
+
+
+def test_the_text_is_that_of_get_and_only_its_owner_can_read_it(
+    cli: CommandLine, moto_s3: Site, editor: Editor, tmp_path: Path
+) -> None:
+    moto_s3.write(FILE, BODY)
+    seen = tmp_path / "seen"
+    editor(
+        f"modes = [oct(p.stat().st_mode)[-3:] for p in (path, path.parent)]\n"
+        f"pathlib.Path({str(seen)!r}).write_text(repr((path.name, modes, text)))"
+    )
+    cli("edit")
+    assert seen.read_text() == repr((FILE, ["600", "700"], cli("get").out))
+
+
+def test_a_file_that_is_not_there_begins_empty_and_is_created(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    editor(replacing("{}", '{"a": {"py/tuple": [1]}}'))
+    assert cli("edit").code == 0
+    assert moto_s3.read(FILE) == b'{"a":{"py/tuple":[1]}}'
+
+
+def test_nothing_changed_is_nothing_written(cli: CommandLine, moto_s3: Site, editor: Editor, drafts: Path) -> None:
+    """Spaces don't count."""
+    moto_s3.write(FILE, BODY)
+    for code in ("pass", replacing("\n", "\n\n")):
+        editor(code)
+        moto_s3.requests.clear()
+        ended = cli("edit")
+        assert ended.code == 0
+        assert "nothing changed" in ended.err
+        assert moto_s3.requests.count()["PUT"] == 0
+    editor("pass")
+    cli("edit", uri=f"s3://{moto_s3.bucket}/new.json")
+    assert moto_s3.requests.count()["PUT"] == 0
+    assert is_empty(drafts)
+
+
+def test_keys_can_be_removed_added_and_put_in_another_order(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    moto_s3.write(FILE, BODY)
+    editor("""path.write_text('{"c": "x", "d": 1, "a": 1.10}')""")
+    assert cli("edit").code == 0
+    assert moto_s3.read(FILE) == b'{"c":"x","d":1,"a":1.1}'
+
+
+def test_keys_that_are_no_strings_stay_what_they_are(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    moto_s3.write(FILE, b'{"py/dict":[[1,"one"],["1","x"]]}')
+    editor(replacing('"one"', '"two"'))
+    cli("edit")
+    assert moto_s3.read(FILE) == b'{"py/dict":[[1,"two"],["1","x"]]}'
+
+
+def test_a_compressed_file_is_edited_as_text(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    uri = f"s3://{moto_s3.bucket}/state.json.gz"
+    cli("set", "a", "1", uri=uri)
+    editor(replacing("1", "2"))
+    assert cli("edit", uri=uri).code == 0
+    assert cli("get", "a", uri=uri).json == 2
+
+
+# What can't be saved is kept
+
+
+def test_a_text_that_is_not_json_is_kept(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    moto_s3.write(FILE, BODY)
+    editor(replacing('"x"', "x"))
+    ended = cli("edit")
+    assert ended.code == ExitCode.USAGE
+    assert "line 7" in ended.err
+    assert '"c": x' in kept(ended).read_text()
+    assert moto_s3.read(FILE) == BODY
+
+
+def test_a_key_that_was_typed_twice_is_not_lost(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    moto_s3.write(FILE, BODY)
+    editor(replacing('"b"', '"a"'))
+    ended = cli("edit")
+    assert ended.code == ExitCode.USAGE
+    assert "'a' is there twice" in ended.err
+    assert moto_s3.read(FILE) == BODY
+
+
+def test_a_text_that_was_kept_can_be_edited_further(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    """By the command that the message gives."""
+    moto_s3.write(FILE, BODY)
+    editor(replacing('"x"', "y"))
+    ended = cli("edit")
+    [line] = [line for line in ended.err.splitlines() if "--from" in line]
+    editor(replacing("y", '"y"'))
+    assert cli("edit", *shlex.split(line.partition(cli.uri)[2])).code == 0
+    assert moto_s3.read(FILE) == BODY.replace(b"x", b"y")
+
+
+def test_at_a_terminal_it_can_be_edited_again_at_once(
+    cli: CommandLine, moto_s3: Site, editor: Editor, drafts: Path
+) -> None:
+    moto_s3.write(FILE, BODY)
+    editor("""path.write_text(text.replace('"x"', 'y') if '"x"' in text else text.replace('y', '"y"'))""")
+    ended = cli("edit", stdin=b"\n", terminal=True)
+    assert ended.code == 0
+    assert "Edit it again? [Y/n]" in ended.err
+    assert moto_s3.read(FILE) == BODY.replace(b"x", b"y")
+    assert is_empty(drafts)
+
+
+def test_at_a_terminal_one_can_give_up_and_the_text_is_kept(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    moto_s3.write(FILE, BODY)
+    editor(replacing('"x"', "y"))
+    for answer in (b"n\n", b""):
+        ended = cli("edit", stdin=answer, terminal=True)
+        assert ended.code == ExitCode.USAGE
+        assert '"c": y' in kept(ended).read_text()
+
+
+def test_ctrl_c_keeps_the_text(
+    cli: CommandLine, moto_s3: Site, editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(question: str) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("s3dictionary.cli.editing._agree", interrupt)
+    moto_s3.write(FILE, BODY)
+    editor(replacing('"x"', "y"))
+    ended = cli("edit")
+    assert ended.code == ExitCode.INTERRUPTED
+    assert '"c": y' in kept(ended).read_text()
+
+
+def test_someone_else_who_wrote_meanwhile_is_not_overwritten(
+    cli: CommandLine, moto_s3: Site, editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the editor was open; the message says how to see what differs."""
+    moto_s3.write(FILE, BODY)
+    monkeypatch.setenv(
+        "URL", moto_s3.client.generate_presigned_url("put_object", Params={"Bucket": moto_s3.bucket, "Key": FILE})
+    )
+    theirs = BODY.replace(b"1.10", b"2")
+    editor(
+        "import os, urllib.request as r\n"
+        "json = {'Content-Type': 'application/json'}\n"
+        f"r.urlopen(r.Request(os.environ['URL'], method='PUT', headers=json, data={theirs!r}))\n"
+        + replacing('"x"', '"y"')
+    )
+    ended = cli("edit")
+    assert ended.code == ExitCode.CONFLICT
+    assert moto_s3.read(FILE) == theirs
+    assert '"c": "y"' in kept(ended).read_text()
+    [line] = [line for line in ended.err.splitlines() if "--file" in line]
+    shown = cli("diff", *shlex.split(line.partition(cli.uri)[2])).out
+    assert shown.splitlines()[3:] == [" {", '-  "a": 2,', '-  "c": "x"', '+  "a": 1.10,', '+  "c": "y"', " }"]
+
+
+@pytest.mark.parametrize("what", ["conflict", "refusal"])
+def test_a_save_that_fails_keeps_the_text(cli: CommandLine, moto_s3: Site, editor: Editor, what: str) -> None:
+    moto_s3.write(FILE, BODY)
+    editor(replacing('"x"', '"y"'))
+    denied = Answer(403, "AccessDenied", method="PUT")
+    moto_s3.faults.append(meanwhile(moto_s3, b'{"theirs":1}') if what == "conflict" else denied)
+    ended = cli("edit")
+    assert ended.code == (ExitCode.CONFLICT if what == "conflict" else ExitCode.STORAGE)
+    assert '"c": "y"' in kept(ended).read_text()
+    assert moto_s3.read(FILE) == (b'{"theirs":1}' if what == "conflict" else BODY)
+
+
+# A file that is broken
+
+
+def test_a_broken_file_can_be_repaired(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    moto_s3.write(FILE, b'{"a": 1,, "b": 2}')
+    editor(replacing(",,", ","))
+    ended = cli("edit")
+    assert ended.code == 0
+    assert "can't be read" in ended.err
+    assert json.loads(moto_s3.read(FILE)) == {"a": 1, "b": 2}
+
+
+def test_a_broken_file_that_is_left_so_stays_so(cli: CommandLine, moto_s3: Site, editor: Editor, drafts: Path) -> None:
+    moto_s3.write(FILE, b"[1]")
+    editor("pass")
+    assert cli("edit").code == ExitCode.USAGE
+    assert moto_s3.read(FILE) == b"[1]"
+    assert is_empty(drafts)
+
+
+def test_a_file_that_is_no_text_cannot_be_edited(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    moto_s3.write(FILE, b"\x1f\x8b damaged")
+    editor("pass")
+    ended = cli("edit")
+    assert ended.code == ExitCode.CORRUPT
+    assert f"{cli.uri} can't be read: not valid gzip" in ended.err
+
+
+# Editors
+
+
+def test_an_editor_that_fails_writes_nothing(cli: CommandLine, moto_s3: Site, editor: Editor, drafts: Path) -> None:
+    """As vi's `:cq` does. A text that was changed all the same is kept."""
+    moto_s3.write(FILE, BODY)
+    editor("sys.exit(3)")
+    ended = cli("edit")
+    assert ended.code == ExitCode.USAGE
+    assert "exit code 3" in ended.err
+    assert is_empty(drafts)
+    editor(replacing('"x"', '"y"') + "; sys.exit(3)")
+    ended = cli("edit")
+    assert ended.code == ExitCode.USAGE
+    assert '"c": "y"' in kept(ended).read_text()
+    assert moto_s3.read(FILE) == BODY
+
+
+@pytest.mark.parametrize("command", ["/no/such/editor", "'"])
+def test_an_editor_that_cannot_be_started_is_a_usage_error(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, drafts: Path, command: str
+) -> None:
+    monkeypatch.setenv("VISUAL", command)
+    ended = cli("edit")
+    assert ended.code == ExitCode.USAGE
+    assert "EDITOR" in ended.err
+    assert is_empty(drafts)
+
+
+def test_an_editor_may_put_another_file_in_its_place(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    moto_s3.write(FILE, BODY)
+    editor("new = path.with_suffix('.new'); new.write_text(text.replace('x', 'y')); new.replace(path)")
+    assert cli("edit").code == 0
+    assert moto_s3.read(FILE) == BODY.replace(b"x", b"y")
+
+
+def test_an_editor_that_removes_the_file_writes_nothing(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    moto_s3.write(FILE, BODY)
+    editor("path.unlink()")
+    ended = cli("edit")
+    assert ended.code == ExitCode.USAGE
+    assert "removed" in ended.err
+    assert moto_s3.read(FILE) == BODY
+
+
+def test_an_editor_that_is_back_at_once_is_waited_for(
+    cli: CommandLine, moto_s3: Site, editor: Editor, drafts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has opened a window, and the text is being edited there until Enter is pressed."""
+    moto_s3.write(FILE, BODY)
+    editor("pass")
+    monkeypatch.setattr("s3dictionary.cli.editing._AT_ONCE", 60.0)
+
+    def press_enter_when_done() -> str:
+        [draft] = drafts.glob("*/*.json")
+        draft.write_text(draft.read_text().replace('"x"', '"y"'))
+        return "\n"
+
+    monkeypatch.setattr("s3dictionary.cli.editing._wait_for_enter", press_enter_when_done)
+    ended = cli("edit", terminal=True)
+    assert ended.code == 0
+    assert "back at once" in ended.err
+    assert moto_s3.read(FILE) == BODY.replace(b"x", b"y")
