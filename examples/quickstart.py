@@ -1,16 +1,21 @@
 """Edit a dict that lives on S3: blocks that save once, an inner one that rolls back, and two writers that meet.
 
-Runs on an S3 server of its own on this machine. To run it on a real one, set S3DICT_BUCKET to a bucket of yours, and
-the usual AWS environment (keys or a profile; AWS_ENDPOINT_URL for a store that isn't AWS).
+Runs on an S3 server of its own on this machine, or in the bucket that S3DICT_BUCKET names: see playground.py.
+
+Prints:
+    1. A block: three orders, of which one can't be filled
+       in memory: {'stock': {'apple': 6, 'pear': 2}, 'orders': [...], 'refused': ['5 x pear']}
+       saved at the end of the block, with one PUT, as s3://...
+    2. Another run of the program
+       found:     {'stock': {'apple': 6, 'pear': 2}, 'orders': [...], 'refused': ['5 x pear']}
+    3. Two writers at once
+       Ben is told: s3://...
+       both are there: Anna and Ben
 """
 
-import os
-import uuid
-from contextlib import ExitStack
+from playground import new_file
 
 from s3dictionary import ConflictError, S3Dict
-
-FILE = f"s3dictionary-quickstart/{uuid.uuid4()}.json"
 
 
 class OutOfStock(Exception):
@@ -25,9 +30,9 @@ def order(shop: S3Dict, item: str, pieces: int) -> None:
         raise OutOfStock(f"{pieces} x {item}")
 
 
-def first_run(bucket: str) -> None:
+def first_run(uri: str) -> None:
     """Fill the shop, take some orders, save once."""
-    with S3Dict(bucket, file_name=FILE) as shop:
+    with S3Dict.from_uri(uri) as shop:
         shop["stock"] = {"apple": 10, "pear": 2}
         shop["orders"] = []
         refused = shop["refused"] = []
@@ -41,16 +46,16 @@ def first_run(bucket: str) -> None:
     print("   saved at the end of the block, with one PUT, as", shop.uri)
 
 
-def second_run(bucket: str) -> None:
+def second_run(uri: str) -> None:
     """Find what the first run left."""
-    with S3Dict(bucket, file_name=FILE) as shop:
+    with S3Dict.from_uri(uri) as shop:
         print("   found:    ", shop)
         shop["stock"]["pear"] += 10
 
 
-def two_writers(bucket: str) -> None:
+def two_writers(uri: str) -> None:
     """Two load the same version and both change it: the second is told, and nothing is lost."""
-    anna, ben = S3Dict(bucket, file_name=FILE), S3Dict(bucket, file_name=FILE)
+    anna, ben = S3Dict.from_uri(uri), S3Dict.from_uri(uri)
     anna["opened_by"] = "Anna"
     anna.save()
     ben["closed_by"] = "Ben"
@@ -58,27 +63,21 @@ def two_writers(bucket: str) -> None:
         ben.save()
     except ConflictError as error:
         print("   Ben is told:", error)
-    with S3Dict(bucket, file_name=FILE) as shop:  # so Ben starts again from what is there
+    with S3Dict.from_uri(uri) as shop:  # so Ben starts again from what is there
         shop["closed_by"] = "Ben"
     print("   both are there:", shop["opened_by"], "and", shop["closed_by"])
-    shop.delete()
 
 
-def main(bucket: str) -> None:
+def main(uri: str) -> None:
     """Tell the story."""
     print("1. A block: three orders, of which one can't be filled")
-    first_run(bucket)
+    first_run(uri)
     print("2. Another run of the program")
-    second_run(bucket)
+    second_run(uri)
     print("3. Two writers at once")
-    two_writers(bucket)
+    two_writers(uri)
 
 
 if __name__ == "__main__":
-    with ExitStack() as stack:
-        bucket = os.environ.get("S3DICT_BUCKET")
-        if bucket is None:
-            from s3dictionary.local import local_s3
-
-            bucket = stack.enter_context(local_s3()).bucket
-        main(bucket)
+    with new_file() as uri:
+        main(uri)
