@@ -1,4 +1,4 @@
-# make demo | test | check | package | stress | matrix | bench | bench-quick | contention | faults | clean.
+# make demo | test | check | docs | package | stress | matrix | bench | bench-quick | contention | faults | clean.
 # Needs nothing but Python 3.10 or later with its venv module.
 
 PYTHON ?= python3
@@ -6,7 +6,7 @@ VERSIONS ?= 3.10 3.11 3.12 3.13
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 PYTEST = -m pytest -n 2
 
-.PHONY: demo test check package stress matrix bench bench-quick contention faults clean
+.PHONY: demo test check docs package stress matrix bench bench-quick contention faults clean
 
 demo: .venv/with-local
 	.venv/bin/python examples/quickstart.py
@@ -19,11 +19,17 @@ stress: .venv/with-dev
 	S3DICT_STRESS=1 .venv/bin/python -m pytest -v --durations=0 tests/test_linearizability.py tests/test_many_writers.py \
 	  tests/test_kills.py tests/test_threads_and_forks.py
 
-check: .venv/with-dev
+check: .venv/with-dev docs
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy --strict s3dictionary
+	.venv/bin/mypy --strict s3dictionary tests/typing_cases.py
 	.venv/bin/python -m pytest --doctest-modules s3dictionary tests/test_docs.py
+
+# The site, in site/. A link that leads nowhere is an error.
+docs: .venv/with-docs
+	rm -rf site
+	.venv/bin/python -m sphinx -qE --fail-on-warning --keep-going -d .venv/doctrees docs site
+	@echo "The site is in site/index.html"
 
 # The wheel and the sdist, each tried in an empty venv.
 package: .venv/with-dev
@@ -79,7 +85,7 @@ matrix:
 	done
 
 clean:
-	rm -rf .venv .venvs build dist *.egg-info
+	rm -rf .venv .venvs build dist site *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
