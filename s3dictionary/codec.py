@@ -10,6 +10,7 @@ import base64
 import codecs
 import gc
 import json
+import marshal
 import re
 import reprlib
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
@@ -200,14 +201,18 @@ def _encode_plain(value: Any) -> bytes | None:
     """Write a value that is made of nothing but what JSON has; None if it isn't.
 
     msgspec writes much more than that. What it reads back as something else isn't plain: a tuple isn't equal to a list,
-    nor a date to a str.
+    nor a date to a str. Objects of other classes may call themselves equal to anything, but marshal refuses them. It
+    comes last: what is equal has no sets in it, which marshal takes exponential time for when they are nested.
     """
     try:
         text = _encoder.encode(value)
         read = _decoder.decode(text)
-        return text if read == value and _TAG not in text and _is_shallow(read, text) else None
+        if read != value or _TAG in text or not _is_shallow(read, text):
+            return None
+        marshal.dumps(value, 2)
     except Exception:  # noqa: BLE001  # not msgspec's, or a surrogate, or nested too deeply: the exact way tells
         return None
+    return text
 
 
 def _is_shallow(value: Any, text: bytes) -> bool:

@@ -365,6 +365,16 @@ class Job:
     name: str = "job"
 
 
+@dataclass(eq=False)
+class EqualToItsFields:
+    name: str = "job"
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return other == {"name": self.name}
+
+
 @dataclass(frozen=True)
 class Key:
     name: str = "key"
@@ -419,6 +429,7 @@ class NaT(datetime):
         Foo(),
         Foo,
         Job(),
+        EqualToItsFields(),
         Shade.DARK,
         Struct(),
         msgspec.Raw(b"1"),
