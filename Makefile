@@ -57,10 +57,12 @@ bench: .venvs/bench/with-bench .venvs/original/with-0.13
 bench-quick: .venvs/bench/with-bench .venvs/original/with-0.13
 	ORIGINAL=.venvs/original/bin/python .venvs/bench/bin/python -m benchmarks --quick
 
-# A venv of its own, as s3fs wants just one version of botocore.
+# A venv of its own, as s3fs wants just one version of botocore: it chooses first, or pip tries all of boto3's.
 .venvs/bench/with-bench: setup.cfg
 	$(PYTHON) -m venv .venvs/bench
-	.venvs/bench/bin/python $(PIP_INSTALL) -e '.[bench]'
+	.venvs/bench/bin/python $(PIP_INSTALL) 's3fs>=2025'
+	.venvs/bench/bin/python $(PIP_INSTALL) -e '.[bench]' \
+	  boto3==$$(.venvs/bench/bin/python -c "import botocore; print(botocore.__version__)")
 	touch $@
 
 # S3Dictionary 0.13 has the same package name, so it gets one, too; with the same boto3, or its speed would count.
