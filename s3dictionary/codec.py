@@ -10,14 +10,13 @@ import base64
 import codecs
 import gc
 import json
-import marshal
 import re
 import reprlib
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import chain, islice
+from itertools import chain
 from math import isfinite
 from typing import Any
 from uuid import UUID
@@ -41,6 +40,7 @@ _batch_splitter = msgspec.json.Decoder(list[Raw])
 _pair_splitter = msgspec.json.Decoder(list[tuple[Raw, Raw]])
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
+_ATOMS = frozenset({str, int, float, bool, type(None)})
 _BATCH = 64
 _TAG = b'"py/'
 _ESCAPED_TAGS = (b'"py\\/', b'"\\u0070', b'"p\\u0079', b'"py\\u002')
@@ -141,7 +141,7 @@ def _split_pairs(members: Members) -> Members:
 def decode(raw: Raw | bytes) -> Any:
     """Build the value that a JSON text stands for."""
     text = bytes(raw)
-    if _TAG in text or any(tag in text for tag in _ESCAPED_TAGS):
+    if _TAG in text or (b"\\" in text and any(tag in text for tag in _ESCAPED_TAGS)):
         return _loads(text.decode(), _untag)
     try:
         return _decoder.decode(text)
@@ -169,15 +169,16 @@ def encode_all(items: dict[Any, Any]) -> Members:
     Raises:
         NotStorableError: one of them can't be stored.
     """
-    members: Members = {}
-    keys = iter(items)
-    while batch := list(islice(keys, _BATCH)):
-        text = _encode_plain([items[key] for key in batch])
+    keys, values = list(items), list(items.values())
+    texts: list[Raw] = []
+    for start in range(0, len(keys), _BATCH):
+        batch = values[start : start + _BATCH]
+        text = _encode_plain(batch)
         if text is None:
-            members.update((key, Raw(encode(items[key], key))) for key in batch)
+            texts += [Raw(encode(value, key)) for key, value in zip(keys[start:], batch, strict=False)]
         else:
-            members.update(zip(batch, _batch_splitter.decode(text), strict=True))
-    return members
+            texts += _batch_splitter.decode(text)
+    return dict(zip(keys, texts, strict=True))
 
 
 def canonical(raw: Raw | bytes) -> bytes:
@@ -200,31 +201,32 @@ def _parse_int(digits: str) -> int:
 def _encode_plain(value: Any) -> bytes | None:
     """Write a value that is made of nothing but what JSON has; None if it isn't.
 
-    msgspec writes much more than that. What it reads back as something else isn't plain: a tuple isn't equal to a list,
-    nor a date to a str. Objects of other classes may call themselves equal to anything, but marshal refuses them. It
-    comes last: what is equal has no sets in it, which marshal takes exponential time for when they are nested.
+    msgspec writes much more than that: a tuple as an array, a date as a string, NaN as null.
     """
     try:
         text = _encoder.encode(value)
-        read = _decoder.decode(text)
-        if read != value or _TAG in text or not _is_shallow(read, text):
+        if _TAG in text or not _is_plain(value) or (b"null" in text and _decoder.decode(text) != value):
             return None
-        marshal.dumps(value, 2)
     except Exception:  # noqa: BLE001  # not msgspec's, or a surrogate, or nested too deeply: the exact way tells
         return None
     return text
 
 
-def _is_shallow(value: Any, text: bytes) -> bool:
-    """Is a value nested at most `MAX_NESTING` levels? Most texts haven't so many brackets at all."""
-    if text.count(b"[") + text.count(b"{") <= MAX_NESTING:
-        return True
-    level = [value]
-    for _ in range(MAX_NESTING + 1):  # a whole level at a time, so that the loops run in C
-        dicts = [item.values() for item in level if type(item) is dict]
-        level = [*chain.from_iterable(dicts), *chain.from_iterable([item for item in level if type(item) is list])]
+def _is_plain(value: Any) -> bool:
+    """Is a value made of nothing but dicts, lists, strings, numbers and such, with at most `MAX_NESTING` levels?
+
+    Looks at a whole level of nesting at a time, so that the loops run in C.
+    """
+    level = [] if type(value) in _ATOMS else [value]
+    for _ in range(MAX_NESTING + 1):
         if not level:
             return True
+        dicts = [item for item in level if type(item) is dict]
+        lists = [item for item in level if type(item) is list]
+        if len(dicts) + len(lists) < len(level) or not set(map(type, set[Any]().union(*dicts))) <= {str}:
+            return False
+        inner = chain(chain.from_iterable(map(dict.values, dicts)), chain.from_iterable(lists))
+        level = [item for item in inner if type(item) not in _ATOMS]
     return False
 
 
