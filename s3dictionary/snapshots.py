@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import chain
@@ -35,13 +35,12 @@ def containers(value: Any) -> list[Any]:
     """
     found: dict[int, Any] = {}
     ahead = [value]
-    while ahead:
-        item = ahead.pop()
+    for item in ahead:  # it grows meanwhile
         # Not isinstance(): a mock or a proxy claims to be what it isn't
         if id(item) in found or not issubclass(type(item), _KINDS):
             continue
         children = _children(item)
-        if children or not isinstance(item, tuple):
+        if children or not issubclass(type(item), tuple):
             found[id(item)] = item
             ahead += children
     return list(found.values())
@@ -74,30 +73,35 @@ def is_built_in(value: Any) -> bool:
     return True
 
 
-class Snapshot:
-    """What every container in a value holds now, at any depth."""
+Snapshot = tuple[Any, ...]
+"""What every container in a value held, at any depth: the containers and their contents in turn.
 
-    __slots__ = ("_contents",)
+A block may have hundreds of thousands of them, and this is the shape that costs the garbage collector least.
+"""
 
-    def __init__(self, value: Any) -> None:
-        self._contents = [(item, _contents(item)) for item in containers(value) if not isinstance(item, tuple)]
 
-    def restore(self) -> None:
-        """Give the containers back what they held: the same objects, in the same order.
+def snapshot(value: Any) -> Snapshot:
+    """Take down what every container in a value holds now."""
+    found = [item for item in containers(value) if not isinstance(item, tuple)]
+    return tuple(chain.from_iterable(zip(found, map(_contents, found), strict=True)))
 
-        One that still holds it isn't written to: somebody may be iterating over it.
-        """
-        for container, contents in self._contents:
-            if not _same(_contents(container), contents):
-                refill(container, contents)
 
-    def references(self) -> Counter[int]:
-        """How often the snapshot itself refers to an object, by id."""
-        held: Counter[int] = Counter()
-        for container, contents in self._contents:
-            held[id(container)] += 1
-            held.update(map(id, _children(contents)))
-        return held
+def restore(taken: Snapshot) -> None:
+    """Give the containers back what they held: the same objects, in the same order.
+
+    One that still holds it isn't written to: somebody may be iterating over it.
+    """
+    for container, contents in zip(taken[::2], taken[1::2], strict=True):
+        if not _same(_contents(container), contents):
+            refill(container, contents)
+
+
+def references(taken: Snapshot) -> Counter[int]:
+    """How often a snapshot itself refers to an object, by id."""
+    held = Counter(map(id, taken[::2]))
+    for contents in taken[1::2]:
+        held.update(map(id, _children(contents)))
+    return held
 
 
 # Calling the methods of the base class: a subclass's own may check, count or refuse. OrderedDict keeps its order apart
@@ -109,6 +113,8 @@ def _dict_class(container: Any) -> Any:
 
 
 def _contents(container: Any) -> Any:
+    if type(container) in (dict, list):
+        return container.copy()
     if isinstance(container, dict):
         return dict(_dict_class(container).items(container))
     if isinstance(container, list):
@@ -181,7 +187,7 @@ def detached(value: Any) -> Any:
 # Reference counts -----------------------------------------------------------------------------------------------------
 
 
-def is_unshared(found: list[Any], held: Counter[int]) -> bool:
+def is_unshared(found: list[Any], held: Mapping[int, int]) -> bool:
     """Can containers be reached only through their places in the dict?
 
     CPython's reference counts tell: a container has one reference from its place, and those that are known of. One
@@ -194,8 +200,8 @@ def is_unshared(found: list[Any], held: Counter[int]) -> bool:
     return _BASELINE is not None and set(_references(found, held)) <= {_BASELINE}
 
 
-def _references(found: list[Any], held: Counter[int]) -> list[int]:
-    return [sys.getrefcount(item) + getweakrefcount(item) - held[id(item)] for item in found]
+def _references(found: list[Any], held: Mapping[int, int]) -> list[int]:
+    return [sys.getrefcount(item) + getweakrefcount(item) - held.get(id(item), 0) for item in found]
 
 
 def _measure() -> int | None:
@@ -204,7 +210,7 @@ def _measure() -> int | None:
     if sys.implementation.name != "cpython" or not has_gil:
         return None
     items = {"key": {"inner": [[0]]}}
-    counts = set(_references(containers(items["key"]), Counter()))
+    counts = set(_references(containers(items["key"]), {}))
     return counts.pop() if len(counts) == 1 else None
 
 

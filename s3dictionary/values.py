@@ -13,17 +13,28 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from enum import Enum
 from itertools import islice
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 from msgspec import Raw
 
 from . import codec
 from .errors import NotStorableError
-from .snapshots import SCALARS, Snapshot, containers, detached, is_built_in, is_unshared, refill
+from .snapshots import (
+    SCALARS,
+    Snapshot,
+    containers,
+    detached,
+    is_built_in,
+    is_unshared,
+    references,
+    refill,
+    restore,
+    snapshot,
+)
 
 
 class Missing(Enum):
@@ -39,32 +50,29 @@ MISSING: Final = Missing.MISSING
 """Stands for a key that isn't there."""
 
 
-class Before(NamedTuple):
-    """What a key held before a block touched it: the item, and the contents of its containers if it was exposed."""
-
-    item: Any
-    snapshot: Snapshot | None
-
-
 class Savepoint:
     """What a block needs to be undone.
 
     Attributes:
         journal: what each key that the block touched held before.
+        snapshots: what was in it, if it was exposed.
         whole: the items at the block's begin, once the journal can't tell: it knows nothing of the order of keys, nor
-            of changes in a dict that was handed out. From then on only the journal's snapshots count.
+            of changes in a dict that was handed out. From then on only the snapshots count.
     """
 
-    __slots__ = ("journal", "whole")
+    __slots__ = ("journal", "snapshots", "whole")
 
     def __init__(self) -> None:
-        self.journal: dict[Any, Before] = {}
+        self.journal: dict[Any, Any] = {}
+        self.snapshots: dict[Any, Snapshot] = {}
         self.whole: dict[Any, Any] | None = None
 
-    def note(self, key: Any, before: Before) -> None:
+    def note(self, key: Any, item: Any, taken: Snapshot | None) -> None:
         """Write down what a key held at the block's begin, unless that is known, or the item came in later, unseen."""
-        if self.whole is None or self.whole.get(key, MISSING) is before.item:
-            self.journal.setdefault(key, before)
+        if key not in self.journal and (self.whole is None or self.whole.get(key, MISSING) is item):
+            self.journal[key] = item
+            if taken is not None:
+                self.snapshots[key] = taken
 
     def knows(self, key: Any) -> bool:
         """Could undoing the block write what the key holds?"""
@@ -78,11 +86,11 @@ class Savepoint:
 
     def restore(self, items: dict[Any, Any]) -> None:
         """Turn items back into those at the block's begin, in place; by the journal, so none may have been removed."""
-        for key, before in self.journal.items():
-            if before.item is MISSING:
+        for key, item in self.journal.items():
+            if item is MISSING:
                 items.pop(key, None)
             else:
-                items[key] = before.item
+                items[key] = item
 
     def decoded(self, key: Any, raw: Raw, item: Any) -> None:
         """The object is now what the key holds, so it is also what it held at the block's begin."""
@@ -93,8 +101,8 @@ class Savepoint:
         """Take over what an inner block knows of the time before this block touched it."""
         if inner.whole is not None:
             self.keep_whole(inner.whole)
-        for key, before in inner.journal.items():
-            self.note(key, before)
+        for key, item in inner.journal.items():
+            self.note(key, item, inner.snapshots.get(key))
 
 
 class Values:
@@ -136,7 +144,7 @@ class Values:
             if type(value) not in SCALARS:
                 self._exposed.add(key)
                 if self._savepoints and key not in self._savepoints[-1].journal:
-                    self._savepoints[-1].note(key, Before(value, Snapshot(value)))
+                    self._savepoints[-1].note(key, value, snapshot(value))
             self.live[key] = value
             return value
 
@@ -224,7 +232,7 @@ class Values:
         item = self.items.get(key, MISSING)
         self._loaded.setdefault(key, item if type(item) is Raw else MISSING)
         if self._savepoints:
-            self._savepoints[-1].note(key, Before(item, None))
+            self._savepoints[-1].note(key, item, None)
         self._exposed.add(key)
 
     def _note_order(self) -> None:
@@ -287,8 +295,8 @@ class Values:
             if self._is_open:
                 savepoint.whole = dict(self.items)
             for key in self._exposed:
-                value = self.items[key]
-                savepoint.journal[key] = Before(value, Snapshot(value))
+                value = savepoint.journal[key] = self.items[key]
+                savepoint.snapshots[key] = snapshot(value)
             self._savepoints.append(savepoint)
 
     def commit(self) -> None:
@@ -310,16 +318,17 @@ class Values:
             undone = self._savepoints.pop()
             was_open = self._is_open
             self._restore_items(undone)
-            for key, before in undone.journal.items():
-                if before.snapshot is None:
+            for key, item in undone.journal.items():
+                taken = undone.snapshots.get(key)
+                if taken is None:
                     self.live.pop(key, None)
                     self._exposed.discard(key)
                 else:
-                    before.snapshot.restore()
-                    self.live[key] = before.item
+                    restore(taken)
+                    self.live[key] = item
                     self._exposed.add(key)
                     if self._savepoints:
-                        self._savepoints[-1].note(key, before)
+                        self._savepoints[-1].note(key, item, taken)
             if was_open:
                 self.open()
             self._allow_overwriting()
@@ -352,19 +361,19 @@ class Values:
         """Find out whether nobody holds the dict itself any more."""
         self._note_unseen()
         self.live = {}  # another thread that reads now comes by `touch`, and waits
-        unshared = is_unshared([self.items], Counter())
+        unshared = is_unshared([self.items], {})
         self.live = dict(self.items) if unshared else self.items
         return unshared
 
-    def _held(self, key: Any) -> Counter[int]:
+    def _held(self, key: Any) -> Mapping[int, int]:
         """The references that open blocks themselves have into the value of a key, by id."""
+        if not self._savepoints:
+            return {}
         held: Counter[int] = Counter()
         for savepoint in self._savepoints:
-            before = savepoint.journal.get(key)
-            if before is not None:
-                held[id(before.item)] += 1
-                if before.snapshot is not None:
-                    held.update(before.snapshot.references())
+            if key in savepoint.journal:
+                held[id(savepoint.journal[key])] += 1
+                held.update(references(savepoint.snapshots.get(key, ())))
             if savepoint.whole is not None and key in savepoint.whole:
                 held[id(savepoint.whole[key])] += 1
         return held
@@ -419,11 +428,7 @@ class Values:
         with self._lock:
             self._note_unseen()
             members = dict(self.items)
-            touched = {}
-            for key, raw in self._loaded.items():
-                item = members.get(key, raw)
-                if item is not raw:
-                    touched[key] = item
+            touched = {key: item for key, raw in self._loaded.items() if (item := members.get(key, raw)) is not raw}
             members.update(codec.encode_all(touched))
             return members
 

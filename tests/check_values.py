@@ -53,9 +53,10 @@ def _check_states(values: Values) -> None:
 
 def _check_savepoints(values: Values, is_open: bool) -> None:
     for savepoint in values._savepoints:
-        for key, before in savepoint.journal.items():
-            if savepoint.whole is not None and before.snapshot is not None:
-                assert savepoint.whole.get(key, MISSING) is before.item, f"{key!r} would come back from the dead"
+        for key in savepoint.snapshots:
+            item = savepoint.journal[key]
+            if savepoint.whole is not None:
+                assert savepoint.whole.get(key, MISSING) is item, f"{key!r} would come back from the dead"
     if not values._savepoints:
         return
     innermost = values._savepoints[-1]

@@ -50,7 +50,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     count(codec, "decode", "decoded")
     count(codec, "encode", "encoded")
     count(codec, "encode_all", "encoded", len)
-    count(values, "Snapshot", "snapshots")
+    count(values, "snapshot", "snapshots")
     count(values, "containers", "looked at")
     return work
 
