@@ -155,7 +155,7 @@ def measure(setting: Setting, server: SeaweedFS, endpoint: Endpoint, pool: Proce
     timed = Setting(setting.writers, setting.size, setting.delay, setting.way, time.monotonic() + 1)
     futures = [pool.submit(write_in_process, timed, number) for number in range(setting.writers)]
     time.sleep(max(0, timed.begin - time.monotonic()))
-    pids = [pid for pid in (server._process and server._process.pid, endpoint.pid) if pid]
+    pids = [*children(server.pid), *([endpoint.pid] if endpoint.pid else [])]
     before = sum(map(processor_time, pids))
     time.sleep(max(0, timed.begin + SECONDS - time.monotonic()))
     servers = sum(map(processor_time, pids)) - before
@@ -167,13 +167,25 @@ def measure(setting: Setting, server: SeaweedFS, endpoint: Endpoint, pool: Proce
     )
 
 
+def children(parent: int | None) -> list[int]:
+    """The processes that a process has started; none where the system doesn't tell."""
+    return [
+        int(status.parent.name) for status in Path("/proc").glob("[0-9]*/stat") if _fields(status)[1] == str(parent)
+    ]
+
+
 def processor_time(pid: int) -> float:
     """Seconds that a process has computed so far; 0 where the system doesn't tell so."""
-    status = Path(f"/proc/{pid}/stat")
-    if not status.exists():
-        return 0.0
-    fields = status.read_text().rpartition(")")[2].split()
+    fields = _fields(Path(f"/proc/{pid}/stat"))
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _fields(status: Path) -> list[str]:
+    """What stands behind the program's name."""
+    try:
+        return status.read_text().rpartition(")")[2].split()
+    except OSError:  # not Linux, or the process has ended
+        return ["0"] * 13
 
 
 def round_trip(server: Server, endpoint_url: str) -> float:

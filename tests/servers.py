@@ -61,6 +61,11 @@ class SeaweedFS(Server):
     def running(self) -> bool:
         return self.local.running
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process whose child the server is."""
+        return self.local._process and self.local._process.pid
+
     def start(self) -> None:
         self.local.start()
 
