@@ -24,6 +24,12 @@ from .start import environment
 TOP = 7
 
 TEXT = """\
+Next to raw requests, a big file costs one thing more, at any distance: it is split into its members, which msgspec does
+(`Decoder.decode`). Behind a network that is little. A transaction is Python code that notes what the containers in a
+record hold, and finds out who else holds them, while writing an item is hardly more than an assignment in a dict. To
+make the file, the type of everything in it is looked at first (the comprehensions in codec.py), as msgspec writes more
+than JSON can tell apart, a tuple as a list.
+
 By Python's profiler, which makes calls of Python functions look slower than they are: the functions with the most time
 of their own. The last table sums up what is imported for S3Dict when boto3 has been imported already, by package."""
 

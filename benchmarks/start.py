@@ -56,7 +56,7 @@ IMPORTS = ("import s3dictionary", "from s3dictionary import S3Dict", "import bot
 def measure(stage: Stage) -> Section:
     stage.s3.put_object(Bucket=stage.bucket, Key="start.json", Body=body(COUNT))
     stage.s3.put_object(Bucket=stage.bucket, Key=f"start/{KEY}.json", Body=b'{"visits": 50}')
-    rounds = 3 if stage.quick else 15
+    rounds = 3 if stage.quick else 31
     scripts = side_by_side(_scripts(stage), rounds)
     imports = side_by_side({statement: partial(_import, statement) for statement in IMPORTS}, rounds)
 
