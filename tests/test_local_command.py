@@ -30,7 +30,8 @@ print(state.uri, state)
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The program, and what it has printed when it is ready."""
-    with subprocess.Popen([*COMMAND, *arguments], stdout=-1, stderr=-1, text=True) as process:
+    command = [*COMMAND, *arguments]
+    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True, preexec_fn=hear_ctrl_c) as process:
         try:
             assert process.stdout is not None
             lines = []
@@ -40,6 +41,11 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             yield process, "".join(lines)
         finally:
             process.kill()
+
+
+def hear_ctrl_c() -> None:
+    """Where the tests themselves run in a shell's background, they were told not to, and would pass that on."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
