@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
-COLOURS = ("#0b5fa5", "#d1495b", "#3a7d44", "#8d6a9f", "#c77f1a", "#555555")
+OURS = "S3Dict"
+OUR_COLOUR = "#0b5fa5"
+OTHER_COLOURS = ("#d1495b", "#3a7d44", "#8d6a9f", "#c77f1a", "#555555")
+PALE = "#9aa5b1"
 WIDTH = 760
 LINE = 22
 TEXT = 'font-family="system-ui, sans-serif" font-size="13" fill="#222"'
@@ -16,7 +19,8 @@ def lines(
     series: Mapping[str, Mapping[int, float]], *, title: str, x_label: str, y_text: Callable[[float], str]
 ) -> str:
     """A line for each series, with a point for each x."""
-    left, right, top, bottom = 80, WIDTH - 30, 40, 340
+    left, right, top, bottom = 80, WIDTH - 45, 40, 340
+    colours = _colours(series)
     xs = sorted({x for points in series.values() for x in points})
     ys = [y for points in series.values() for y in points.values()]
     low, high = math.floor(math.log10(min(ys))), math.ceil(math.log10(max(ys)))
@@ -37,18 +41,25 @@ def lines(
         across, _ = place(x, 10.0**low)
         drawn.append(_text(across, bottom + 20, f"{x:,}", anchor="middle"))
     drawn.append(_text((left + right) / 2, bottom + 42, x_label, anchor="middle"))
-    for points, colour in zip(series.values(), COLOURS, strict=False):
+    for name, points in series.items():
+        colour = colours[name]
         spots = [place(x, y) for x, y in sorted(points.items())]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in spots)
         drawn.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         drawn += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in spots]
-    drawn += _legend(list(series), left, bottom + 62)
+    drawn += _legend(colours, left, bottom + 62)
     return _svg(drawn, bottom + 70 + LINE * len(series))
 
 
-def _legend(names: Sequence[str], x: float, y: float) -> list[str]:
+def _colours(names: Iterable[str]) -> dict[str, str]:
+    """One has the same colour everywhere."""
+    others = iter(OTHER_COLOURS)
+    return {name: OUR_COLOUR if name == OURS else next(others) for name in names}
+
+
+def _legend(colours: Mapping[str, str], x: float, y: float) -> list[str]:
     drawn = []
-    for row, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
+    for row, (name, colour) in enumerate(colours.items()):
         middle = y + row * LINE
         drawn.append(f'<circle cx="{x + 6}" cy="{middle}" r="5" fill="{colour}"/>')
         drawn.append(_text(x + 20, middle + 5, name))
@@ -64,7 +75,8 @@ def bars(values: Mapping[str, float], *, title: str, text: Callable[[float], str
         y = top + row * (height + 10)
         length = max(1.0, value / largest * (right - left))
         drawn.append(_text(left - 10, y + 15, name, anchor="end"))
-        drawn.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{height}" fill="{COLOURS[0]}"/>')
+        colour = OUR_COLOUR if name == OURS else PALE
+        drawn.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{height}" fill="{colour}"/>')
         drawn.append(_text(left + length + 8, y + 15, text(value)))
     return _svg(drawn, top + len(values) * (height + 10) + 10)
 
