@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +21,8 @@ from botocore.config import Config
 
 from proxy import Answer, Call, CutOff, LateAnswer, LostAnswer, Reset, Response
 from s3dictionary import S3Dict
+from s3dictionary.local import local_s3
+from s3dictionary.local.block import Engine
 from servers import Site
 
 ROOT = Path(__file__).parent.parent
@@ -103,6 +107,27 @@ def clash(s3: Site) -> None:
     s3.write("state.json", b'{"a": 1}')
     d["a"] = 2
     d.save()
+
+
+def local(name: str, broken: Any, engine: Engine = "moto", port: int = 0) -> Provoke:
+    """A server on this machine, with something of it replaced."""
+
+    def provoke(_: Site) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(name, broken)
+            with local_s3(engine=engine, port=port):
+                pass
+
+    return provoke
+
+
+def port_in_use(_: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, local_s3(port=listener.getsockname()[1]):
+        pass
+
+
+def not_permitted(*_: Any) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def lost_answer(s3: Site) -> None:
@@ -261,8 +286,19 @@ CASES: list[tuple[str, Provoke]] = [
     ("Not inside this block", save_inside),
     ("Not inside this block", run_inside),
     ("A transaction around a coroutine or a generator", decorated_generator),
+    ("moto isn't installed", local("s3dictionary.local.moto.find_spec", lambda _: None)),
+    (
+        "SeaweedFS isn't installed",
+        local("s3dictionary.local.seaweedfs.SeaweedFS.program", lambda *_: None, "seaweedfs"),
+    ),
+    ("No such engine", lambda _: local_s3(engine="minio").__enter__()),
+    ("The port is in use", port_in_use),
+    ("The port can't be had", local("socket.create_server", not_permitted, port=80)),
+    ("moto's server doesn't start", local("s3dictionary.local.moto._PROCESS", "no-such-program.py")),
+    ("SeaweedFS doesn't start", local("s3dictionary.local.seaweedfs.SeaweedFS._options", lambda *_: [], "seaweedfs")),
 ]
 
+ABOUT_LOCAL_S3 = {heading for heading, _ in CASES[-7:]}
 ABOUT_ARGUMENTS = {*list(ENTRIES)[: list(ENTRIES).index("No credentials")]}
 ABOUT_BLOCKS = {"Not inside this block", "A transaction around a coroutine or a generator"}
 AT_EXIT = {"Unsaved changes", "A block in a thread", "A block in a generator", "Autosave's last save failed"}
@@ -278,7 +314,7 @@ def test_the_message_is_on_the_page_and_has_what_a_user_needs(moto_s3: Site, hea
     assert_tells_only_what_it_should(message, moto_s3)
     if "can't be stored" in message:
         assert message.startswith("d['jobs']")
-    elif heading not in ABOUT_ARGUMENTS | ABOUT_BLOCKS:
+    elif heading not in ABOUT_ARGUMENTS | ABOUT_BLOCKS | ABOUT_LOCAL_S3:
         assert re.search(r"s3://[^/]+.*/state\.json\b", message)
 
 
@@ -342,11 +378,18 @@ def test_nothing_else_is_on_the_page() -> None:
 
 
 NEXT_STEP = re.compile(
-    r"\b(as in|call|check|close|create|do it|get|it needs|join|leave|load\(\) (brings|shows)|log in|look|must be"
-    r"|of the form|pass|repair|restore|set|try again|use|versions\(\) lists)\b",
+    r"\b(a free one is taken|as in|call|check|close|create|do it|get|it needs|join|leave|load\(\) (brings|shows)"
+    r"|log in|look|must be|of the form|pass|pip install|repair|restore|set|try again|use|versions\(\) lists)\b",
     re.IGNORECASE,
 )
-SAID_BY_OTHERS = {"An unknown argument", "Not an endpoint", "Anything else that S3 says", "Autosave's last save failed"}
+SAID_BY_OTHERS = {
+    "An unknown argument",
+    "Not an endpoint",
+    "Anything else that S3 says",
+    "moto's server doesn't start",
+    "SeaweedFS doesn't start",
+    "Autosave's last save failed",
+}
 
 
 def test_each_message_says_what_to_do() -> None:
@@ -358,7 +401,8 @@ def test_each_message_says_what_to_do() -> None:
 # The code
 
 OTHERS = {"notebook", "__main__", "pytest_plugin"}  # what shows it, and programs with words of their own
-MODULES = [path for path in sorted((ROOT / "s3dictionary").glob("*.py")) if path.stem not in OTHERS]
+PACKAGES = ("s3dictionary", "s3dictionary/local")
+MODULES = [path for name in PACKAGES for path in sorted((ROOT / name).glob("*.py")) if path.stem not in OTHERS]
 NO_MESSAGES = {
     "has no attribute",  # as every module says it
     "popitem(): dictionary is empty",  # as a dict says it

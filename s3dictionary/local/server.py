@@ -119,8 +119,10 @@ def check_free(port: int) -> None:
         socket.create_server((HOST, port)).close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise OSError(error.errno, f"port {port} of {HOST} is in use by another program") from None
-        raise OSError(error.errno, f"port {port} of {HOST} can't be had: {error.strerror}") from None
+            reason = "is in use by another program"
+        else:
+            reason = f"can't be had ({error.strerror})"
+        raise OSError(error.errno, f"port {port} of {HOST} {reason}; without a port, a free one is taken") from None
 
 
 def _past_proxies() -> dict[str, str]:
