@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections import Counter, deque
+from functools import wraps
 from itertools import count
 from typing import Any
 
 from botocore.exceptions import ClientError
+
+
+def _one_at_a_time(method: Any) -> Any:
+    @wraps(method)
+    def locked(self: MemoryS3, *arguments: Any, **options: Any) -> Any:
+        with self._lock:  # so that a condition that was checked holds until the write is done
+            return method(self, *arguments, **options)
+
+    return locked
 
 
 class MemoryS3:
@@ -24,16 +35,20 @@ class MemoryS3:
         self.requests: Counter[str] = Counter()
         self.faults: deque[BaseException] = deque()
         self._etags = (f'"{number}"' for number in count(1))
+        self._lock = threading.RLock()
 
+    @_one_at_a_time
     def get_object(self, **request: Any) -> dict[str, Any]:
         found = self._find("GetObject", request["Key"], "NoSuchKey")
         if found["ETag"] == request.get("IfNoneMatch"):
             raise refusal("GetObject", 304, "304")
         return found
 
+    @_one_at_a_time
     def head_object(self, **request: Any) -> dict[str, Any]:
         return self._find("HeadObject", request["Key"], "404")
 
+    @_one_at_a_time
     def put_object(self, **request: Any) -> dict[str, Any]:
         self.requests["PutObject"] += 1
         if self.faults:
@@ -46,11 +61,13 @@ class MemoryS3:
             raise refusal("PutObject", 412, "PreconditionFailed")
         return {"ETag": self.write(key, request["Body"], request["Metadata"])}
 
+    @_one_at_a_time
     def delete_object(self, **request: Any) -> dict[str, Any]:
         self.requests["DeleteObject"] += 1
         self.objects.pop(request["Key"], None)
         return {}
 
+    @_one_at_a_time
     def write(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> str:
         """What another program writes, whatever is there; gives the new ETag."""
         self.objects[key] = (body, next(self._etags), dict(metadata or {}))
