@@ -23,7 +23,8 @@ TEXT = """\
 Each transaction edits a record; in the first table it is one of 100 of them, whatever the size. Time of the processor.
 `copy.deepcopy` stands for what one writes by hand with a dict: a copy of the whole, which is put back if something
 fails. sqlitedict has only `commit()`, and no way back; diskcache has `transact()`, which flattens nested ones. Both
-write a row for each edit. They were measured up to 100,000 records: what they take depends little on it."""
+write a row for each edit. They were measured up to 100,000 records: what they take depends little on it. Where
+1,000 of 100 records are edited, it is each of them ten times."""
 
 DEEPCOPY = "dict + copy.deepcopy"
 
@@ -32,15 +33,21 @@ def measure(stage: Stage) -> Section:
     section = Section("Transactions", TEXT)
     sizes = (100, 10_000) if stage.quick else (100, 1_000, 10_000, 100_000, 1_000_000)
     series: dict[str, dict[int, float]] = {}
+    kinds: dict[str, list[str]] = {name: [] for name in KINDS}
     for size in sizes:
-        times = _at_size(stage, size)
+        times, of_kinds = _at_size(stage, size)
         for name, its in times.items():
             series.setdefault(name, {})[size] = its.median
+        for name, its in of_kinds.items():
+            kinds[name].append(duration(its.median))
         section.facts[f"transaction {size}"] = times[Ours.name].median
     names = list(series)
     rows = [[f"{size:,}", *(_cell(series[name].get(size)) for name in names)] for size in sizes]
     section.tables.append(Table(["records", *names], rows, "A transaction that edits one record"))
-    section.tables.append(_kinds(stage))
+    columns = ["", *(f"{size:,} records" for size in sizes)]
+    section.tables.append(
+        Table(columns, [[name, *cells] for name, cells in kinds.items()], "S3Dict, kinds of transactions")
+    )
     table, last_over_first = _one_after_the_other(stage)
     section.tables.append(table)
     section.facts["last over first"] = last_over_first
@@ -53,8 +60,8 @@ def _cell(seconds: float | None) -> str:
     return "" if seconds is None else duration(seconds)
 
 
-def _at_size(stage: Stage, size: int) -> dict[str, Times]:
-    """One transaction each time, in everything that there is."""
+def _at_size(stage: Stage, size: int) -> tuple[dict[str, Times], dict[str, Times]]:
+    """One transaction each time, in everything that there is; and of each kind, in S3Dict."""
     content = records(size)
     copied = {100: 100, 1_000: 20}.get(size, 1)
     with ExitStack() as stack:
@@ -69,7 +76,8 @@ def _at_size(stage: Stage, size: int) -> dict[str, Times]:
             contenders["sqlitedict"] = _timed(partial(_in_sqlitedict, sqlite), content, 200)
             contenders["diskcache"] = _timed(partial(_in_diskcache, disk), content, 200)
         rounds = 3 if stage.quick else 7
-        return side_by_side(contenders, rounds, seldom={DEEPCOPY: 1} if size > 10_000 else {})
+        times = side_by_side(contenders, rounds, seldom={DEEPCOPY: 1} if size > 10_000 else {})
+        return times, _kinds(state, cycle(list(content)), rounds)
 
 
 def _timed(transaction: Callable[[str], None], content: dict[str, Any], times: int) -> Contender:
@@ -173,16 +181,12 @@ KINDS: dict[str, tuple[Callable[[Any, Keys], None], int, int]] = {
 }
 
 
-def _kinds(stage: Stage) -> Table:
-    content = records(10_000)
-    keys = cycle(list(content))
-    state = s3dict(stage, content)
-    rows = []
-    for name, (transaction, times, per) in KINDS.items():
-        contender = cpu(partial(_repeat, partial(transaction, state, keys), times), per=times * per)
-        its = side_by_side({name: contender}, 3 if stage.quick else 9)[name]
-        rows.append([name, duration(its.median), spread(its)])
-    return Table(["", "median", "half of them"], rows, "S3Dict, kinds of transactions, 10,000 records")
+def _kinds(state: Any, keys: Keys, rounds: int) -> dict[str, Times]:
+    times = {}
+    for name, (transaction, often, per) in KINDS.items():
+        contender = cpu(partial(_repeat, partial(transaction, state, keys), often), per=often * per)
+        times |= side_by_side({name: contender}, rounds)
+    return times
 
 
 def _repeat(function: Callable[[], None], times: int) -> None:
