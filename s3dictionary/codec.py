@@ -172,10 +172,10 @@ def encode_all(items: dict[Any, Any]) -> Members:
     keys, values = list(items), list(items.values())
     texts: list[Raw] = []
     for start in range(0, len(keys), _BATCH):
-        batch = values[start : start + _BATCH]
-        text = _encode_plain(batch)
+        here = slice(start, start + _BATCH)
+        text = _encode_plain(values[here])
         if text is None:
-            texts += [Raw(encode(value, key)) for key, value in zip(keys[start:], batch, strict=False)]
+            texts += [Raw(encode(value, key)) for key, value in zip(keys[here], values[here], strict=True)]
         else:
             texts += _batch_splitter.decode(text)
     return dict(zip(keys, texts, strict=True))

@@ -1325,6 +1325,17 @@ def state(s3: Site, **options: Any) -> S3Dict:
     return S3Dict(s3.bucket, file_name="state.json", **s3.options, **options)
 
 
+def test_many_values_are_written_as_each_by_itself() -> None:
+    """Also those that stand among others which JSON lacks, and the refusal of one names it."""
+    values: dict[Any, Any] = {number: {"n": number} for number in range(300)}
+    values |= {70: (1, 2), 150: float("nan"), 299: {"a": None}}
+    written = codec.encode_all(values)
+    assert {key: bytes(raw) for key, raw in written.items()} == {key: codec.encode(v) for key, v in values.items()}
+    values[200] = Foo()
+    with pytest.raises(NotStorableError, match=r"^d\[200\] is a Foo"):
+        codec.encode_all(values)
+
+
 def test_a_refused_save_sends_nothing_and_leaves_memory_alone(moto_s3: Site) -> None:
     moto_s3.write("state.json", b'{"a":1}')
     d = state(moto_s3)
