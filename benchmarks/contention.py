@@ -30,7 +30,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import boto3  # noqa: E402
 
-from s3dictionary import ConflictError, S3Dict, clients  # noqa: E402
+from s3dictionary import ConflictError, S3Dict  # noqa: E402
+from s3dictionary._s3 import clients  # noqa: E402
 from servers import SeaweedFS, Server  # noqa: E402
 
 WRITERS = (1, 2, 4, 8, 16)

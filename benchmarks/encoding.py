@@ -6,8 +6,8 @@ import json
 
 import msgspec
 
-from s3dictionary import codec
-from s3dictionary.values import Values
+from s3dictionary._format import codec
+from s3dictionary._memory.values import Values
 
 from .data import body
 from .report import Section, comparison

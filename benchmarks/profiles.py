@@ -12,8 +12,9 @@ from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 
-from s3dictionary import S3Dict, codec
-from s3dictionary.values import Values
+from s3dictionary import S3Dict
+from s3dictionary._format import codec
+from s3dictionary._memory.values import Values
 
 from .data import KEY, body, records
 from .local import s3dict

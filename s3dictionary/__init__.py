@@ -4,6 +4,8 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    from ._dict import S3Dict as S3Dict
+    from ._memory.values import MISSING as MISSING
     from .errors import AccessDeniedError as AccessDeniedError
     from .errors import BucketNotFoundError as BucketNotFoundError
     from .errors import ConflictError as ConflictError
@@ -13,8 +15,6 @@ if typing.TYPE_CHECKING:
     from .errors import S3DictError as S3DictError
     from .errors import StorageError as StorageError
     from .errors import TransactionError as TransactionError
-    from .s3dict import S3Dict as S3Dict
-    from .values import MISSING as MISSING
 
     __version__: str
 
@@ -42,7 +42,7 @@ def _get(name: str) -> typing.Any:
         return version("S3Dictionary")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {"S3Dict": "s3dict", "MISSING": "values"}.get(name, "errors")
+    home = {"S3Dict": "_dict", "MISSING": "_memory.values"}.get(name, "errors")
     return globals().setdefault(name, getattr(importlib.import_module(f".{home}", __name__), name))
 
 

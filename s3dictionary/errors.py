@@ -44,7 +44,7 @@ class S3DictError(Exception):
 
 
 def _decode(body: bytes) -> dict[Any, Any]:
-    from . import codec
+    from ._format import codec
 
     return {key: codec.decode(raw) for key, raw in codec.split(body).items()}
 

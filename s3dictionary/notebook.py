@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from . import codec
+from ._format import codec
 from .errors import CorruptFileError
 
 ROWS = 20

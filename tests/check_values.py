@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec import Raw
 
-from s3dictionary.snapshots import SCALARS
-from s3dictionary.values import MISSING, Values
+from s3dictionary._memory.snapshots import SCALARS
+from s3dictionary._memory.values import MISSING, Values
 
 
 def check_values(values: Values) -> None:

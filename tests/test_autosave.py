@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from proxy import Answer
-from s3dictionary import S3Dict, StorageError, exits
+from s3dictionary import S3Dict, StorageError
+from s3dictionary import _exits as exits
 from servers import Site
 
 

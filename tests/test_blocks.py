@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import s3dictionary.store
+import s3dictionary._store
 from check_values import check_values
 from proxy import Answer
 from s3dictionary import (
@@ -25,9 +25,9 @@ from s3dictionary import (
     S3DictError,
     StorageError,
     TransactionError,
-    codec,
 )
-from s3dictionary.values import Values
+from s3dictionary._format import codec
+from s3dictionary._memory.values import Values
 from servers import Site
 
 KEY = "state.json"
@@ -51,7 +51,7 @@ class Undo(Rollback):
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may take its time between the constructor and `with`: that is not what is tested here."""
-    monkeypatch.setattr(s3dictionary.store, "_JUST_LOADED", 60)
+    monkeypatch.setattr(s3dictionary._store, "_JUST_LOADED", 60)
 
 
 @pytest.fixture

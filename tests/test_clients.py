@@ -14,7 +14,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-import s3dictionary.clients
+import s3dictionary._s3.clients
 from s3dictionary import S3Dict
 from servers import Site
 
@@ -251,7 +251,7 @@ def test_a_default_session_from_before_the_environment_changed_is_not_used(
 
 
 def _checksum_settings(options: dict[str, Any]) -> tuple[str, str]:
-    config = s3dictionary.clients.connect({"region_name": "us-east-1", **options}).meta.config
+    config = s3dictionary._s3.clients.connect({"region_name": "us-east-1", **options}).meta.config
     return config.request_checksum_calculation, config.response_checksum_validation
 
 
@@ -308,7 +308,7 @@ def test_other_choices_in_a_config_stay_beside_them() -> None:
     config = Config(user_agent_extra="my-program/1")
     options = {"endpoint_url": "http://127.0.0.1:9", "config": config}
     assert _checksum_settings(options) == (WHERE_NEEDED, WHERE_NEEDED)
-    client = s3dictionary.clients.connect({"region_name": "us-east-1", **options})
+    client = s3dictionary._s3.clients.connect({"region_name": "us-east-1", **options})
     assert client.meta.config.user_agent_extra == "my-program/1"
 
 

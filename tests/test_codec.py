@@ -28,7 +28,8 @@ from hypothesis import strategies as st
 
 from comparison import same
 from memory_s3 import MemoryS3
-from s3dictionary import CorruptFileError, NotStorableError, S3Dict, codec
+from s3dictionary import CorruptFileError, NotStorableError, S3Dict
+from s3dictionary._format import codec
 from servers import Site
 
 hypothesis = settings(deadline=None)  # a busy machine may take its time
@@ -167,7 +168,7 @@ def test_equal_sets_are_written_the_same(items: list[Any]) -> None:
 
 
 def test_equal_sets_are_written_the_same_by_every_run_of_a_program() -> None:
-    script = "from s3dictionary import codec; print(codec.encode({'a', 'b', 'c', 1, (2,), frozenset('xyz')}))"
+    script = "from s3dictionary._format import codec; print(codec.encode({'a', 'b', 'c', 1, (2,), frozenset('xyz')}))"
     written = {
         subprocess.check_output([sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": seed})
         for seed in ("1", "2", "3")

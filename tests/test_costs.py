@@ -16,7 +16,9 @@ import pytest
 
 from check_values import check_values
 from memory_s3 import MemoryS3
-from s3dictionary import Rollback, S3Dict, codec, snapshots, values
+from s3dictionary import Rollback, S3Dict
+from s3dictionary._format import codec
+from s3dictionary._memory import snapshots, values
 
 KEY = "state.json"
 RECORDS = 2000

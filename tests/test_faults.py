@@ -22,7 +22,9 @@ from botocore.config import Config
 import fault_cells
 from fault_cells import AFTER_LOST_ANSWER, AFTER_THEIRS, DELETING, LOADING, LOOKING, MERGING, SAVING, Cell, Section
 from proxy import AlterBody, AlterHeaders, Answer, Call, CutOff, Fault, LostAnswer, Proxy, Request, Reset, Response
-from s3dictionary import ConflictError, S3Dict, S3DictError, StorageError, s3file, store
+from s3dictionary import ConflictError, S3Dict, S3DictError, StorageError
+from s3dictionary import _store as store
+from s3dictionary._s3 import file as s3file
 from servers import SeaweedFS, Server, Site
 
 TIMEOUT = 0.4

@@ -30,7 +30,8 @@ from hypothesis import strategies as st
 
 from comparison import same
 from memory_s3 import MemoryS3
-from s3dictionary import S3Dict, codec
+from s3dictionary import S3Dict
+from s3dictionary._format import codec
 from servers import Site
 
 try:

@@ -9,8 +9,9 @@ import pytest
 from botocore.config import Config
 
 from proxy import LostAnswer
-from s3dictionary import MISSING, ConflictError, CorruptFileError, NotStorableError, S3Dict, StorageError, codec
-from s3dictionary.merge import merge
+from s3dictionary import MISSING, ConflictError, CorruptFileError, NotStorableError, S3Dict, StorageError
+from s3dictionary._format import codec
+from s3dictionary._merge import merge
 from servers import Site
 
 FILE = "state.json"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from s3dictionary import S3Dict, codec
+from s3dictionary import S3Dict
+from s3dictionary._format import codec
 from servers import Site
 
 

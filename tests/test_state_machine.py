@@ -20,7 +20,9 @@ from msgspec import Raw
 
 from check_values import check_values, containing
 from memory_s3 import MemoryS3, refusal
-from s3dictionary import ConflictError, NotStorableError, Rollback, S3Dict, S3DictError, StorageError, codec, store
+from s3dictionary import ConflictError, NotStorableError, Rollback, S3Dict, S3DictError, StorageError
+from s3dictionary import _store as store
+from s3dictionary._format import codec
 
 EXAMPLES = int(os.environ.get("S3DICT_EXAMPLES", "60"))
 

@@ -23,7 +23,8 @@ import pytest
 
 from check_values import check_values
 from memory_s3 import MemoryS3
-from s3dictionary import Rollback, S3Dict, codec
+from s3dictionary import Rollback, S3Dict
+from s3dictionary._format import codec
 from servers import Site
 from stress import TIME_LIMIT, seeded, times
 
@@ -146,7 +147,7 @@ def test_run_in_many_threads_waits_for_its_turn() -> None:
 
 def test_run_in_many_threads_tries_again_whatever_the_others_are_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another thread's changes in a block of its own are no unsaved ones."""
-    monkeypatch.setattr("s3dictionary.s3dict.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("s3dictionary._dict.time.sleep", lambda seconds: None)
     d = state(data={"n": 0})
     d.save()
     rival = state(client=client_of(d))
@@ -526,7 +527,8 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 
 PROLOGUE = """
 import json, multiprocessing, os, sys, threading, time
-from s3dictionary import S3Dict, clients
+from s3dictionary import S3Dict
+from s3dictionary._s3 import clients
 bucket, options = sys.argv[1], json.loads(sys.argv[2])
 
 def state(**more):

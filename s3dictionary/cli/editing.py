@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .. import codec
+from .._format import codec
 from ..errors import CorruptFileError, S3DictError
 from .files import File, file_of
 from .outcomes import ExitCode, Failure, failure_of
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from msgspec import Raw
     from typing_extensions import Self
 
-    from ..s3dict import S3Dict
-    from ..s3file import Found
+    from .._dict import S3Dict
+    from .._s3.file import Found
 
 _DEFAULT_EDITOR = "notepad" if os.name == "nt" else "vi"
 _AT_ONCE = 0.5

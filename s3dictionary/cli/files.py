@@ -9,10 +9,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .. import clients, codec
+from .._dict import S3Dict
+from .._format import codec
+from .._s3 import clients
+from .._s3.file import S3File
 from ..errors import CorruptFileError, S3DictError, StorageError
-from ..s3dict import S3Dict
-from ..s3file import S3File
 from . import progress
 from .outcomes import ExitCode, Failure
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from ..s3file import FileVersion, Found
+    from .._s3.file import FileVersion, Found
 
 _NO_VERSION = ("NoSuchVersion", "NoSuchKey", "InvalidArgument")
 """S3's error codes. The last one is AWS's for what can't be a version's id."""

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .. import codec
+from .._format import codec
 from .files import File, file_of
 from .outcomes import ExitCode, Failure
 from .text import compile_query, out, out_json, parse_members, parse_value, say
@@ -17,7 +17,7 @@ from .text import compile_query, out, out_json, parse_members, parse_value, say
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from ..s3dict import S3Dict
+    from .._dict import S3Dict
 
 
 def get(arguments: Namespace) -> None:

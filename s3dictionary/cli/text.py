@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import codec
+from .._format import codec
 from ..errors import CorruptFileError
 from .outcomes import ExitCode, Failure
 

@@ -7,7 +7,7 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import codec
+from .._format import codec
 from ..errors import StorageError
 from .files import File, file_of
 from .outcomes import ExitCode, Failure

@@ -18,7 +18,7 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import (
+from ..errors import (
     AccessDeniedError,
     BucketNotFoundError,
     ConflictError,

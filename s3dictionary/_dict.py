@@ -10,19 +10,19 @@ from copy import deepcopy
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from ._blocks import Blocks, Kind, Transaction
+from ._exits import Ending
+from ._mapping import K, LazyDict, V
+from ._memory.values import Values
+from ._s3.settings import Settings
+from ._store import OnConflict, Store, backoff
 from .errors import ConflictError
-from .exits import Ending
-from .mapping import K, LazyDict, V
-from .settings import Settings
-from .store import OnConflict, Store, backoff
-from .transactions import Blocks, Kind, Transaction
-from .values import Values
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from typing_extensions import Self
 
-    from .s3file import FileVersion, Version
+    from ._s3.file import FileVersion, Version
 
 T = TypeVar("T")
 K2 = TypeVar("K2")

@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec import Raw
 
-from . import codec
-from .values import MISSING, Missing
+from ._format import codec
+from ._memory.values import MISSING, Missing
 
 Resolver = Callable[[Any, Any, Any, Any], Any]
 """`resolve(key, base, ours, theirs)` gives the value to store; `MISSING` stands for a key that isn't there."""

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from . import codec
+from ._format import codec
+from ._merge import Resolver, merge
 from .errors import ConflictError, CorruptFileError, S3DictError, StorageError
-from .merge import Resolver, merge
 
 if TYPE_CHECKING:
-    from .s3file import Found, S3File, Version
-    from .values import Values
+    from ._memory.values import Values
+    from ._s3.file import Found, S3File, Version
 
 OnConflict = Literal["raise", "overwrite", "merge"] | Resolver
 

@@ -24,7 +24,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Raw
 
-from .errors import CorruptFileError, NotStorableError
+from ..errors import CorruptFileError, NotStorableError
 
 MAX_NESTING = 500
 """Levels of JSON a value may have: half of Python's usual recursion limit, so that what is written can be read again

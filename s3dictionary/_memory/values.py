@@ -21,8 +21,8 @@ from typing import Any, Final, cast
 
 from msgspec import Raw
 
-from . import codec
-from .errors import NotStorableError
+from .._format import codec
+from ..errors import NotStorableError
 from .snapshots import (
     SCALARS,
     Snapshot,

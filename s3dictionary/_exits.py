@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from .errors import NotStorableError
 
 if TYPE_CHECKING:
-    from . import codec
-    from .store import Store
-    from .transactions import Blocks
+    from ._blocks import Blocks
+    from ._format import codec
+    from ._store import Store
 
 
 class Ending:

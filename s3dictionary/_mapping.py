@@ -9,7 +9,7 @@ from reprlib import recursive_repr
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .values import MISSING, Values
+from ._memory.values import MISSING, Values
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from ._memory.values import Values
 from .errors import Rollback, TransactionError
-from .values import Values
 
 D = TypeVar("D")
 F = TypeVar("F", bound=Callable[..., Any])

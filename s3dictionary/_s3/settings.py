@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from . import clients
-from .s3file import S3File
+from .file import S3File
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
