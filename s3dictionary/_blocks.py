@@ -1,4 +1,4 @@
-"""The stack of a dict's open blocks: who may begin and end one, what is saved at the end, what is taken back.
+"""A dict's open blocks and their owners: who may begin and end one, and whose turn it is to change the dict.
 
 Knows neither S3 nor JSON: loading and saving are functions that it is given.
 """
@@ -6,18 +6,24 @@ Knows neither S3 nor JSON: loading and saving are functions that it is given.
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ContextDecorator
 from enum import Enum
-from types import TracebackType
-from typing import Any, Generic, TypeVar
+from types import FrameType, TracebackType
+from typing import Any, Generic, TypeAlias, TypeVar
 
-from ._memory.values import Values
+from ._memory import Memory, Savepoint
 from .errors import Rollback, TransactionError
 
 D = TypeVar("D")
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+_LOOK_AGAIN = 0.2
+"""Seconds after which a thread that waits for its turn looks by itself, should whoever had it not have told."""
 
 
 class Kind(Enum):
@@ -27,80 +33,288 @@ class Kind(Enum):
     TRANSACTION = "transaction()"
 
 
+def current_owner() -> Any:
+    """Who is calling: in asyncio a task, otherwise a thread, told by its id."""
+    asyncio = sys.modules.get("asyncio")
+    loop = None if asyncio is None else asyncio._get_running_loop()
+    task = None if asyncio is None or loop is None else asyncio.current_task(loop)
+    return threading.get_ident() if task is None else task
+
+
+class Turn:
+    """The right to change the dict, while a block is open or something is loaded or saved.
+
+    Attributes:
+        owner: who has it.
+        thread: the thread that it was taken in.
+    """
+
+    def __init__(self) -> None:
+        self.owner = current_owner()
+        self.thread = threading.get_ident()
+
+
+Place: TypeAlias = tuple[int, Any]
+"""A `with` statement, told by its frame, which this doesn't keep alive."""
+
+
+def place_of(frame: FrameType) -> Place:
+    """The statement that is running in a frame."""
+    return id(frame), frame.f_code
+
+
+class Block(Savepoint, Turn):
+    """An open block.
+
+    Attributes:
+        kind: what kind it is.
+        token: what entered it and is to leave it: a `Transaction`, or the place of the `with` statement.
+        place: where it was entered.
+    """
+
+    def __init__(self, kind: Kind, place: Place, token: object = None) -> None:
+        Savepoint.__init__(self)
+        Turn.__init__(self)  # not super(), as neither knows of the other
+        self.kind = kind
+        self.token = place if token is None else token
+        self.place = place
+
+    @property
+    def is_busy(self) -> bool:
+        """Is its owner still in it? A thread may have left it, as by a generator that another one goes on with."""
+        if self.owner != self.thread:
+            return not self.owner.done()  # a task
+        frame = sys._current_frames().get(self.thread)
+        while frame is not None:
+            if place_of(frame) == self.place:
+                return True
+            frame = frame.f_back
+        return False
+
+
 class Blocks:
-    """The open blocks of one dict. One thread at a time has blocks: it holds the lock as long."""
+    """The open blocks of one dict: the savepoints of its memory, the outermost one first.
 
-    def __init__(self, values: Values) -> None:
-        self.lock = threading.RLock()
-        self._values = values
-        self._open: list[Kind] = []
+    Attributes:
+        turn: whose turn it is to change the dict. It ends by an assignment, which no exception can get in front of.
+    """
 
-    def __bool__(self) -> bool:
-        """Does this thread have a block open?"""
-        with self.lock:
-            return bool(self._open)
+    def __init__(self, memory: Memory) -> None:
+        self.turn: Turn | None = None
+        self._memory = memory
+        self._waiting: list[threading.Lock] = []
 
-    def enter(self, kind: Kind, load: Callable[[], None] | None = None) -> None:
-        """Begin a block, and before an outermost one, load."""
-        self.lock.acquire()
+    @property
+    def open(self) -> list[Block]:
+        return self._memory.savepoints  # type: ignore[return-value]
+
+    @property
+    def is_inside(self) -> bool:
+        """Is the caller in a block of its own?"""
+        if not self.open:
+            return False
+        caller = current_owner()
+        return any(block.owner == caller for block in self.open)
+
+    # Turns
+
+    def step(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function that changes memory, as soon as that is allowed."""
+        while True:
+            with self._memory.lock:
+                if self._is_free():
+                    return function(*args)
+            self._wait()
+
+    def exclusively(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function that sends a request. Meanwhile nobody else changes the dict, but everybody can read it."""
+        turn = Turn()
         try:
-            if load is not None and not self._open:
+            self.take(turn)
+            return function(*args)
+        finally:
+            if self.turn is turn:
+                self.turn = None
+            self._wake()
+
+    def take(self, turn: Turn, seconds: float = float("inf")) -> bool:
+        """Wait for the turn, so many seconds at most. Returns whether it is the caller's now."""
+        end = time.monotonic() + seconds
+        while True:
+            with self._memory.lock:
+                if self._is_free():
+                    self.turn = self.turn or turn  # who has it already keeps it
+                    return True
+            if time.monotonic() > end:
+                return False
+            self._wait()
+
+    def _is_free(self) -> bool:
+        """May the caller change the dict now? The caller holds the lock.
+
+        Raises:
+            TransactionError: not before another task of this thread gets on, which it can't while this one waits.
+        """
+        turn = self.turn
+        if turn is None or turn.owner == current_owner():
+            return True
+        if turn.thread == threading.get_ident():
+            raise TransactionError(
+                "Another task of this thread has a block of this dict open, and waiting for its end would block the "
+                "event loop. Nothing was done. Don't await inside a `with` block of an S3Dict."
+            )
+        return False
+
+    def _wait(self) -> None:
+        """Wait until it may be the caller's turn."""
+        told = threading.Lock()
+        told.acquire()  # another thread releases it
+        with self._memory.lock:
+            if self.turn is None:
+                return
+            self._waiting.append(told)
+        told.acquire(timeout=_LOOK_AGAIN)
+
+    def _wake(self) -> None:
+        while self._waiting:
+            self._waiting.pop().release()
+
+    # Blocks
+
+    def enter(self, block: Block, load: Callable[[], None] | None = None) -> None:
+        """Begin a block; before an outermost one, load."""
+        try:
+            self.take(block)
+            if load is not None and not self.open:
                 load()
-            self._values.begin()
-            self._open.append(kind)
+            self._memory.begin(block)
         except BaseException:
-            self.lock.release()
+            self.end(block)
             raise
 
-    def leave(self, error: BaseException | None, save: Callable[[], None]) -> bool:
+    def within(
+        self, block: Block, load: Callable[[], None] | None, save: Callable[[], None], function: Callable[[], T]
+    ) -> T:
+        """Call a function in a block of its own. An interrupt could come before a `with` begins to end it."""
+        try:
+            self.enter(block, load)
+            result = function()
+            self.leave(block.token, None, save, [])
+        except BaseException:
+            self.end(block)
+            raise
+        return result
+
+    def leave(self, token: object, error: BaseException | None, save: Callable[[], None], leaving: list[Block]) -> bool:
         """End the innermost block: an outermost one that ends well is saved, and undone if that fails.
 
         Args:
+            token: what entered the block.
             error: what the block was left by.
-            save: saves what changed.
+            save: saves what changed, and commits the block.
+            leaving: takes the block, as soon as it is known. So the caller knows what is to be ended, whatever happens.
 
         Returns:
-            Has the error done its work? So it is with `Rollback`.
+            Whether the error is to be suppressed, as `Rollback` is.
+
+        Raises:
+            TransactionError: it is another's block, or not the innermost one. Nothing was saved.
         """
         try:
-            if error is None and len(self._open) == 1:
-                save()
-        except BaseException:
-            self._values.rollback()
-            raise
-        else:
+            block = self._to_leave(token)
+            leaving.append(block)
             if error is None:
-                self._values.commit()
-            else:
-                self._values.rollback()
-        finally:
-            self._open.pop()
-            self.lock.release()
+                if len(self.open) == 1:
+                    save()
+                self._memory.commit(block)
+            self.end(block)
+        except BaseException:
+            self.end_left(token, leaving)
+            raise
         return isinstance(error, Rollback)
 
-    def refuse_inside(self, action: str, *, allowed: tuple[Kind, ...] = ()) -> None:
-        """Raise a `TransactionError` if a block is open in which that can't be done."""
-        with self.lock:  # so that it isn't another thread's block
-            if self._open not in ([], *([kind] for kind in allowed)):
+    def _to_leave(self, token: object) -> Block:
+        """The block that is to be left; it is the innermost one, and the caller's."""
+        blocks, caller = self.open, current_owner()
+        if blocks and blocks[-1].token == token and blocks[-1].owner == caller:
+            return blocks[-1]
+        block = self._find(token)
+        if block is None:
+            raise TransactionError("This block isn't open any more: it was rolled back when one around it was left.")
+        if block.owner != caller and block.place != token:
+            if block.is_busy:
                 raise TransactionError(
-                    f"{action} can't be done inside a {self._open[-1].value} block, which may still be rolled back. "
-                    "Do it after the block."
+                    "This is the block of another thread or task, which is still in it. Nothing was done."
                 )
+            raise self._undone(block, "was left by another thread or task than the one that entered it")
+        if block is not blocks[-1]:
+            raise self._undone(block, "was left before the one inside it, as by two generators that take turns")
+        return block
+
+    def _undone(self, block: Block, problem: str) -> TransactionError:
+        """Undo and end a block that can't be ended well, and those inside it."""
+        error = TransactionError(
+            f"A {block.kind.value} block {problem}. It was rolled back, and nothing was saved. The error's .unsaved is "
+            "what was in the dict."
+        )
+        error.keep_unsaved(self._memory.detached())
+        self.end(block)
+        return error
+
+    def _find(self, token: object) -> Block | None:
+        """The block that a token entered, the caller's innermost one if several; where it is of no use, by its kind."""
+        caller, blocks = current_owner(), self.open
+        entered = [block for block in blocks if block.token == token]
+        entered = [block for block in entered if block.owner == caller] or entered
+        if not entered and isinstance(token, tuple):  # an ExitStack, say, enters in one function and leaves in another
+            entered = [block for block in blocks if block.kind is Kind.WITH]
+        return entered[-1] if entered else None
+
+    def end_left(self, token: object, leaving: list[Block]) -> None:
+        """Undo and end the block that is being left, if it is still open. For what an exception has left undone."""
+        if leaving:
+            self.end(leaving[0])
+            return
+        block = self._find(token)
+        if block is not None and block.owner == current_owner():
+            self.end(block)
+
+    def end(self, block: Block) -> None:
+        """Undo what hasn't been committed of a block, and those inside it; then it is somebody else's turn."""
+        failures: list[Exception] = []
+        while block in self.open:
+            failures += self._memory.rollback(self.open[-1])
+        if self.turn is block:
+            self.turn = None
+        if self._waiting:
+            self._wake()
+        if failures:
+            raise TransactionError(
+                f"A block was rolled back, but for what could not be changed: {failures[0]}"
+            ) from failures[0]
+
+    def refuse_inside(self, action: str, *, allowed: tuple[Kind, ...] = ()) -> None:
+        """Raise a `TransactionError` if the caller is in a block in which that can't be done."""
+        kinds = [block.kind for block in self.open if block.owner == current_owner()]
+        if kinds not in ([], *([kind] for kind in allowed)):
+            raise TransactionError(
+                f"{action} can't be done inside a {kinds[-1].value} block, which may still be rolled back. "
+                "Do it after the block."
+            )
+
+    def check(self) -> None:
+        """Assert that no turn is held without a block, for one who is at nothing just now."""
+        assert self.turn is None or self.turn in self.open, "a turn was never given back"
+        assert not self.open or self.turn is not None, "a block is open, and anybody may change the dict"
 
     def after_fork_in_child(self) -> None:
         """Undo and end the blocks of a thread that isn't there any more."""
-        if self.lock.acquire(blocking=False):  # nobody's, or this thread's own
-            self.lock.release()
+        self._waiting = []
+        if self.turn is None or self.turn.thread == threading.get_ident():
             return
-        self.lock = threading.RLock()
-        self._open.clear()
-        self._values.rollback_all()
-
-    def checkpoint(self) -> None:
-        """What is in memory now is what a later rollback of the open `with` goes back to."""
-        if self._open:
-            self._values.commit()
-            self._values.begin()
+        self.turn = None
+        while self.open:
+            self._memory.rollback(self.open[-1])
 
 
 class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
@@ -112,13 +326,23 @@ class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
         self._save = save
 
     def __enter__(self) -> D:
-        self._blocks.enter(Kind.TRANSACTION)
-        return self._owner
+        block = Block(Kind.TRANSACTION, place_of(sys._getframe(1)), self)
+        try:
+            self._blocks.enter(block)
+            return self._owner
+        except BaseException:
+            self._blocks.end(block)
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        return self._blocks.leave(error, self._save)
+        leaving: list[Block] = []
+        try:
+            return self._blocks.leave(self, error, self._save, leaving)
+        except BaseException:
+            self._blocks.end_left(self, leaving)
+            raise
 
     def __call__(self, function: F) -> F:
         for late in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):

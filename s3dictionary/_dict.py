@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 import time
 from collections import UserDict
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
 from copy import deepcopy
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ._blocks import Blocks, Kind, Transaction
+from ._blocks import Block, Blocks, Kind, Place, Transaction, place_of
 from ._exits import Ending
 from ._mapping import K, LazyDict, V
-from ._memory.values import Values
+from ._memory import GIL, SCALARS, Awake, Memory
 from ._s3.settings import Settings
-from ._store import OnConflict, Store, backoff
-from .errors import ConflictError
+from ._store import OnConflict, Options, Store, backoff
+from .errors import ConflictError, Rollback
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from typing_extensions import Self
 
-    from ._s3.file import FileVersion, Version
+    from ._s3.file import FileVersion
 
 T = TypeVar("T")
 K2 = TypeVar("K2")
@@ -51,11 +53,12 @@ class S3Dict(LazyDict[K, V]):
         file_name: the object's key, as in `"app/state.json"`. If it ends in `.gz`, the file is compressed.
         autosave: save every update at once. For nested edits under autosave use `transaction()`.
         data: what the dict is to hold instead of what the file holds.
-        default: what it is to hold if there is no file.
+        default: what it is to hold as long as there is no file. It is copied, and isn't an unsaved change.
         on_conflict: what a save does if someone else has written since the load: `"raise"` a `ConflictError`,
             `"overwrite"` what they wrote, or `"merge"` key by key, which raises only if both changed the same key to
             different values. A function `resolve(key, base, ours, theirs)` is called for just the keys that both
             changed, also to the same value, and gives the value to store; `MISSING` stands for a key that isn't there.
+        read_only: updates and saves raise a `ReadOnlyError`. Needs no permission to write.
         client: a boto3 S3 client to use as it is, instead of keys and options.
         put_options: further arguments of every PutObject, as in `{"ServerSideEncryption": "aws:kms"}`.
         client_options: further arguments of `boto3.client("s3", …)`, as in `endpoint_url` or `region_name`.
@@ -77,6 +80,7 @@ class S3Dict(LazyDict[K, V]):
         data: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
         default: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
         on_conflict: OnConflict = "raise",
+        read_only: bool = False,
         client: S3Client | None = None,
         put_options: Mapping[str, Any] | None = None,
         **client_options: Any,
@@ -85,15 +89,17 @@ class S3Dict(LazyDict[K, V]):
             bucket_name, file_name, access_key_id, access_secret_key, client, client_options, dict(put_options or {})
         )
         settings.check()
-        _check_autosave(autosave)
+        _check_bool("autosave", autosave)
+        _check_bool("read_only", read_only)
+        if read_only and (autosave or data is not None):
+            raise ValueError("read_only=True goes with neither autosave nor data: there would be something to save")
         if on_conflict not in _STRATEGIES and not callable(on_conflict):
             raise ValueError(
                 f"on_conflict must be a function or one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}"
             )
-        self._set_up(settings, Values(), on_conflict)
+        options = Options(on_conflict, None if default is None else deepcopy(dict(default)), read_only)
+        self._set_up(settings, Memory(), options)
         self._store.load(replacing=data is not None)
-        if data is None and self.etag is None:
-            data = default
         if data is not None:
             self.data = dict(data)
         if autosave:
@@ -101,16 +107,14 @@ class S3Dict(LazyDict[K, V]):
                 self.save()
             self._store.autosave = True
 
-    def _set_up(
-        self, settings: Settings, values: Values, on_conflict: OnConflict, version: Version | None = None
-    ) -> None:
+    def _set_up(self, settings: Settings, memory: Memory, options: Options) -> None:
         self._settings = settings
+        self._options = options
         self._file = settings.file()
-        self._values = values
-        self._store = Store(self._file, values, on_conflict, version)
-        self._blocks = Blocks(values)
-        self._on_conflict = on_conflict
-        self._ending = Ending(self._store, self._blocks)
+        self._memory = memory
+        self._store = Store(self._file, memory, options)
+        self._blocks = Blocks(memory)
+        self._ending = Ending(self._store, memory, self._blocks)
 
     @classmethod
     def from_uri(cls, uri: str, **options: Any) -> Self:
@@ -164,13 +168,13 @@ class S3Dict(LazyDict[K, V]):
 
         version = self._store.version
         modified = None if version is None else version.last_modified
-        return notebook.html(self.uri, self.etag, modified, self.changed, len(self), self._values.first(notebook.ROWS))
+        return notebook.html(self.uri, self.etag, modified, self.changed, len(self), self._memory.first(notebook.ROWS))
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """How IPython shows it as text, which it also puts into a notebook's file. `print` shows all of it."""
         from . import notebook
 
-        printer.text(notebook.text(len(self), self._values.first(notebook.ROWS)))
+        printer.text(notebook.text(len(self), self._memory.first(notebook.ROWS)))
 
     @property
     def autosave(self) -> bool:
@@ -179,15 +183,17 @@ class S3Dict(LazyDict[K, V]):
 
     @autosave.setter
     def autosave(self, autosave: bool) -> None:
-        _check_autosave(autosave)
-        with self._blocks.lock:
-            if autosave and not self._blocks:
-                self.save()
-            self._store.autosave = autosave
+        _check_bool("autosave", autosave)
+        self._blocks.exclusively(self._set_autosave, autosave)
+
+    def _set_autosave(self, autosave: bool) -> None:
+        if autosave and not self._blocks.open:
+            self._store.save()
+        self._store.autosave = autosave
 
     # Loading, saving, deleting
 
-    def load(self, *, version_id: str | None = None) -> None:
+    def load(self, *, version_id: str | None = None) -> Self:
         """Replace what is in memory by what the file holds. Unsaved changes go.
 
         Values that are still as the file has them stay the same objects. One GET, without a body if nothing changed.
@@ -196,18 +202,18 @@ class S3Dict(LazyDict[K, V]):
             version_id: an old version, one of `versions()`, to bring into memory as an unsaved change; `save()`
                 restores it.
 
+        Returns:
+            The dict, so that `d.load()["key"]` is the freshest value.
+
         Raises:
             CorruptFileError: the file isn't a JSON object in UTF-8. Memory is as before.
             StorageError: S3 refused, or wasn't reached. Memory is as before.
             TransactionError: inside a `transaction()`.
         """
-        with self._blocks.lock:
-            self._blocks.refuse_inside("load()", allowed=(Kind.WITH,))
-            if version_id is None:
-                self._store.load()
-            else:
-                self._store.load_version(version_id)
-            self._blocks.checkpoint()
+        self._request(
+            "load()", *((self._store.load,) if version_id is None else (self._store.load_version, version_id))
+        )
+        return self
 
     def save(self) -> None:
         """Write what is in memory, on condition that S3 still holds the version that it was loaded from. One PUT.
@@ -217,25 +223,30 @@ class S3Dict(LazyDict[K, V]):
         Raises:
             ConflictError: someone else has written since. Nothing was overwritten, and memory is as before.
             NotStorableError: a value can't be stored as JSON. Nothing was sent.
+            ReadOnlyError: the dict was opened with `read_only=True`.
             StorageError: S3 refused, or wasn't reached. Memory is as before.
             TransactionError: inside a `transaction()`.
         """
-        with self._blocks.lock:
-            self._blocks.refuse_inside("save()", allowed=(Kind.WITH,))
-            self._store.save()
-            self._blocks.checkpoint()
+        self._request("save()", self._store.save)
 
     def delete(self) -> None:
         """Delete the file, then empty the dict. One DELETE.
 
         Raises:
+            ReadOnlyError: the dict was opened with `read_only=True`.
             StorageError: S3 refused, or wasn't reached. The data is kept.
             TransactionError: inside a `transaction()`.
         """
-        with self._blocks.lock:
-            self._blocks.refuse_inside("delete()", allowed=(Kind.WITH,))
-            self._store.delete()
-            self._blocks.checkpoint()
+        self._request("delete()", self._store.delete)
+
+    def _request(self, name: str, action: Callable[..., None], *args: Any) -> None:
+        """Load, save or delete, where that is allowed. In an open `with` block it is a checkpoint."""
+
+        def act() -> None:
+            self._blocks.refuse_inside(name, allowed=(Kind.WITH,))
+            action(*args)
+
+        self._blocks.exclusively(act)
 
     def versions(self) -> list[FileVersion]:
         """The file's versions that the bucket keeps, newest first. `load(version_id=…)` brings one back.
@@ -250,13 +261,25 @@ class S3Dict(LazyDict[K, V]):
     # Blocks
 
     def __enter__(self) -> Self:
-        self._blocks.enter(Kind.WITH, self._store.refresh)
-        return self
+        block = Block(Kind.WITH, place_of(sys._getframe(1)))
+        try:
+            self._blocks.enter(block, self._store.refresh)
+            return self
+        except BaseException:
+            self._blocks.end(block)
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        return self._blocks.leave(error, self._store.save_changes)
+        leaving: list[Block] = []
+        place: Place | None = None
+        try:
+            place = place_of(sys._getframe(1))
+            return self._blocks.leave(place, error, self._store.save_changes, leaving)
+        except BaseException:
+            self._blocks.end_left(place or place_of(sys._getframe(1)), leaving)
+            raise
 
     def transaction(self) -> Transaction[Self]:
         """A block in memory, for `with` or as a decorator. An exception undoes it, and goes on.
@@ -270,7 +293,7 @@ class S3Dict(LazyDict[K, V]):
         """
         return Transaction(self, self._blocks, self._autosave_changes)
 
-    def run(self, function: Callable[[Self], T], *, attempts: int = 10) -> T:
+    def run(self, function: Callable[..., T], *args: Any, attempts: int = 10, **kwargs: Any) -> T:
         """Call a function in a `with` block, again from a fresh load if someone else has written meanwhile.
 
         >>> def count(state):
@@ -280,7 +303,10 @@ class S3Dict(LazyDict[K, V]):
         1
 
         Args:
-            function: called with the dict, maybe several times. What it does elsewhere is not undone.
+            function: called with the dict and the other arguments, maybe several times. What it does elsewhere is not
+                undone.
+            args: further arguments of the function.
+            kwargs: its keyword arguments.
             attempts: how often at most. Between them it waits, longer each time.
 
         Returns:
@@ -290,43 +316,64 @@ class S3Dict(LazyDict[K, V]):
             ConflictError: someone else was faster every time; or there were unsaved changes before, which a fresh load
                 would throw away.
             TransactionError: inside a block.
+            TypeError: it is a coroutine function, which would run after the block.
             ValueError: `attempts` isn't positive.
         """
         self._blocks.refuse_inside("run()")
+        if inspect.iscoroutinefunction(function):
+            raise TypeError("run() can't call a coroutine function, which would do its work after the block.")
         if attempts < 1:
             raise ValueError(f"attempts must be positive, not {attempts}")
         for wait in backoff(attempts - 1):
             try:
-                return self._run_once(function)
+                return self._run_once(function, args, kwargs)
             except ConflictError as error:
                 if error.uri != self.uri or self._left_unsaved():
                     raise
             time.sleep(wait)
-        return self._run_once(function)
+        return self._run_once(function, args, kwargs)
 
-    def _run_once(self, function: Callable[[Self], T]) -> T:
-        result: Any = None
-        with self:
-            result = function(self)
-        return result  # type: ignore[no-any-return]  # noqa: RET504  # Rollback leads here, too
+    def _run_once(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+        block = Block(Kind.WITH, place_of(sys._getframe()))
+        call = partial(function, self, *args, **kwargs)
+        try:
+            return self._blocks.within(block, self._store.refresh, self._store.save_changes, call)
+        except Rollback:
+            return None  # type: ignore[return-value]  # as the docs say
 
     def _left_unsaved(self) -> bool:
-        with self._blocks.lock:  # another thread's changes in a block of its own don't count
-            return self.changed
+        return self._blocks.step(lambda: self.changed)  # another thread's changes in a block of its own don't count
 
     def _autosave_changes(self) -> None:
         if self._store.autosave:
             self._store.save_changes()
 
-    def _updating(self) -> AbstractContextManager[Any]:
-        return self.transaction() if self._store.autosave and not self._blocks else self._blocks.lock
+    def __setitem__(self, key: K, value: V) -> None:
+        if type(value) in SCALARS and GIL:
+            # A lock would cost more than all the rest. Nothing is called between the look at the turn and the
+            # assignment, so with the GIL no other thread gets in between; and if the entry was replaced before, or
+            # somebody's turn began, it is written again, with the lock
+            memory, blocks = self._memory, self._blocks
+            entry = memory.items.get(key)
+            if entry.__class__ is Awake and blocks.turn is None and self._store.is_plain:
+                entry.value = value  # type: ignore[union-attr]
+                if memory.items.get(key) is entry and blocks.turn is None:
+                    return
+        self._update(self._memory.put, key, value)
+
+    def _update(self, step: Callable[..., T], *args: Any) -> T:
+        if self._options.read_only:
+            self._store.refuse_read_only()
+        if self._store.autosave and not self._blocks.is_inside:
+            block = Block(Kind.TRANSACTION, place_of(sys._getframe()))
+            return self._blocks.within(block, None, self._autosave_changes, partial(step, *args))
+        return self._blocks.step(step, *args)
 
     # Others like it
 
     def copy(self) -> Self:
         """A shallow copy: an `S3Dict` on the same file, with autosave off. It writes nothing until it is told to."""
-        with self._blocks.lock:
-            return self._twin(self._values.copy())
+        return self._twin(self._blocks.step(self._memory.copy))
 
     __copy__ = copy
 
@@ -347,8 +394,7 @@ class S3Dict(LazyDict[K, V]):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # Known before its values are copied: they may contain this dict
         twin = memo[id(self)] = self.__class__.__new__(self.__class__)
-        with self._blocks.lock:
-            self._furnish(twin, self._values.deepcopy(memo))
+        self._furnish(twin, self._blocks.step(self._memory.deepcopy, memo))
         twin.__dict__.update(deepcopy(self._own_attributes(twin), memo))
         return twin
 
@@ -366,15 +412,15 @@ class S3Dict(LazyDict[K, V]):
             settings.file_name,
             self._store.autosave,
             data=dict.fromkeys(iterable, value),
-            on_conflict=self._on_conflict,
+            on_conflict=self._options.on_conflict,
             client=settings.client,
             put_options=settings.put_options,
             **settings.client_options,
         )
 
-    def _twin(self, values: Values) -> Self:
+    def _twin(self, memory: Memory) -> Self:
         twin = self.__class__.__new__(self.__class__)
-        self._furnish(twin, values)
+        self._furnish(twin, memory)
         twin.__dict__.update(self._own_attributes(twin))
         return twin
 
@@ -382,19 +428,21 @@ class S3Dict(LazyDict[K, V]):
         """What a subclass or a user has added."""
         return {name: value for name, value in self.__dict__.items() if name not in twin.__dict__}
 
-    def _furnish(self, twin: Self, values: Values) -> None:
-        twin._set_up(self._settings, values, self._on_conflict, self._store.version)
+    def _furnish(self, twin: Self, memory: Memory) -> None:
+        twin._set_up(self._settings, memory, self._options)
         twin._store.unreadable = self._store.unreadable
+        twin._ending.is_twin = True
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but client, lock and keys: what unpickles it finds credentials of its own."""
-        with self._blocks.lock:
-            state = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
-            return state | {"_store": (self._store.version, self._store.unreadable, self._store.autosave)}
+        state = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
+        memory = self._blocks.step(self._memory.__getstate__)
+        return state | {"_memory": memory, "_store": (self._store.unreadable, self._store.autosave)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        version, unreadable, autosave = state.pop("_store")
-        self._set_up(state["_settings"], state["_values"], state["_on_conflict"], version)
+        unreadable, autosave = state.pop("_store")
+        state["_memory"] = Memory.restored(state["_memory"])
+        self._set_up(state["_settings"], state["_memory"], state["_options"])
         self._store.unreadable = unreadable
         self.__dict__.update(state)
         self._store.autosave = autosave
@@ -404,7 +452,12 @@ class S3Dict(LazyDict[K, V]):
         if hasattr(self, "_ending"):  # not if the constructor failed
             self._ending.without_dict()
 
+    def _check(self) -> None:
+        """Assert the invariants of memory and blocks."""
+        self._memory.check()
+        self._blocks.check()
 
-def _check_autosave(autosave: object) -> None:
-    if not isinstance(autosave, bool):
-        raise ValueError(f"autosave must be True or False, not {autosave!r}")  # noqa: TRY004  # as it always was
+
+def _check_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, not {value!r}")  # noqa: TRY004  # as it always was

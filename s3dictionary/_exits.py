@@ -13,19 +13,31 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING
 
-from .errors import NotStorableError
+from ._blocks import Turn
+from .errors import NotStorableError, UnsavedChangesWarning
 
 if TYPE_CHECKING:
     from ._blocks import Blocks
     from ._format import codec
+    from ._memory import Memory
     from ._store import Store
 
 
-class Ending:
-    """What becomes of a dict when the process ends, or is forked. It may outlive the dict, if there is more to save."""
+_BLOCK_SECONDS = 5.0
+"""How long Python's exit waits for a thread's open block."""
 
-    def __init__(self, store: Store, blocks: Blocks) -> None:
+
+class Ending:
+    """What becomes of a dict when it is dropped, or when the process ends or is forked. It may outlive the dict.
+
+    Attributes:
+        is_twin: the dict is a copy, which nobody expects to be saved.
+    """
+
+    def __init__(self, store: Store, memory: Memory, blocks: Blocks) -> None:
+        self.is_twin = False
         self._store = store
+        self._memory = memory
         self._blocks = blocks
         self._process = os.getpid()
         self._inherited: codec.Members | None = None
@@ -37,8 +49,18 @@ class Ending:
 
     def without_dict(self) -> None:
         """Nobody holds the dict any more. This may be anywhere, in any thread, so it isn't the time for a request."""
-        if self._store.autosave and not sys.is_finalizing() and self._store.changed:
+        if sys.is_finalizing() or not self._is_unsaved():
+            return
+        if self._store.autosave:
             _kept.append(self)
+        else:
+            self._warn("was dropped with unsaved changes, which are lost. Call save(), or edit it in a `with` block")
+
+    def _is_unsaved(self) -> bool:
+        try:
+            return not self._is_inherited() and self._store.changed
+        except Exception:  # noqa: BLE001  # a key that can't be compared, say: then nobody knows, and is told so
+            return True
 
     def inherit(self) -> None:
         """What is unsaved now comes from another process, which saves it itself."""
@@ -46,49 +68,53 @@ class Ending:
 
     def at_exit(self) -> None:
         """Save what autosave has left unsaved, or warn."""
-        if not self._blocks.lock.acquire(blocking=False):
-            self._warn("a thread was still in a block of it at exit, and what it did is lost; join your threads")
-            return
-        try:
-            if not self._store.changed or self._is_inherited():
-                return
-            if self._blocks:  # in a generator that was never finished
-                self._warn("a block of it was still open at exit, and is lost; close the generator that it is in")
-            elif self._store.autosave:
-                self._store.save_changes()
-            else:
-                self._warn("there were unsaved changes at exit; call save(), or edit in a `with` block")
-        finally:
-            self._blocks.lock.release()
+        if not self._blocks.take(Turn(), _BLOCK_SECONDS):
+            self._warn(
+                "was still in a thread's block when Python exited, and what is unsaved is lost. Join your threads"
+            )
+        elif self._is_unsaved():
+            self._save_or_warn()
+
+    def _save_or_warn(self) -> None:
+        if self._blocks.open:  # in a generator that was never finished
+            self._warn("had an open block when Python exited, and what it did is lost. Close the generator it is in")
+        elif self._store.autosave:
+            self._store.save_changes()
+        else:
+            self._warn(
+                "had unsaved changes when Python exited, which are lost. Call save(), or edit it in a `with` block"
+            )
 
     def before_fork(self) -> bool:
         """Keep other threads from changing memory, which would be half done in the child; False if that can't be."""
-        return self._store.values.before_fork()
+        return self._memory.lock.acquire(timeout=1)
 
     def after_fork(self) -> None:
         """In the parent, if they were kept from it: let them go on."""
-        self._store.values.after_fork()
+        self._memory.lock.release()
 
     def after_fork_in_child(self) -> None:
         """In the child, where only the thread that forked is left."""
-        self._store.values.after_fork_in_child()
+        self._memory.lock = threading.RLock()
         self._blocks.after_fork_in_child()
         self.inherit()
 
     def _unsaved(self) -> codec.Members | None:
         """What there would be to save at exit, as it would be saved."""
         try:
-            return self._store.values.members() if self._store.autosave and self._store.changed else None
+            return self._memory.encode().members if self._store.autosave and self._store.changed else None
         except NotStorableError:
             return None
 
     def _is_inherited(self) -> bool:
+        if self.is_twin and not self._store.autosave:
+            return True
         if not self._store.autosave:
             return self._process != os.getpid()
         return self._inherited is not None and self._inherited == self._unsaved()
 
     def _warn(self, problem: str) -> None:
-        warnings.warn(f"{self.uri}: {problem}", ResourceWarning, stacklevel=3)
+        warnings.warn(f"{self.uri} {problem}", UnsavedChangesWarning, stacklevel=3)
 
 
 _watched: weakref.WeakSet[Ending] = weakref.WeakSet()

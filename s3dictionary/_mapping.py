@@ -1,15 +1,14 @@
-"""A dict in full over `Values`. Knows neither S3 nor blocks: what an update involves is up to `_updating`."""
+"""A dict in full over `Memory`. Knows neither S3 nor blocks: what an update involves is up to `_update`."""
 
 from __future__ import annotations
 
 from collections import UserDict
-from collections.abc import Collection, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from reprlib import recursive_repr
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ._memory.values import MISSING, Values
+from ._memory import MISSING, Memory
 
 T = TypeVar("T")
 
@@ -77,35 +76,35 @@ class LazyDict(UserDict[K, V]):
     update of its own.
     """
 
-    _values: Values
+    _memory: Memory
 
-    def _updating(self) -> AbstractContextManager[Any]:
-        """What to hold while the dict is updated."""
+    def _update(self, step: Callable[..., T], *args: Any) -> T:
+        """Call what changes memory, which is locked meanwhile."""
         raise NotImplementedError
 
     @property
     def data(self) -> dict[K, V]:
         """The dict itself, a real one, with everything in it decoded."""
-        return self._values.open()
+        return self._memory.hand_out()
 
     @data.setter
     def data(self, content: Mapping[K, V]) -> None:
-        items = dict(content)
-        with self._updating():
-            self._values.clear()
-            self._set_all(items)
+        self._update(self._memory.replace, dict(content))
 
     # Reading. Nothing here waits for a block of another thread
 
     def __getitem__(self, key: K) -> V:
         try:
-            return self._values.live[key]  # type: ignore[no-any-return]
+            return self._memory.items[key].value  # type: ignore[union-attr, no-any-return]  # only what is awake has it
+        except AttributeError:
+            return self._memory.touch(key)  # type: ignore[no-any-return]
         except KeyError:
             return self._touch(key)
 
     def _touch(self, key: K) -> V:
+        """Read what has no entry: it isn't there, or is in a dict that was handed out."""
         try:
-            return self._values.touch(key)  # type: ignore[no-any-return]
+            return self._memory.touch(key)  # type: ignore[no-any-return]
         except KeyError:
             missing = getattr(type(self), "__missing__", None)
             if missing is None:
@@ -120,26 +119,26 @@ class LazyDict(UserDict[K, V]):
     def get(self, key: K, default: T) -> V | T: ...
     def get(self, key: K, default: Any = None) -> Any:
         # Not by __getitem__, which would ask __missing__; nor by asking first, as another thread may remove it
-        value = self._values.live.get(key, MISSING)
-        if value is not MISSING:
-            return value
         try:
-            return self._values.touch(key)
+            return self._memory.items[key].value  # type: ignore[union-attr]
+        except (KeyError, AttributeError):
+            pass
+        try:
+            return self._memory.touch(key)
         except KeyError:
             return default
 
     def __contains__(self, key: object) -> bool:
-        return key in self._values.items
+        return key in self._memory.keys
 
     def __len__(self) -> int:
-        return len(self._values.items)
+        return len(self._memory.keys)
 
     def __iter__(self) -> Iterator[K]:
-        return iter(self._values.items)
+        return iter(self._memory.keys)
 
     def __reversed__(self) -> Iterator[K]:
-        keys: dict[K, Any] = self._values.items
-        return reversed(keys)
+        return reversed(self._memory.keys)
 
     def keys(self) -> _Keys[K]:
         return _Keys(self)
@@ -151,34 +150,30 @@ class LazyDict(UserDict[K, V]):
         return _Items(self)
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, LazyDict):
-            return self._values.decoded() == other._values.decoded()
-        if isinstance(other, Mapping):
-            return self._values.decoded() == dict(other.items())
-        return NotImplemented
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return self._memory.objects() == (
+            other._memory.objects() if isinstance(other, LazyDict) else dict(other.items())
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
+    @recursive_repr("{...}")
     def __repr__(self) -> str:
-        return repr(self._values.decoded())
+        return repr(self._memory.objects())
 
     # Updating
 
     def __setitem__(self, key: K, value: V) -> None:
-        values = self._values
-        live = values.live
-        if key in values.overwritable:  # a lock would cost more than all the rest
-            live[key] = value
-            if (live is values.live and key in values.overwritable) or key not in live:
-                return
-        with self._updating():
-            values.set(key, value)
+        self._update(self._memory.put, key, value)
 
     def __delitem__(self, key: K) -> None:
-        with self._updating():
-            if key not in self._values.items:
-                raise KeyError(key)
-            self._values.delete(key)
+        self._update(self._remove, key)
+
+    def _remove(self, key: K) -> None:
+        if key not in self._memory.keys:
+            raise KeyError(key)
+        self._memory.delete(key)
 
     @overload
     def pop(self, key: K) -> V: ...
@@ -187,46 +182,47 @@ class LazyDict(UserDict[K, V]):
     @overload
     def pop(self, key: K, default: T) -> V | T: ...
     def pop(self, key: K, default: Any = MISSING) -> Any:
-        with self._updating():
-            if key in self._values.items:
-                value = self[key]
-                self._values.delete(key)
-                return value
+        return self._update(self._take, key, default)
+
+    def _take(self, key: K, default: Any = MISSING) -> Any:
+        if key in self._memory.keys:
+            value = self._memory.touch(key)
+            self._memory.delete(key)
+            return value
         if default is MISSING:
             raise KeyError(key)
         return default
 
     def popitem(self) -> tuple[K, V]:
-        with self._updating():
-            if not self._values.items:
-                raise KeyError("popitem(): dictionary is empty")
-            key = next(reversed(self._values.items))
-            value = self[key]
-            self._values.delete(key)
-            return key, value
+        return self._update(self._take_last)
+
+    def _take_last(self) -> tuple[K, V]:
+        if not self._memory.keys:
+            raise KeyError("popitem(): dictionary is empty")
+        key = next(reversed(self._memory.keys))
+        return key, self._take(key)
 
     def clear(self) -> None:
-        with self._updating():
-            self._values.clear()
+        self._update(self._memory.clear)
 
     @overload
     def update(self, other: _Source[K, V] = (), /) -> None: ...
     @overload
     def update(self: LazyDict[str, V], other: _Source[str, V] = (), /, **items: V) -> None: ...
     def update(self, other: Any = (), /, **items: Any) -> None:
-        new = dict(other, **items)
-        with self._updating():
-            self._set_all(new)
+        self._update(self._set_all, dict(other, **items))
 
     @overload
     def setdefault(self: LazyDict[K, T | None], key: K, default: None = None) -> T | None: ...
     @overload
     def setdefault(self, key: K, default: V) -> V: ...
     def setdefault(self, key: K, default: Any = None) -> Any:
-        with self._updating():
-            if key not in self._values.items:
-                self._values.set(key, default)
-            return self[key]
+        return self._update(self._set_default, key, default)
+
+    def _set_default(self, key: K, default: Any) -> Any:
+        if key not in self._memory.keys:
+            self._memory.put(key, default)
+        return self[key]
 
     def __ior__(self, other: _Source[K, V]) -> Self:  # type: ignore[misc, override]  # takes more than `|` does
         self.update(other)
@@ -234,7 +230,7 @@ class LazyDict(UserDict[K, V]):
 
     def _set_all(self, items: dict[K, V]) -> None:
         for key, value in items.items():
-            self._values.set(key, value)
+            self._memory.put(key, value)
 
     # Combining
 

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Raw
 
 from ._format import codec
-from ._memory.values import MISSING, Missing
+from ._memory import MISSING, Missing
 
 Resolver = Callable[[Any, Any, Any, Any], Any]
 """`resolve(key, base, ours, theirs)` gives the value to store; `MISSING` stands for a key that isn't there."""

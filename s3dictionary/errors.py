@@ -7,9 +7,11 @@ S3DictError
 │   └── ConflictError        someone else wrote in between; nothing was overwritten
 ├── CorruptFileError         the file isn't a JSON object in UTF-8 (also a ValueError)
 ├── NotStorableError         a value that JSON can't hold (also a TypeError)
+├── ReadOnlyError            the dict was opened with read_only=True (also a TypeError)
 └── TransactionError         not possible in this block (also a RuntimeError)
 
 Rollback                     raised by callers to leave a block quietly
+UnsavedChangesWarning        unsaved changes went with the dict, or with the process (a UserWarning)
 """
 
 from __future__ import annotations
@@ -47,6 +49,16 @@ def _decode(body: bytes) -> dict[Any, Any]:
     from ._format import codec
 
     return {key: codec.decode(raw) for key, raw in codec.split(body).items()}
+
+
+def keep_unsaved(error: BaseException, content: dict[Any, Any]) -> None:
+    """Let somebody else's exception carry what could not be saved, as `.unsaved` and in a note that says so."""
+    try:
+        error.unsaved = content  # type: ignore[attr-defined]
+    except AttributeError:  # it has no room for attributes
+        return
+    if hasattr(error, "add_note"):  # Python 3.11 and later
+        error.add_note("The changes of the S3Dict's block were not saved. They are in this exception's .unsaved.")
 
 
 class StorageError(S3DictError):
@@ -123,9 +135,17 @@ class NotStorableError(S3DictError, TypeError):
         self.path = path
 
 
+class ReadOnlyError(S3DictError, TypeError):
+    """The dict was opened with `read_only=True`. Nothing was changed or sent."""
+
+
 class TransactionError(S3DictError, RuntimeError):
     """That can't be done inside the blocks that are open. Nothing was done."""
 
 
 class Rollback(Exception):
     """Raise it inside a block to undo that block and go on after it, quietly."""
+
+
+class UnsavedChangesWarning(UserWarning):
+    """A dict with unsaved changes was dropped, or was left when Python exited. They are lost."""

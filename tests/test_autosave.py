@@ -190,7 +190,7 @@ def test_a_dict_that_is_dropped_sends_nothing(moto_s3: Site, monkeypatch: pytest
     del d
     gc.collect()
     assert moto_s3.requests.log == []
-    assert [ending._store.values.decoded() for ending in kept] == [{"jobs": [1, 2], "n": {"a": 1}}]
+    assert [ending._memory.objects() for ending in kept] == [{"jobs": [1, 2], "n": {"a": 1}}]
 
 
 @pytest.mark.parametrize("autosave", [True, False])
@@ -228,7 +228,7 @@ from s3dictionary import S3Dict
 def state(**options):
     return S3Dict(os.environ["BUCKET"], **{"file_name": "state.json", **options})
 """
-    command = [sys.executable, "-W", "ignore", "-W", "always::ResourceWarning", "-c", begin + script]
+    command = [sys.executable, "-W", "ignore", "-W", "always::UserWarning", "-c", begin + script]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr
     return "".join(line for line in done.stderr.splitlines(keepends=True) if "unclosed <socket" not in line)

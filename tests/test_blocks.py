@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 import s3dictionary._store
-from check_values import check_values
 from proxy import Answer
 from s3dictionary import (
     AccessDeniedError,
@@ -26,8 +25,9 @@ from s3dictionary import (
     StorageError,
     TransactionError,
 )
+from s3dictionary._blocks import Turn
 from s3dictionary._format import codec
-from s3dictionary._memory.values import Values
+from s3dictionary._memory import Memory
 from servers import Site
 
 KEY = "state.json"
@@ -73,9 +73,8 @@ def opened(s3: Site, **options: Any) -> Iterator[State]:
     s3.requests.clear()
     yield d
     s3.faults.clear()
-    check_values(d._values)
-    assert not d._blocks, "a block is still open"
-    assert not d._values._savepoints
+    d._check()
+    assert not d._memory.savepoints, "a block is still open"
     assert is_free(d)
 
 
@@ -85,17 +84,12 @@ def saved(s3: Site) -> Any:
 
 def is_free(d: State) -> bool:
     """Can another thread update it?"""
-    answer = []
-
-    def update() -> None:
-        if d._blocks.lock.acquire(timeout=1):
-            d._blocks.lock.release()
-            answer.append(True)
-
-    thread = threading.Thread(target=update)
+    free = []
+    thread = threading.Thread(target=lambda: free.append(d._blocks.take(Turn(), seconds=1)))
     thread.start()
     thread.join()
-    return bool(answer)
+    d._blocks.turn = None
+    return free == [True]
 
 
 def block(d: State, kind: str) -> Any:
@@ -201,12 +195,21 @@ def test_changes_made_before_entering_are_saved_only_on_the_version_they_are_bas
     assert raised.value.unsaved == {**CONTENT, "a": 2, "b": 3}
 
 
-@pytest.mark.parametrize("option", ["data", "default"])
-def test_what_the_constructor_was_given_is_kept_and_saved(moto_s3: Site, option: str) -> None:
-    with S3Dict(moto_s3.bucket, file_name=KEY, **{option: {"a": 1}}, **moto_s3.options) as d:
+def test_data_of_the_constructor_is_kept_and_saved(moto_s3: Site) -> None:
+    with S3Dict(moto_s3.bucket, file_name=KEY, data={"a": 1}, **moto_s3.options) as d:
         assert d == {"a": 1}
     assert saved(moto_s3) == {"a": 1}
     assert moto_s3.requests.count() == {"GET": 1, "PUT": 1}
+
+
+def test_a_default_is_saved_with_the_first_change_and_not_before(moto_s3: Site) -> None:
+    d: State = S3Dict(moto_s3.bucket, file_name=KEY, default={"a": 1}, **moto_s3.options)
+    with d:
+        assert d == {"a": 1}
+    assert moto_s3.requests.count() == {"GET": 1}
+    with d:
+        d["b"] = 2
+    assert saved(moto_s3) == {"a": 1, "b": 2}
 
 
 def test_data_given_to_the_constructor_overwrites_nobody_in_between(moto_s3: Site) -> None:
@@ -954,21 +957,23 @@ def test_a_value_that_is_read_and_replaced_at_once_is_replaced() -> None:
     sys.setswitchinterval(1e-6)
     try:
         for _ in range(100):
-            values = Values({number: codec.Raw(b"[1]") for number in range(300)})
+            memory = Memory()
+            memory.load({number: codec.Raw(b"[1]") for number in range(300)}, None)
             barrier = threading.Barrier(2)
 
-            def read(values: Values = values, barrier: threading.Barrier = barrier) -> None:
+            def read(memory: Memory = memory, barrier: threading.Barrier = barrier) -> None:
                 barrier.wait()
                 for number in range(300):
-                    values.touch(number)
+                    memory.touch(number)
 
             reader = in_a_thread(read)
             barrier.wait()
             for number in range(300):
-                values.set(number, "new")
+                with memory.lock:
+                    memory.put(number, "new")
             reader.join()
-            assert set(values.items.values()) == set(values.live.values()) == {"new"}
-            check_values(values)
+            assert set(memory.objects().values()) == {"new"}
+            memory.check()
     finally:
         sys.setswitchinterval(interval)
 

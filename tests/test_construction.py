@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from collections import UserDict
 from typing import Any
 
 import pytest
 
-from s3dictionary import ConflictError, CorruptFileError, S3Dict
+from s3dictionary import ConflictError, CorruptFileError, NotStorableError, S3Dict
 from servers import Site
 
 KEYS = {"access_key_id": "key", "access_secret_key": "secret"}
@@ -151,7 +152,7 @@ def test_with_autosave_a_missing_file_is_created(moto_s3: Site) -> None:
 def test_default_is_used_where_there_is_no_file(moto_s3: Site) -> None:
     d = state(moto_s3, default={"a": 1})
     assert d == {"a": 1}
-    assert d.changed
+    assert not d.changed
     assert not exists(moto_s3)
     d.save()
     assert moto_s3.read("state.json") == b'{"a":1}'
@@ -190,13 +191,41 @@ def test_data_with_autosave_is_saved_at_once(moto_s3: Site) -> None:
     assert moto_s3.read("state.json") == b'{"b":2}'
 
 
-@pytest.mark.parametrize("option", ["data", "default"])
 @pytest.mark.parametrize("content", [{"a": [1]}, [("a", [1])], UserDict(a=[1])])
-def test_data_and_default_are_copied_as_dict_copies(moto_s3: Site, option: str, content: Any) -> None:
-    d = state(moto_s3, **{option: content})
+def test_data_is_copied_as_dict_copies(moto_s3: Site, content: Any) -> None:
+    d = state(moto_s3, data=content)
     assert d["a"] is dict(content)["a"]
     d["b"] = 2
     assert "b" not in dict(content)
+
+
+@pytest.mark.parametrize("content", [{"a": [1]}, [("a", [1])], UserDict(a=[1])])
+def test_default_is_copied_deeply_at_each_load(moto_s3: Site, content: Any) -> None:
+    """So two files that begin with the same default don't share its lists."""
+    one, other = state(moto_s3, default=content), state(moto_s3, default=content)
+    one["a"].append(2)
+    assert other["a"] == dict(content)["a"] == [1]
+    assert one.load() == {"a": [1]}
+
+
+def test_default_gives_way_to_a_file_that_somebody_has_created_meanwhile(moto_s3: Site) -> None:
+    d = state(moto_s3, default={"a": 1})
+    moto_s3.write("state.json", b'{"b": 2}')
+    with d:
+        assert d == {"b": 2}
+        d["c"] = 3
+    assert moto_s3.read("state.json") == b'{"b":2,"c":3}'
+
+
+def test_a_default_that_cannot_be_stored_is_refused(moto_s3: Site) -> None:
+    with pytest.raises(NotStorableError, match=re.escape("d['a']")):
+        state(moto_s3, default={"a": object()})
+
+
+@pytest.mark.parametrize("options", [{"autosave": True}, {"data": {}}])
+def test_read_only_goes_with_nothing_that_would_be_saved(moto_s3: Site, options: Any) -> None:
+    with pytest.raises(ValueError, match="read_only"):
+        state(moto_s3, read_only=True, **options)
 
 
 def test_data_can_be_another_s3_dict(moto_s3: Site) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from check_values import check_values
+from inside import awake_keys, raw_keys
 from memory_s3 import MemoryS3
 from s3dictionary import Rollback, S3Dict
 from s3dictionary._format import codec
-from s3dictionary._memory import snapshots, values
+from s3dictionary._memory import holding, memory, savepoint
 
 KEY = "state.json"
 RECORDS = 2000
@@ -52,8 +52,8 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     count(codec, "decode", "decoded")
     count(codec, "encode", "encoded")
     count(codec, "encode_all", "encoded", len)
-    count(values, "snapshot", "snapshots")
-    count(values, "containers", "looked at")
+    count(savepoint, "snapshot", "snapshots")
+    count(memory, "containers", "looked at")
     return work
 
 
@@ -102,7 +102,7 @@ def test_a_small_edit_decodes_and_encodes_just_what_it_touches(d: State, work: W
     done = work.during(edit)
     assert done["decoded"] <= 3, "the record, and what was loaded to compare it with"
     assert done["encoded"] <= 6, "two values, to see whether they changed and to write them"
-    assert done["snapshots"] == 1
+    assert "snapshots" not in done, "the text of what was decoded is one"
 
 
 def test_an_edit_through_the_dict_alone_decodes_nothing_but_for_comparing(d: State, work: Work) -> None:
@@ -146,7 +146,7 @@ def test_a_load_that_brings_something_new_decodes_only_what_was_touched(s3: Memo
 
 # The ten-thousandth block ---------------------------------------------------------------------------------------------
 
-MANY, FEWER = (10_000, 300) if snapshots._BASELINE is not None else (100, 100)
+MANY, FEWER = (10_000, 300) if holding._COUNTS_TELL else (100, 100)
 
 
 def read_one(d: State, number: int) -> None:
@@ -204,8 +204,8 @@ def test_the_ten_thousandth_transaction_does_as_much_as_the_first(
 
     flat(work, once, MANY)
     settle(d)
-    assert not d._values._exposed
-    check_values(d._values)
+    assert not awake_keys(d)
+    d._check()
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -225,8 +225,8 @@ def test_so_it_does_inside_a_with(
             settle(d)
         flat(work, once, RECORDS - 1)
         settle(d)
-        assert not d._values._exposed
-        check_values(d._values)
+        assert not awake_keys(d)
+        d._check()
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -287,7 +287,7 @@ def test_a_value_that_somebody_holds_costs_alone(d: State, work: Work) -> None:
     settle(d)
     flat(work, once, 200)
     settle(d)
-    assert d._values._exposed == {"log"}
+    assert awake_keys(d) == {"log"}
     assert d["log"] is log
 
 
@@ -298,27 +298,26 @@ def test_what_nobody_holds_and_the_file_has_becomes_raw_again(d: State) -> None:
             read_one(d, number + 100)
     with d:
         pass
-    raw = [item for item in d._values.items.values() if type(item) is codec.Raw]
-    assert len(raw) >= RECORDS - 4
+    assert len(raw_keys(d)) >= RECORDS - 4
 
 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="there are no reference counts here")
 def test_reference_counts_are_used_where_there_is_one_thread_at_a_time() -> None:
     has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    assert (snapshots._BASELINE is not None) == has_gil
+    assert has_gil == (holding._COUNTS_TELL)
 
 
 def test_without_reference_counts_it_is_slower_but_right(
     s3: MemoryS3, d: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "_BASELINE", None)
+    monkeypatch.setattr(holding, "_COUNTS_TELL", False)
     for number in range(50):
         with d:
             put_one_in(d, number)
             fail_with_one(d, number)
             edit_one(d, number)
             remove_one(d, number)
-        check_values(d._values)
-    assert len(d._values._exposed) >= 100
+        d._check()
+    assert len(awake_keys(d)) >= 100
     assert S3Dict("bucket", file_name=KEY, client=s3) == d
     assert d["r49"] == {"number": 50, "tags": ["a"], "at": {"x": 1}}

@@ -244,11 +244,17 @@ def test_a_with_finds_that_the_file_is_gone(moto_s3: Site, monkeypatch: pytest.M
         assert d == {}
 
 
-def test_load_after_a_repeated_miss_stays_empty(moto_s3: Site) -> None:
+def test_the_default_stands_in_for_a_missing_file_at_each_load(moto_s3: Site) -> None:
     d = state(moto_s3, default={"a": 1})
+    d["b"] = 2
     d.load()
-    assert d == {}
+    assert d == {"a": 1}
     assert not d.changed
+
+
+def test_load_gives_the_dict(moto_s3: Site) -> None:
+    d = loaded(moto_s3)
+    assert d.load() is d
 
 
 def test_a_failed_load_leaves_memory_as_it_was(moto_s3: Site) -> None:

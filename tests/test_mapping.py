@@ -57,7 +57,7 @@ def loaded(content: dict[Any, Any], kind: type[S3Dict] = S3Dict, **options: Any)
 
 def raw_keys(d: S3Dict) -> list[Any]:
     """The keys whose values nobody has touched yet."""
-    return [key for key, item in d._values.items.items() if type(item) is msgspec.Raw]
+    return [key for key, item in d._memory.items.items() if type(item) is msgspec.Raw]
 
 
 def file(d: S3Dict) -> dict[Any, Any]:
@@ -860,7 +860,7 @@ def test_nan_keys_are_found_by_identity() -> None:
 def test_reading_an_item_that_is_live_takes_no_lock() -> None:
     d = loaded({"a": 1})
     assert d["a"] == 1
-    d._values._lock = None  # type: ignore[assignment]
+    d._memory.lock = None  # type: ignore[assignment]
     assert d["a"] == 1
 
 

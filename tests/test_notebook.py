@@ -154,10 +154,10 @@ def test_looking_sends_nothing_and_leaves_what_is_untouched_untouched(moto_s3: S
     printed(d)
     assert moto_s3.requests.log == []
     assert not d.changed
-    assert [type(item) for item in d._values.items.values()] == [Raw, Raw]
+    assert [type(item) for item in d._memory.items.values()] == [Raw, Raw]
     with d:
         shown(d)
-        assert [type(item) for item in d._values.items.values()] == [Raw, Raw]
+        assert [type(item) for item in d._memory.items.values()] == [Raw, Raw]
 
 
 def test_a_big_value_is_not_decoded_to_be_shown(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec import Raw
 
-from check_values import check_values, containing
+import inside
 from memory_s3 import MemoryS3, refusal
 from s3dictionary import ConflictError, NotStorableError, Rollback, S3Dict, S3DictError, StorageError
 from s3dictionary import _store as store
@@ -432,15 +432,14 @@ class S3DictMachine(RuleBasedStateMachine):
     @invariant()
     def what_is_inside_fits_together(self) -> None:
         if hasattr(self, "d"):
-            check_values(self.d._values)
-            assert len(self.d._values._savepoints) == len(self.blocks)
+            self.d._check()
+            assert len(self.d._memory.savepoints) == len(self.blocks)
 
     @invariant()
     def it_is_as_the_model(self) -> None:
         if hasattr(self, "d"):
-            values = self.d._values
-            items = values.items | values.live
-            seen = {key: codec.decode(item) if type(item) is Raw else item for key, item in items.items()}
+            items = inside.contents(self.d).items()
+            seen = {key: codec.decode(item) if type(item) is Raw else item for key, item in items}
             assert exact(seen) == exact(self.model)
 
     @invariant()
@@ -449,11 +448,10 @@ class S3DictMachine(RuleBasedStateMachine):
             assert exact(value) == exact(counterpart)
             keys = [key for key, item in self.model.items() if any(part is counterpart for part in reachable(item))]
             if not isinstance(counterpart, tuple):  # equal ones may be one
-                assert containing(self.d._values, value) == keys
-            values = self.d._values
-            assert values.live is values.items or values._exposed.issuperset(containing(values, value))
+                assert inside.containing(self.d, value) == keys
+            assert inside.awake_keys(self.d).issuperset(inside.containing(self.d, value))
         if self.whole is not None:
-            assert self.whole is self.d._values.items
+            assert self.whole is self.d._memory.data
 
     @invariant()
     def s3_holds_what_was_saved(self) -> None:

@@ -1,20 +1,20 @@
-"""What a value's containers held, so that they can be given it back in place; and whether anybody else holds them.
+"""What a value's containers held, so that it can be put back in place.
 
-A container is a dict, list, set, bytearray or tuple, or one of a subclass. Knows nothing of S3, JSON or blocks.
+A container is a dict, list, set, bytearray or tuple, or one of a subclass. Knows nothing of S3 or blocks.
 """
 
 from __future__ import annotations
 
-import sys
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import chain
 from operator import is_
 from typing import Any
 from uuid import UUID
-from weakref import getweakrefcount
+
+from .holding import add_references
 
 SCALARS = frozenset(
     {str, int, float, bool, type(None), bytes, complex, date, datetime, time, timedelta, Decimal, UUID, frozenset}
@@ -33,6 +33,30 @@ def containers(value: Any) -> list[Any]:
     Tuples of nothing but scalars are left out: through them nobody gets anywhere, and the ones that stand in a
     program's text are always shared.
     """
+    found: list[Any] = []
+    ahead = [value]
+    for item in ahead:  # it grows meanwhile
+        kind = type(item)
+        if kind is dict:
+            children = [child for child in list(item.values()) if type(child) not in SCALARS]
+        elif kind is list or kind is tuple:
+            children = [child for child in item if type(child) not in SCALARS]
+            if kind is tuple and not children:
+                continue
+        else:
+            return _any_containers(value)
+        found.append(item)
+        ahead += children
+        if len(ahead) > _MANY:  # it may contain itself
+            return _any_containers(value)
+    return found if len(set(map(id, found))) == len(found) else _any_containers(value)
+
+
+_MANY = 1_000
+
+
+def _any_containers(value: Any) -> list[Any]:
+    """The same for any value: of other types, shared or circular."""
     found: dict[int, Any] = {}
     ahead = [value]
     for item in ahead:  # it grows meanwhile
@@ -86,22 +110,63 @@ def snapshot(value: Any) -> Snapshot:
     return tuple(chain.from_iterable(zip(found, map(_contents, found), strict=True)))
 
 
-def restore(taken: Snapshot) -> None:
-    """Give the containers back what they held: the same objects, in the same order.
+def restore(containers: Iterable[Any], contents: Iterable[Any], failures: list[Exception]) -> None:
+    """Give containers back what they held: the same objects, in the same order.
 
-    One that still holds it isn't written to: somebody may be iterating over it.
+    One that still holds it isn't written to: somebody may be iterating over it. One that can't be restored, such as a
+    bytearray that a memoryview looks into, is left, and why is added to `failures`.
     """
-    for container, contents in zip(taken[::2], taken[1::2], strict=True):
-        if not _same(_contents(container), contents):
-            refill(container, contents)
+    for container, content in zip(containers, contents, strict=True):
+        try:
+            if not _same(_contents(container), content):
+                refill(container, content)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the others must be restored
+            failures.append(error)
 
 
-def references(taken: Snapshot) -> Counter[int]:
-    """How often a snapshot itself refers to an object, by id."""
-    held = Counter(map(id, taken[::2]))
+def fresh_containers(value: Any) -> tuple[Any, ...]:
+    """The containers in a value that was just decoded, in the order of a walk. Decoding shares nothing.
+
+    Decoding the same text again gives as many, in the same order. The value itself is left out: it comes first.
+    """
+    found = _fresh_children(value)
+    for item in found:  # it grows meanwhile
+        found += _fresh_children(item)
+    return tuple(found)
+
+
+def _fresh_children(container: Any) -> list[Any]:
+    if type(container) is dict:
+        return [item for item in container.values() if type(item) not in SCALARS]
+    if type(container) is list or type(container) is tuple:
+        return [item for item in container if type(item) not in SCALARS]
+    return []  # members of a set are hashable
+
+
+def contents_of_twins(twins: Iterable[Any], originals: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """What the originals held when they were decoded, told by twins decoded from the same text.
+
+    Returns:
+        The originals that can change, and for each one its contents, with originals in the places of twins.
+    """
+    places = {id(twin): original for twin, original in zip(twins, originals, strict=True)}
+    mutable = [twin for twin in twins if type(twin) is not tuple]
+    contents: list[Any] = []
+    for twin in mutable:
+        if type(twin) is dict:
+            contents.append({key: places.get(id(item), item) for key, item in twin.items()})
+        elif type(twin) is list:
+            contents.append([places.get(id(item), item) for item in twin])
+        else:
+            contents.append(twin)
+    return [places[id(twin)] for twin in mutable], contents
+
+
+def add_snapshot_references(counts: dict[int, int], taken: Snapshot) -> None:
+    """Count the references that a snapshot itself has to containers, by id."""
+    add_references(counts, taken[::2])
     for contents in taken[1::2]:
-        held.update(map(id, _children(contents)))
-    return held
+        add_references(counts, _children(contents))
 
 
 # Calling the methods of the base class: a subclass's own may check, count or refuse. OrderedDict keeps its order apart
@@ -156,10 +221,16 @@ def _refill_dict(container: Any, contents: dict[Any, Any]) -> None:
     base = _dict_class(container)
     for key in [key for key in base.keys(container) if key not in contents]:
         base.__delitem__(container, key)
-    if len(container) != len(contents) or not all(map(is_, base.keys(container), contents)):
+    if not _same_keys(list(base.keys(container)), list(contents)):
         base.clear(container)
     for key, item in contents.items():
         base.__setitem__(container, key, item)
+
+
+def _same_keys(now: list[Any], then: list[Any]) -> bool:
+    if len(now) == len(then) and all(map(is_, now, then)):
+        return True
+    return set(map(type, now + then)) <= {str} and now == then  # of other types, equal keys may still differ
 
 
 def detached(value: Any) -> Any:
@@ -182,36 +253,3 @@ def detached(value: Any) -> Any:
         elif isinstance(copy, list):
             copy[:] = [copies.get(id(item), item) for item in copy]
     return copies.get(id(value), value)
-
-
-# Reference counts -----------------------------------------------------------------------------------------------------
-
-
-def is_unshared(found: list[Any], held: Mapping[int, int]) -> bool:
-    """Can containers be reached only through their places in the dict?
-
-    CPython's reference counts tell: a container has one reference from its place, and those that are known of. One
-    more, and somebody else may hold it. In doubt the answer is no.
-
-    Args:
-        found: the containers, as `containers` gives them: a variable of the caller's for one of them would count.
-        held: the references that are known of, by id, besides the ones from the places.
-    """
-    return _BASELINE is not None and set(_references(found, held)) <= {_BASELINE}
-
-
-def _references(found: list[Any], held: Mapping[int, int]) -> list[int]:
-    return [sys.getrefcount(item) + getweakrefcount(item) - held.get(id(item), 0) for item in found]
-
-
-def _measure() -> int | None:
-    """What `_references` gives for containers that nobody else holds; None where the interpreter can't tell."""
-    has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    if sys.implementation.name != "cpython" or not has_gil:
-        return None
-    items = {"key": {"inner": [[0]]}}
-    counts = set(_references(containers(items["key"]), {}))
-    return counts.pop() if len(counts) == 1 else None
-
-
-_BASELINE = _measure()

@@ -1,0 +1,76 @@
+"""What a dict has under a key: raw JSON, or an object that is awake or asleep."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+from msgspec import Raw, Struct
+
+
+class Missing(Enum):
+    """The type of `MISSING`."""
+
+    MISSING = "MISSING"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+MISSING: Final = Missing.MISSING
+"""Stands for a key that isn't there."""
+
+
+class Awake(Struct, eq=False):
+    """An object that may be read without a lock, so anybody may hold it, or a container in it, and change it any time.
+
+    Attributes:
+        value: the object. Of all that can stand under a key, only this has the attribute, which is what reading is.
+        raw: what the file holds under the key.
+    """
+
+    value: Any
+    raw: Raw | Missing
+
+
+class Decoded(Awake, eq=False, gc=False):
+    """An object that was decoded from the text, which then is a snapshot of it.
+
+    The garbage collector needn't look at it: a hundred thousand more objects make it take half as long again. (A value
+    of somebody else's may refer back to the dict, so that the collector has to know; it never stands in here.)
+
+    Attributes:
+        found: the containers in the value, as they were when it was decoded; see `fresh_containers`.
+    """
+
+    found: tuple[Any, ...] = ()
+
+
+class Asleep(Struct, eq=False):
+    """An object that nobody holds, found so when a block began. Reading it wakes it first.
+
+    Attributes:
+        kept: the object.
+        raw: what the file holds under the key.
+    """
+
+    kept: Any
+    raw: Raw | Missing
+
+
+Entry: TypeAlias = Raw | Awake | Asleep
+
+
+def raw_of(entry: Entry) -> Raw | Missing:
+    """What the file holds under an entry's key. Where the entry is raw, that is the entry."""
+    return entry if type(entry) is Raw else entry.raw  # type: ignore[union-attr]
+
+
+def object_of(entry: Awake | Asleep) -> Any:
+    """An entry's object, awake or not."""
+    return entry.kept if type(entry) is Asleep else entry.value  # type: ignore[union-attr]
+
+
+def references(entry: Awake | Asleep) -> list[Any]:
+    """The containers that an entry itself refers to."""
+    return [object_of(entry), *entry.found] if type(entry) is Decoded else [object_of(entry)]

@@ -1,0 +1,136 @@
+"""What a block needs to be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .._format import codec
+from .entries import MISSING, Asleep, Awake, Decoded, Entry, Missing, references
+from .holding import add_references
+from .snapshots import (
+    SCALARS,
+    Snapshot,
+    add_snapshot_references,
+    contents_of_twins,
+    fresh_containers,
+    restore,
+    snapshot,
+)
+
+
+class Savepoint:
+    """What was there when a block began, as far as it may have changed since.
+
+    Each fact is noted once, before the first change that could make it untrue, and never changed. So undoing twice
+    comes to the same as undoing once.
+
+    Attributes:
+        journal: the entry that each key had, `MISSING` where it had none. Keys that aren't here have what they had. An
+            object that was decoded since counts as having been there: its text is the snapshot.
+        copies: what the containers of a value held that was awake already.
+        order: all keys in order, noted before the first one was removed.
+    """
+
+    def __init__(self) -> None:
+        self.journal: dict[Any, Entry | Missing] = {}
+        self.copies: dict[Any, Snapshot] = {}
+        self.order: list[Any] | None = None
+
+    def note(self, key: Any, entry: Entry | Missing) -> None:
+        """Note what a key has, before another entry takes its place."""
+        if key not in self.journal:
+            self.journal[key] = entry
+
+    def note_copy(self, key: Any, entry: Awake) -> None:
+        """Note what a key has, and what the value holds, before somebody may change it."""
+        if key not in self.journal:
+            self.copies[key] = snapshot(entry.value)
+            self.journal[key] = entry
+
+    def note_order(self, keys: Iterable[Any]) -> None:
+        """Note all keys that the block began with, before one is removed."""
+        if self.order is None:
+            self.order = _without_new(keys, self.journal)
+
+    def clear(self) -> None:
+        """Forget everything: the block begins anew."""
+        Savepoint.__init__(self)
+
+    def restore_contents(self, failures: list[Exception]) -> None:
+        """Put back what the containers held, in place. What can't be is left, and why is added to `failures`."""
+        for entry in self._decoded():
+            value = codec.decode(entry.raw)  # type: ignore[arg-type]  # it was decoded from that
+            twins, originals = (value, *fresh_containers(value)), (entry.value, *entry.found)
+            restore(*contents_of_twins(twins, originals), failures)
+        for taken in self.copies.values():
+            restore(taken[::2], taken[1::2], failures)
+
+    def _decoded(self) -> list[Decoded]:
+        """The entries of containers that were decoded since."""
+        return [
+            entry
+            for key, entry in self.journal.items()
+            if type(entry) is Decoded and key not in self.copies and type(entry.value) not in SCALARS
+        ]
+
+    def let_go(self) -> None:
+        """Let go of containers that have been removed: the block won't be undone."""
+        for entry in self.journal.values():
+            if type(entry) is Decoded and entry.found:
+                entry.found = ()
+
+    @property
+    def exposed(self) -> list[Any]:
+        """The keys whose values were awake at the begin of the block, or were decoded since."""
+        return [key for key, entry in self.journal.items() if isinstance(entry, Awake)]
+
+    def restored(self, items: dict[Any, Entry]) -> dict[Any, Entry] | None:
+        """The entries as they were, in order, if keys have been removed since; otherwise `None`."""
+        if self.order is None:
+            return None
+        restored = {key: self.journal.get(key, items.get(key, MISSING)) for key in self.order}
+        return {key: entry for key, entry in restored.items() if entry is not MISSING}
+
+    def restore_entries(self, items: dict[Any, Entry]) -> None:
+        """Put back the entries, in place, where no keys have been removed since."""
+        for key, entry in self.journal.items():
+            if entry is MISSING:
+                items.pop(key, None)
+            else:
+                items[key] = entry
+
+    def absorb(self, inner: Savepoint) -> None:
+        """Take over what an inner block noted of the time before this block noted it itself."""
+        if inner.order is not None and self.order is None:
+            self.order = _without_new(inner.order, self.journal)
+        for key in inner.journal:
+            self.absorb_entry(key, inner)
+
+    def absorb_entry(self, key: Any, inner: Savepoint) -> None:
+        """The same for one key."""
+        if key in self.journal:
+            return
+        if key in inner.copies:
+            self.copies[key] = inner.copies[key]
+        self.journal[key] = inner.journal[key]
+
+    def add_references(self, key: Any, counts: dict[int, int], counted: set[int]) -> None:
+        """Count the references that this savepoint has into a key's value, by id.
+
+        Args:
+            key: the key.
+            counts: where they are counted.
+            counted: the ids of the entries that have been counted; each refers to its object once.
+        """
+        entry = self.journal.get(key, MISSING)
+        if isinstance(entry, (Awake, Asleep)) and id(entry) not in counted:
+            counted.add(id(entry))
+            add_references(counts, references(entry))
+        add_snapshot_references(counts, self.copies.get(key, ()))
+
+
+def _without_new(keys: Iterable[Any], journal: dict[Any, Entry | Missing]) -> list[Any]:
+    if MISSING not in journal.values():
+        return list(keys)
+    return [key for key in keys if journal.get(key) is not MISSING]

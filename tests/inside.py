@@ -1,0 +1,44 @@
+"""What a dict holds inside, looked at without touching anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Raw
+
+from s3dictionary import S3Dict
+from s3dictionary._memory import SCALARS, Awake
+from s3dictionary._memory.entries import object_of
+
+
+def contents(d: S3Dict[Any, Any]) -> dict[Any, Any]:
+    """Everything by key; what nobody has touched is still raw."""
+    if d._memory.data is not None:
+        return dict(d._memory.data)
+    return {key: entry if type(entry) is Raw else object_of(entry) for key, entry in d._memory.items.items()}
+
+
+def raw_keys(d: S3Dict[Any, Any]) -> list[Any]:
+    """The keys whose values nobody has touched."""
+    return [key for key, entry in d._memory.items.items() if type(entry) is Raw]
+
+
+def awake_keys(d: S3Dict[Any, Any]) -> set[Any]:
+    """The keys whose values somebody may hold and change."""
+    if d._memory.data is not None:
+        return set(d._memory.data)
+    items = d._memory.items.items()
+    return {key for key, entry in items if isinstance(entry, Awake) and type(entry.value) not in SCALARS}
+
+
+def containing(d: S3Dict[Any, Any], container: Any) -> list[Any]:
+    """The keys of the values in which an object is, at any depth."""
+    return [key for key, item in contents(d).items() if type(item) is not Raw and _contains(item, container)]
+
+
+def _contains(item: Any, container: Any) -> bool:
+    if item is container:
+        return True
+    if isinstance(item, dict):
+        return any(_contains(inner, container) for inner in item.values())
+    return isinstance(item, (list, tuple)) and any(_contains(inner, container) for inner in item)
