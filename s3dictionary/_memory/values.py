@@ -22,9 +22,9 @@ from typing import Any, Final, cast
 from msgspec import Raw
 
 from .._format import codec
+from .._format.types import SCALARS
 from ..errors import NotStorableError
 from .snapshots import (
-    SCALARS,
     Snapshot,
     containers,
     detached,
