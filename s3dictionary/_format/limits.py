@@ -13,7 +13,7 @@ from msgspec import Raw
 from ..errors import CorruptFileError
 from .scalars import MAX_DIGITS
 
-MAX_NESTING_READ = 750
+MAX_NESTING_READ = 900
 """Levels of JSON that a value in a file may have: more than a value that is written, as others may have written it, and
 fewer than the 1000 or so that Python's own reader takes."""
 
@@ -59,13 +59,12 @@ def _has_long_run(body: bytes) -> bool:
 
 def is_deep(raw: Raw, levels: int) -> bool:
     """Is a JSON text, known to be valid, nested more levels deep than that?"""
-    text = bytes(raw)
-    if text.count(b"[") + text.count(b"{") <= levels:
-        return False
-    structure = _structure(text)
+    structure = _structure(bytes(raw))
     for _ in range(_ROUNDS):  # each takes away the innermost level
+        if not structure:
+            return False
         structure = structure.replace(b"[]", b"")
-    return bool(structure) and max(accumulate(1 if sign == _OPENING else -1 for sign in structure)) > levels - _ROUNDS
+    return max(accumulate(1 if sign == _OPENING else -1 for sign in structure), default=0) > levels - _ROUNDS
 
 
 def _structure(text: bytes) -> bytes:
@@ -90,7 +89,7 @@ def check_nesting(body: bytes, levels: int) -> None:
         if sign in (b"[", b"{"):
             depth += 1
             if depth > levels:
-                raise CorruptFileError(f"nested too deeply, more than {levels} levels: {_place(body, found.start())}")
+                raise CorruptFileError(f"nested too deeply: {_place(body, found.start())}")
         elif sign in (b"]", b"}"):
             depth -= 1
 
