@@ -598,9 +598,9 @@ def test_nesting_too_deep_is_refused(wrap: Callable[[Any], Any], core: Any) -> N
 
 
 def test_nesting_too_deep_in_a_key_is_refused() -> None:
-    with pytest.raises(NotStorableError, match=r"^d has a key that is nested too deeply"):
+    with pytest.raises(NotStorableError, match=r"^d has the key"):
         write({nested(600, WRAPS["tuples"], 1): 1})
-    with pytest.raises(NotStorableError, match="nested too deeply"):
+    with pytest.raises(NotStorableError, match="nested"):
         codec.encode({nested(600, WRAPS["tuples"], 1): 1}, "a")
 
 

@@ -15,7 +15,6 @@ from ..errors import CorruptFileError
 from . import cutting, limits
 from .limits import MAX_NESTING_READ
 from .reading import UNREADABLE, decode, looks_tagged
-from .refusals import refusal
 from .writing import write_object
 
 Members = dict[Any, Raw]
@@ -72,10 +71,7 @@ def join(members: Members) -> bytes:
             return _encoder.encode(members)
         except UnicodeEncodeError:  # a lone surrogate in a key
             pass
-    try:
-        return write_object(list(members), map(bytes, members.values()), ())
-    except RecursionError as error:
-        raise refusal((), "has a key that is nested too deeply, so it can't be stored") from error
+    return write_object(list(members), map(bytes, members.values()), ())
 
 
 @contextmanager

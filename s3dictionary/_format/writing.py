@@ -22,6 +22,10 @@ Inside = tuple[int, ...]
 _SCALARS = STORABLE - GROUPS
 
 
+class _TooManyLevels(RecursionError):
+    """Here because of the limit, not because of the stack."""
+
+
 def write_exactly(value: Any, path: Path) -> bytes:
     """Write any storable value.
 
@@ -30,8 +34,10 @@ def write_exactly(value: Any, path: Path) -> bytes:
     """
     try:
         return _write(value, path, ())
-    except RecursionError as error:  # also if called from deep inside a program
-        raise refusal(path, f"is nested too deeply, more than {MAX_NESTING} levels, so it can't be stored") from error
+    except _TooManyLevels as error:
+        raise refusal(path, f"is nested more than {MAX_NESTING} levels deep, which can't be stored") from error
+    except RecursionError as error:  # called from deep inside a program, or of types that take more of the stack
+        raise refusal(path, "is nested too deeply, so it can't be stored") from error
 
 
 def _write(value: Any, path: Path, inside: Inside) -> bytes:
@@ -51,7 +57,7 @@ def _write(value: Any, path: Path, inside: Inside) -> bytes:
 def _enter(inside: Inside, *levels: int) -> Inside:
     inside = (*inside, *levels)
     if len(inside) > MAX_NESTING:
-        raise RecursionError
+        raise _TooManyLevels
     return inside
 
 
@@ -110,7 +116,9 @@ def _write_hashables(items: list[Any], path: Path, role: str, inside: Inside) ->
     for item in items:
         try:
             texts.append(_write(item, (), inside))
-        except NotStorableError as error:  # no path leads to it, so the message shows it
+        except (NotStorableError, RecursionError) as error:  # no path leads to it, so the message shows it
+            if inside and isinstance(error, RecursionError):
+                raise  # the whole value is nested too deeply
             raise refusal(path, f"has the {role} {show(item)}, which can't be stored") from error
     if not set(map(type, items)) <= _SCALARS and not _are_distinct(texts):
         raise refusal(path, f"has {role}s that would no longer differ or be hashable, so it can't be stored")
