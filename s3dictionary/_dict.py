@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ._blocks import Block, Blocks, Kind, Place, Transaction, place_of
 from ._exits import Ending
+from ._format.types import SCALARS
 from ._mapping import K, LazyDict, V
-from ._memory import GIL, SCALARS, Awake, Memory
+from ._memory import GIL, Awake, Memory
 from ._s3.settings import Settings
 from ._store import OnConflict, Options, Store, backoff
 from .errors import ConflictError, Rollback
@@ -356,7 +357,7 @@ class S3Dict(LazyDict[K, V]):
             memory, blocks = self._memory, self._blocks
             entry = memory.items.get(key)
             if entry.__class__ is Awake and blocks.turn is None and self._store.is_plain:
-                entry.value = value  # type: ignore[union-attr]
+                entry.value = value
                 if memory.items.get(key) is entry and blocks.turn is None:
                     return
         self._update(self._memory.put, key, value)

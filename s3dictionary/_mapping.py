@@ -138,7 +138,8 @@ class LazyDict(UserDict[K, V]):
         return iter(self._memory.keys)
 
     def __reversed__(self) -> Iterator[K]:
-        return reversed(self._memory.keys)
+        keys: dict[K, Any] = self._memory.keys
+        return reversed(keys)
 
     def keys(self) -> _Keys[K]:
         return _Keys(self)

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Raw
 
 from ._format import codec
+from ._format.types import BRACKETS
 from .errors import CorruptFileError
 
 ROWS = 20
@@ -32,13 +33,6 @@ _DEPTH = 3
 _DECODED = 2_000
 """The longest JSON text, in bytes, that is decoded to be shown."""
 
-_BRACKETS: dict[type, tuple[str, str]] = {
-    list: ("[", "]"),
-    tuple: ("(", ")"),
-    dict: ("{", "}"),
-    set: ("{", "}"),
-    frozenset: ("{", "}"),
-}
 _JSON_KINDS = {"[": "list", "{": "dict", '"': "str"}
 _TAGGED = re.compile(r'\{\s*"py/(\w+)"\s*:\s*')
 
@@ -116,7 +110,7 @@ def _describe(value: Any) -> tuple[str, str]:
 
 
 def _kind(value: Any) -> str:
-    counted = type(value) in _BRACKETS or (type(value) in (str, bytes) and len(value) > _WIDTH)
+    counted = type(value) in BRACKETS or (type(value) in (str, bytes) and len(value) > _WIDTH)
     return f"{type(value).__name__} ({len(value):,})" if counted else type(value).__name__
 
 
@@ -131,9 +125,9 @@ def _write(value: Any, depth: int) -> str:
     """A repr of its beginning. The whole one may be huge, and reprlib sorts dicts and sets first."""
     if type(value) in (str, bytes):
         return repr(value[:_WIDTH])
-    if type(value) not in _BRACKETS or not value:
+    if type(value) not in BRACKETS or not value:
         return repr(value)
-    opening, closing = _BRACKETS[type(value)]
+    opening, closing = BRACKETS[type(value)]
     if not depth:
         return f"{opening}…{closing}"
     parts = [_write(item, depth - 1) for item in islice(value, _PARTS)]

@@ -7,7 +7,8 @@ from typing import Any
 from msgspec import Raw
 
 from s3dictionary import S3Dict
-from s3dictionary._memory import SCALARS, Awake
+from s3dictionary._format.types import SCALARS
+from s3dictionary._memory import Awake
 from s3dictionary._memory.entries import object_of
 
 

@@ -30,6 +30,8 @@ from comparison import same
 from memory_s3 import MemoryS3
 from s3dictionary import CorruptFileError, NotStorableError, S3Dict
 from s3dictionary._format import codec
+from s3dictionary._format.readers import parse_int
+from s3dictionary._format.types import READERS
 from servers import Site
 
 hypothesis = settings(deadline=None)  # a busy machine may take its time
@@ -76,7 +78,7 @@ def nested(levels: int, wrap: Callable[[Any], Any], core: Any) -> Any:
 
 # What can be built of the types there are
 
-TAGS = [f"py/{name}" for name in codec._READERS]
+TAGS = [f"py/{name}" for name in READERS]
 
 big_integers = st.builds(
     lambda digits, low, sign: sign * (10**digits + low),
@@ -474,11 +476,13 @@ def test_what_cannot_be_stored_is_refused_with_its_place(value: Any, wrap: Calla
         codec.encode(wrap(value), "a")
     assert refusal.value.path == place
     assert str(refusal.value).startswith(f"{place} is ")
-    assert str(refusal.value).endswith("can't be stored")
+    assert "can't be stored" in str(refusal.value)
 
 
 def test_the_message_names_the_type() -> None:
-    with pytest.raises(NotStorableError, match=r"^d\['jobs'\]\[1\]\['when'\] is a Foo, which can't be stored$"):
+    with pytest.raises(
+        NotStorableError, match=r"^d\['jobs'\]\[1\]\['when'\] is a test_codec.Foo, which can't be stored$"
+    ):
         codec.encode([{}, {"when": Foo()}], "jobs")
     with pytest.raises(NotStorableError, match=r"^d\[\(1, 2\)\] is an object, which can't be stored$"):
         codec.encode(object(), (1, 2))
@@ -596,7 +600,7 @@ def test_nesting_too_deep_is_refused(wrap: Callable[[Any], Any], core: Any) -> N
 def test_nesting_too_deep_in_a_key_is_refused() -> None:
     with pytest.raises(NotStorableError, match=r"^d has the key"):
         write({nested(600, WRAPS["tuples"], 1): 1})
-    with pytest.raises(NotStorableError, match="has the key"):
+    with pytest.raises(NotStorableError, match="nested"):
         codec.encode({nested(600, WRAPS["tuples"], 1): 1}, "a")
 
 
@@ -1160,7 +1164,7 @@ def test_other_encodings_are_refused(encoding: str) -> None:
         (b'{"a":"\xff"}', "not UTF-8: invalid start byte at byte 6"),
         (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
         (b'{"a":NaN,"b":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
-        (b'{"a":NaN,"b":' + b"[" * 600 + b"]" * 600 + b"}", "nested too deeply"),
+        (b'{"a":NaN,"b":' + b"[" * 1000 + b"]" * 1000 + b"}", "nested too deeply"),
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
         (b'{"py/dict":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
     ],
@@ -1187,7 +1191,7 @@ def test_a_deeply_nested_file_is_read_or_refused_at_once(opening: bytes, levels:
 def expected(text: str) -> dict[str, Any] | None:
     """What json.loads makes of a text; None if it isn't an object."""
     try:
-        value = json.loads(text, parse_int=codec._parse_int)
+        value = json.loads(text, parse_int=parse_int)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
@@ -1333,7 +1337,7 @@ def test_many_values_are_written_as_each_by_itself() -> None:
     written = codec.encode_all(values)
     assert {key: bytes(raw) for key, raw in written.items()} == {key: codec.encode(v) for key, v in values.items()}
     values[200] = Foo()
-    with pytest.raises(NotStorableError, match=r"^d\[200\] is a Foo"):
+    with pytest.raises(NotStorableError, match=r"^d\[200\] is a test_codec.Foo"):
         codec.encode_all(values)
 
 
@@ -1343,7 +1347,7 @@ def test_a_refused_save_sends_nothing_and_leaves_memory_alone(moto_s3: Site) -> 
     d["b"] = [{"when": Foo()}]
     d[Key()] = 1
     moto_s3.requests.clear()
-    with pytest.raises(NotStorableError, match=r"^d\['b'\]\[0\]\['when'\] is a Foo") as refusal:
+    with pytest.raises(NotStorableError, match=r"^d\['b'\]\[0\]\['when'\] is a test_codec.Foo") as refusal:
         d.save()
     assert refusal.value.unsaved is None
     assert moto_s3.requests.count() == {}
@@ -1438,5 +1442,5 @@ def test_a_file_that_is_no_json_object_is_refused_at_load_and_not_overwritten(mo
 def test_a_dict_in_itself_is_refused() -> None:
     d = S3Dict("bucket", file_name="state.json", client=MemoryS3())
     d["a"] = [d]
-    with pytest.raises(NotStorableError, match=r"^d\['a'\]\[0\] is a S3Dict, which can't be stored$"):
+    with pytest.raises(NotStorableError, match=r"^d\['a'\]\[0\] is a s3dictionary.S3Dict, which can't be stored"):
         d.save()

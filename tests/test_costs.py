@@ -51,7 +51,8 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
 
     count(codec, "decode", "decoded")
     count(codec, "encode", "encoded")
-    count(codec, "encode_all", "encoded", len)
+    count(codec, "encode_changes", "encoded", len)
+    count(codec, "any_change", "encoded", len)
     count(savepoint, "snapshot", "snapshots")
     count(memory, "containers", "looked at")
     return work
@@ -111,7 +112,7 @@ def test_an_edit_through_the_dict_alone_decodes_nothing_but_for_comparing(d: Sta
             d.update(r1=1, r2=2, new=3)
             del d["r3"]
 
-    assert work.during(edit)["decoded"] <= 1
+    assert work.during(edit).get("decoded", 0) <= 1
 
 
 def test_rolling_back_decodes_and_encodes_nothing(d: State, work: Work) -> None:

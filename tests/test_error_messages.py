@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -188,6 +188,13 @@ class Span(timedelta):
         return True
 
 
+class Named(tzinfo):
+    """A zone whose offset depends on the date."""
+
+    def utcoffset(self, when: datetime | None) -> timedelta | None:
+        return when and timedelta(hours=when.month)
+
+
 class Autumn(tzinfo):
     """A zone in which every hour comes twice."""
 
@@ -266,6 +273,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("The file isn't UTF-8", body(b'{"a": "\xe4"}')),
     ("The file isn't valid gzip", body(b"\x1f\x8b\x08garbage")),
     ("The file is nested too deeply", body(b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}")),
+    ("An integer has too many digits", body(b'{"a": ' + b"9" * 100_001 + b"}")),
     ("Someone else has written", conflict),
     ("Both have changed the same keys", clash),
     ("It isn't known whether a save took effect", fault(Reset(), S3Dict.save)),
@@ -275,10 +283,14 @@ CASES: list[tuple[str, Provoke]] = [
     ("It isn't known whether the file was deleted", fault(Reset(), S3Dict.delete)),
     ("The store has no conditional writes", fault(Answer(501, "NotImplemented"), S3Dict.save)),
     ("A value of another type", value(Thing())),
+    ("A value that has a simple form", value(Path("a"))),
+    ("An integer of too many digits", value(10**100_000)),
     ("A circular reference", value(CIRCULAR)),
-    ("Too many levels", value(deep(600))),
+    ("Too many levels", value(deep(100_000))),
     ("More than 500 levels", deep_with_room),
     ("A time that ISO 8601 can't tell", value(datetime(2026, 1, 1, tzinfo=Autumn()))),
+    ("A time of day with a named zone", value(time(7, 30, tzinfo=Named()))),
+    ("A time with a zone that fails", value(datetime(2026, 1, 1, tzinfo=tzinfo()))),
     ("A span with nanoseconds", value(Span(1))),
     ("A key or member of another type", value({Thing(): 1})),
     ("A key or member of another type", value({Thing()})),

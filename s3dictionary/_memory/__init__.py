@@ -6,4 +6,3 @@ from .entries import Missing as Missing
 from .holding import GIL as GIL
 from .memory import Memory as Memory
 from .savepoint import Savepoint as Savepoint
-from .snapshots import SCALARS as SCALARS

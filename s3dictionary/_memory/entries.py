@@ -26,11 +26,11 @@ class Awake(Struct, eq=False):
 
     Attributes:
         value: the object. Of all that can stand under a key, only this has the attribute, which is what reading is.
-        raw: what the file holds under the key.
+        raw: what the file holds under the key; `None` for nothing.
     """
 
     value: Any
-    raw: Raw | Missing
+    raw: Raw | None
 
 
 class Decoded(Awake, eq=False, gc=False):
@@ -51,19 +51,19 @@ class Asleep(Struct, eq=False):
 
     Attributes:
         kept: the object.
-        raw: what the file holds under the key.
+        raw: what the file holds under the key; `None` for nothing.
     """
 
     kept: Any
-    raw: Raw | Missing
+    raw: Raw | None
 
 
 Entry: TypeAlias = Raw | Awake | Asleep
 
 
-def raw_of(entry: Entry) -> Raw | Missing:
+def raw_of(entry: Entry) -> Raw | None:
     """What the file holds under an entry's key. Where the entry is raw, that is the entry."""
-    return entry if type(entry) is Raw else entry.raw  # type: ignore[union-attr]
+    return entry if type(entry) is Raw else entry.raw
 
 
 def object_of(entry: Awake | Asleep) -> Any:

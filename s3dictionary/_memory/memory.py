@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 from msgspec import Raw
 
 from .._format import codec
+from .._format.types import SCALARS
 from ..errors import NotStorableError
-from .changes import any_change, encode_changes, is_same
-from .entries import MISSING, Asleep, Awake, Decoded, Entry, Missing, object_of, raw_of, references
+from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of, references
 from .holding import add_references, is_held, is_in_use
 from .savepoint import Savepoint
-from .snapshots import SCALARS, containers, detached, fresh_containers, is_built_in, refill
+from .snapshots import containers, detached, fresh_containers, is_built_in, refill
 
 Base = Any
 """Which version of the file something is: known to the caller alone."""
@@ -68,7 +68,7 @@ class Memory:
         self.lock = threading.RLock()
         self.items: dict[Any, Entry] = {}
         self.data: dict[Any, Any] | None = None
-        self.filed: dict[Any, Raw | Missing] = {}
+        self.filed: dict[Any, Raw | None] = {}
         self.filed_order: list[Any] | None = None
         self.base: Base = None
         self.savepoints: list[Savepoint] = []
@@ -143,7 +143,7 @@ class Memory:
             if self.data is not None:
                 return list(islice(self.data.items(), count))
             return [
-                (key, entry if type(entry) is Raw else object_of(entry))  # type: ignore[arg-type]
+                (key, entry if type(entry) is Raw else object_of(entry))
                 for key, entry in list(islice(self.items.items(), count))
             ]
 
@@ -195,7 +195,7 @@ class Memory:
                 self._awake.add(key)
             entry.value = value
             return
-        raw = self.filed.get(key, MISSING) if entry is MISSING else raw_of(entry)
+        raw = self.filed.get(key) if entry is MISSING else raw_of(entry)
         self._put(key, Awake(value, raw))
 
     def delete(self, key: Any) -> None:
@@ -233,9 +233,9 @@ class Memory:
         self.items = entries
         self._unfinished = None
 
-    def _raw_of(self, key: Any) -> Raw | Missing:
+    def _raw_of(self, key: Any) -> Raw | None:
         """What the file holds under a key."""
-        return raw_of(self.items[key]) if key in self.items else self.filed.get(key, MISSING)
+        return raw_of(self.items[key]) if key in self.items else self.filed.get(key)
 
     def _note_removal(self, keys: list[Any]) -> None:
         """Before keys are removed: note what they have, and the order of all of them."""
@@ -250,7 +250,7 @@ class Memory:
 
     def _note_filed_order(self) -> None:
         if self.filed_order is None:
-            new = {key for key in self._touched() if key in self.items and raw_of(self.items[key]) is MISSING}
+            new = {key for key in self._touched() if key in self.items and raw_of(self.items[key]) is None}
             self.filed_order = [key for key in self.items if key not in new] if new else list(self.items)
 
     # Blocks
@@ -289,7 +289,7 @@ class Memory:
     def _fell_asleep(self, key: Any) -> bool:
         """Put an awake entry to sleep, if nobody holds its value."""
         # No variable refers to the entry, so that its references can be counted
-        pair: list[Any] = [self.items[key], Awake(None, MISSING)]
+        pair: list[Any] = [self.items[key], Awake(None, None)]
         try:
             # First of all, nobody can get at it any more without the lock. So what is counted then stays true
             self.items[key] = Asleep(pair[0].value, pair[0].raw)
@@ -370,7 +370,7 @@ class Memory:
         """Is there anything here that the file doesn't hold, or the other way round?"""
         with self.lock:
             self.finish()
-            return self._keys_differ() or any_change(self._touched_values())
+            return self._keys_differ() or codec.any_change(self._touched_values())
 
     def _keys_differ(self) -> bool:
         if self.filed_order is None:
@@ -380,15 +380,15 @@ class Memory:
     def _touched(self) -> set[Any]:
         return self._quiet | self._awake
 
-    def _touched_values(self) -> dict[Any, tuple[Any, Raw | Missing]]:
+    def _touched_values(self) -> codec.Touched:
         """The values that may differ from what the file holds, and that."""
         if self.data is not None:
-            return {key: (value, self.filed.get(key, MISSING)) for key, value in list(self.data.items())}
+            return {key: (value, self.filed.get(key)) for key, value in list(self.data.items())}
         touched = {}
         for key in self._touched():
             entry = self.items.get(key, MISSING)
             if entry is not MISSING and type(entry) is not Raw:
-                touched[key] = (object_of(entry), entry.raw)  # type: ignore[union-attr, arg-type]
+                touched[key] = (object_of(entry), entry.raw)
         return touched
 
     def encode(self) -> Encoded:
@@ -400,7 +400,7 @@ class Memory:
         with self.lock:
             self.finish()
             touched = self._touched_values()
-            texts = encode_changes(touched)
+            texts = codec.encode_changes(touched)
             same = [key for key, (_, raw) in touched.items() if texts[key] is raw]
             members: dict[Any, Any] = dict.fromkeys(touched) if self.data is not None else dict(self.items)
             members.update(texts)
@@ -425,7 +425,7 @@ class Memory:
             self.finish()
             order = list(self.items) if self.filed_order is None else self.filed_order
             members = {key: self._raw_of(key) for key in order}
-            return {key: raw for key, raw in members.items() if raw is not MISSING}
+            return {key: raw for key, raw in members.items() if raw is not None}
 
     def touched_keys(self) -> list[Any]:
         """The keys that may hold something else than the file does."""
@@ -436,7 +436,7 @@ class Memory:
             touched = self._touched()
             return [*filter(touched.__contains__, self.items), *(key for key in self.filed if key not in self.items)]
 
-    def raw(self, key: Any) -> Raw | Missing:
+    def raw(self, key: Any) -> Raw | None:
         """What the file holds under a key."""
         return self._raw_of(key)
 
@@ -456,7 +456,7 @@ class Memory:
         for key in self._touched():
             entry = self.items.get(key)
             if isinstance(entry, (Awake, Asleep)):
-                entry.raw = members.get(key, MISSING)
+                entry.raw = members.get(key)
         if self.data is not None:
             self.filed, self.filed_order = dict(members), list(members)
         elif self.filed_order is not None:
@@ -508,11 +508,11 @@ class Memory:
             edited = {
                 key: value
                 for key, (value, _) in now.items()
-                if key not in ours or any_change({key: (value, ours[key])})
+                if key not in ours or codec.any_change({key: (value, ours[key])})
             }
             removed = [key for key in self.touched_keys() if key in ours and key not in self.keys]
             self._take_over(merged, base, None, edited, removed, ending)
-            return [key for key in (*edited, *removed) if not is_same(merged.get(key, MISSING), ours.get(key, MISSING))]
+            return [key for key in (*edited, *removed) if not _is_same(merged.get(key), ours.get(key))]
 
     def _take_over(
         self,
@@ -544,15 +544,17 @@ class Memory:
 
     def _kept(self, members: codec.Members) -> dict[Any, Entry]:
         """Entries for the objects that are just what a file holds, and can stay."""
-        held = {key: (value, members[key]) for key, (value, _) in self._touched_values().items() if key in members}
+        held: codec.Touched = {
+            key: (value, members[key]) for key, (value, _) in self._touched_values().items() if key in members
+        }
         try:
-            texts = encode_changes(held)
+            texts = codec.encode_changes(held)
         except NotStorableError:
             return self._kept_one_by_one(held)
         return {key: Awake(value, raw) for key, (value, raw) in held.items() if texts[key] is raw}
 
-    def _kept_one_by_one(self, held: dict[Any, tuple[Any, Raw | Missing]]) -> dict[Any, Entry]:
-        return {key: Awake(*pair) for key, pair in held.items() if not any_change({key: pair})}
+    def _kept_one_by_one(self, held: codec.Touched) -> dict[Any, Entry]:
+        return {key: Awake(*pair) for key, pair in held.items() if not codec.any_change({key: pair})}
 
     def _load(self, items: dict[Any, Entry], base: Base, data: dict[Any, Any] | None) -> None:
         if self.data is not None and data is not None:
@@ -571,7 +573,7 @@ class Memory:
             self.finish()
             filed = self.filed_members()
             self.load(filed, self.base)
-            same = {key for key in members if key in filed and is_same(filed[key], members[key])}
+            same = {key for key in members if key in filed and _is_same(filed[key], members[key])}
             self.replace({key: self.touch(key) if key in same else codec.decode(raw) for key, raw in members.items()})
 
     # Others like it
@@ -599,7 +601,7 @@ class Memory:
     def _entries(self) -> dict[Any, Entry]:
         if self.data is None:
             return dict(self.items)
-        return {key: Awake(value, self.filed.get(key, MISSING)) for key, value in list(self.data.items())}
+        return {key: Awake(value, self.filed.get(key)) for key, value in list(self.data.items())}
 
     def _twin(self, items: dict[Any, Entry]) -> Memory:
         return Memory.restored({**self.__getstate__(), "items": items})
@@ -628,11 +630,9 @@ class Memory:
         for key, entry in self.items.items():
             self._check_entry(key, entry)
         for key, raw in self.filed.items():
-            assert key in self.items or raw is MISSING or self.filed_order is not None, (
-                f"{key!r}: its place is forgotten"
-            )
+            assert key in self.items or raw is None or self.filed_order is not None, f"{key!r}: its place is forgotten"
         if self.filed_order is not None:
-            assert {key for key in self.items if raw_of(self.items[key]) is not MISSING} <= set(self.filed_order)
+            assert {key for key in self.items if raw_of(self.items[key]) is not None} <= set(self.filed_order)
 
     def _check_entry(self, key: Any, entry: Entry) -> None:
         assert isinstance(entry, (Raw, Awake, Asleep))
@@ -659,3 +659,8 @@ def _objects(items: dict[Any, Any]) -> dict[Any, Any]:
 def _same_keys(then: list[Any], now: list[Any]) -> bool:
     """The same keys in the same order; 1 and True are equal, but not the same."""
     return then == now and all(a is b or repr(a) == repr(b) for a, b in zip(then, now, strict=True))
+
+
+def _is_same(one: Raw | None, other: Raw | None) -> bool:
+    """Do two texts stand for the same value, types and order included? Other programs space and escape differently."""
+    return one == other or (one is not None and other is not None and codec.canonical(one) == codec.canonical(other))

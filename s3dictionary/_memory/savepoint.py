@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from .._format import codec
+from .._format.types import SCALARS
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, Missing, references
 from .holding import add_references
 from .snapshots import (
-    SCALARS,
     Snapshot,
     add_snapshot_references,
     contents_of_twins,

@@ -5,26 +5,15 @@ A container is a dict, list, set, bytearray or tuple, or one of a subclass. Know
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from itertools import chain
 from operator import is_
 from typing import Any
-from uuid import UUID
 
+from .._format.types import CONTAINERS, GROUPS, SCALARS, contents_of
 from .holding import add_references
 
-SCALARS = frozenset(
-    {str, int, float, bool, type(None), bytes, complex, date, datetime, time, timedelta, Decimal, UUID, frozenset}
-)
-"""Types whose values can't change, so that it doesn't matter who holds them."""
-
-
-_KINDS = (dict, list, tuple, set, bytearray)
-_GROUPS = frozenset({dict, list, tuple, set, frozenset})
-_BUILT_IN = SCALARS | _GROUPS
+_BUILT_IN = SCALARS | GROUPS
 
 
 def containers(value: Any) -> list[Any]:
@@ -61,7 +50,7 @@ def _any_containers(value: Any) -> list[Any]:
     ahead = [value]
     for item in ahead:  # it grows meanwhile
         # Not isinstance(): a mock or a proxy claims to be what it isn't
-        if id(item) in found or not issubclass(type(item), _KINDS):
+        if id(item) in found or not issubclass(type(item), CONTAINERS):
             continue
         children = _children(item)
         if children or not issubclass(type(item), tuple):
@@ -71,15 +60,7 @@ def _any_containers(value: Any) -> list[Any]:
 
 
 def _children(container: Any) -> list[Any]:
-    if isinstance(container, dict):
-        items: Iterable[Any] = list(dict.values(container))
-    elif isinstance(container, list):
-        items = list.__iter__(container)
-    elif isinstance(container, tuple):
-        items = tuple.__iter__(container)
-    else:  # members of a set are hashable, those of a bytearray are numbers
-        return []
-    return [item for item in items if type(item) not in SCALARS]
+    return [item for item in contents_of(container).children(container) if type(item) not in SCALARS]
 
 
 def is_built_in(value: Any) -> bool:
@@ -91,7 +72,7 @@ def is_built_in(value: Any) -> bool:
     while level:
         if not set(map(type, level)) <= _BUILT_IN:
             return False
-        groups = [item for item in level if type(item) in _GROUPS]
+        groups = [item for item in level if type(item) in GROUPS]
         inner = [item.values() for item in groups if type(item) is dict]
         level = [*chain.from_iterable(groups), *chain.from_iterable(inner)]
     return True
@@ -169,24 +150,9 @@ def add_snapshot_references(counts: dict[int, int], taken: Snapshot) -> None:
         add_references(counts, _children(contents))
 
 
-# Calling the methods of the base class: a subclass's own may check, count or refuse. OrderedDict keeps its order apart
-# from dict's, so there it is the base class.
-
-
-def _dict_class(container: Any) -> Any:
-    return OrderedDict if isinstance(container, OrderedDict) else dict
-
-
 def _contents(container: Any) -> Any:
-    if type(container) in (dict, list):
-        return container.copy()
-    if isinstance(container, dict):
-        return dict(_dict_class(container).items(container))
-    if isinstance(container, list):
-        return list.copy(container)
-    if isinstance(container, set):
-        return set(set.__iter__(container))
-    return bytes(container)
+    kind = type(container)
+    return container.copy() if kind is dict or kind is list else contents_of(container).copy(container)
 
 
 def _same(now: Any, then: Any) -> bool:
@@ -204,33 +170,7 @@ def _same(now: Any, then: Any) -> bool:
 
 def refill(container: Any, contents: Any) -> None:
     """Give a container other contents, moving as little as possible: somebody may be iterating over it."""
-    if isinstance(container, dict):
-        _refill_dict(container, contents)
-    elif isinstance(container, list):
-        list.__setitem__(container, slice(None), contents)
-    elif isinstance(container, set):
-        kept = set(map(id, contents))
-        for item in [item for item in set.__iter__(container) if id(item) not in kept]:
-            set.discard(container, item)
-        set.update(container, contents)
-    else:
-        bytearray.__setitem__(container, slice(None), contents)
-
-
-def _refill_dict(container: Any, contents: dict[Any, Any]) -> None:
-    base = _dict_class(container)
-    for key in [key for key in base.keys(container) if key not in contents]:
-        base.__delitem__(container, key)
-    if not _same_keys(list(base.keys(container)), list(contents)):
-        base.clear(container)
-    for key, item in contents.items():
-        base.__setitem__(container, key, item)
-
-
-def _same_keys(now: list[Any], then: list[Any]) -> bool:
-    if len(now) == len(then) and all(map(is_, now, then)):
-        return True
-    return set(map(type, now + then)) <= {str} and now == then  # of other types, equal keys may still differ
+    contents_of(container).refill(container, contents)
 
 
 def detached(value: Any) -> Any:

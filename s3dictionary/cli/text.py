@@ -25,11 +25,17 @@ _ESCAPE = re.compile(rf"({_PAIR}|\\u[0-9a-fA-F]{{4}})|\\.")
 
 
 def pretty(text: bytes) -> str:
-    """Indent JSON. Numbers, doubled keys and order stay as they are; escaped letters become readable."""
+    """Indent JSON. Numbers, doubled keys and order stay as they are; escaped letters become readable.
+
+    NaN and the like, which only some programs read, are written as everybody reads them.
+    """
     # Strings are set aside, as msgspec refuses half of a surrogate pair
     plain = text.decode()
     strings = map(_readable, _STRING.findall(plain))
-    skeleton = msgspec.json.format(_STRING.sub('""', plain), indent=2)
+    try:
+        skeleton = msgspec.json.format(_STRING.sub('""', plain), indent=2)
+    except msgspec.DecodeError:
+        return pretty(codec.canonical(text))
     return _STRING.sub(lambda _: next(strings), skeleton)
 
 

@@ -1,0 +1,115 @@
+"""How memory looks into containers: what they hold, a copy of that, and how to put it back in place.
+
+Calls the methods of the base classes: a subclass's own may check, count or refuse.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from operator import is_
+from typing import Any, NamedTuple
+
+_ATTEMPTS = 1_000
+
+
+class Contents(NamedTuple):
+    """What can be done with the containers of one type.
+
+    Attributes:
+        children: the values inside, as a list; not those that must be hashable.
+        copy: what a container holds, as a built-in object of its own.
+        refill: gives a container other contents, `refill(container, contents)`, moving as little as possible: somebody
+            may be iterating over it.
+    """
+
+    children: Callable[[Any], list[Any]]
+    copy: Callable[[Any], Any]
+    refill: Callable[[Any, Any], None]
+
+
+def _nothing(container: Any) -> list[Any]:
+    return []
+
+
+def dict_class(container: Any) -> Any:
+    """The class whose methods tell what a dict holds: OrderedDict keeps its order apart from dict's."""
+    return OrderedDict if issubclass(type(container), OrderedDict) else dict
+
+
+def dict_items(container: Any) -> list[tuple[Any, Any]]:
+    """A dict's items as they were together at one moment, also if another thread edits it.
+
+    Python may collect garbage in the middle, and then let the other thread in.
+    """
+    base = dict_class(container)
+    for _ in range(_ATTEMPTS):
+        try:
+            return list(base.items(container))
+        except RuntimeError:  # it has changed
+            continue
+    return list(base.items(container))
+
+
+def set_members(container: Any) -> list[Any]:
+    """A set's or frozenset's members as they were together at one moment."""
+    base = set if issubclass(type(container), set) else frozenset
+    return list(base.__iter__(container))
+
+
+def _dict_values(container: Any) -> list[Any]:
+    return list(dict.values(container))
+
+
+def _dict_copy(container: Any) -> dict[Any, Any]:
+    return dict.copy(container) if type(container) is dict else dict(dict_items(container))
+
+
+def _refill_dict(container: Any, contents: dict[Any, Any]) -> None:
+    base = dict_class(container)
+    for key in [key for key in base.keys(container) if key not in contents]:
+        base.__delitem__(container, key)
+    if not _same_keys(list(base.keys(container)), list(contents)):
+        base.clear(container)
+    for key, item in contents.items():
+        base.__setitem__(container, key, item)
+
+
+def _same_keys(now: list[Any], then: list[Any]) -> bool:
+    if len(now) == len(then) and all(map(is_, now, then)):
+        return True
+    return set(map(type, now + then)) <= {str} and now == then  # of other types, equal keys may still differ
+
+
+def _refill_list(container: Any, contents: list[Any]) -> None:
+    list.__setitem__(container, slice(None), contents)
+
+
+def _tuple_items(container: Any) -> list[Any]:
+    return list(tuple.__iter__(container))
+
+
+def _refill_nothing(container: Any, contents: tuple[Any, ...]) -> None:
+    """A tuple can't change: it still has what it had."""
+
+
+def _set_copy(container: Any) -> set[Any]:
+    return set(set_members(container))
+
+
+def _refill_set(container: Any, contents: set[Any]) -> None:
+    kept = set(map(id, contents))
+    for item in [item for item in set_members(container) if id(item) not in kept]:
+        set.discard(container, item)
+    set.update(container, contents)
+
+
+def _refill_bytearray(container: Any, contents: bytes) -> None:
+    bytearray.__setitem__(container, slice(None), contents)
+
+
+DICT = Contents(_dict_values, _dict_copy, _refill_dict)
+LIST = Contents(list.copy, list.copy, _refill_list)
+TUPLE = Contents(_tuple_items, lambda container: tuple(_tuple_items(container)), _refill_nothing)
+SET = Contents(_nothing, _set_copy, _refill_set)
+BYTEARRAY = Contents(_nothing, bytes, _refill_bytearray)

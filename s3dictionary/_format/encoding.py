@@ -1,0 +1,70 @@
+"""Values as JSON texts, one or many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from .plain import write_plain
+from .reading import decode
+from .writing import write_exactly
+
+_BATCH = 256
+_splitter = msgspec.json.Decoder(list[Raw])
+
+
+def encode(value: Any, *path: Any) -> bytes:
+    """Write a value as JSON.
+
+    Args:
+        value: anything made of the types in docs/file-format.md. Another thread may edit it meanwhile: what is written
+            of each container in it was there together.
+        path: the keys that lead to it, for the error message.
+
+    Raises:
+        NotStorableError: it, or something in it, can't be stored.
+    """
+    written = write_plain([value])
+    return write_exactly(value, path) if written is None else written[0][1:-1]
+
+
+def encode_all(items: dict[Any, Any]) -> dict[Any, Raw]:
+    """Write many values at once. Most are small, so several are written together.
+
+    Raises:
+        NotStorableError: one of them can't be stored.
+    """
+    members: dict[Any, Raw] = {}
+    for keys, values in batches(items):
+        texts, _ = encode_batch(keys, values)
+        members.update(zip(keys, texts, strict=True))
+    return members
+
+
+def canonical(raw: Raw | bytes) -> bytes:
+    """The same value as `encode` would write it: other programs space and escape differently."""
+    return encode(decode(raw))
+
+
+def batches(items: dict[Any, Any]) -> Iterator[tuple[list[Any], list[Any]]]:
+    """The keys and values of a dict that nobody else has, some at a time."""
+    keys, values = list(items), list(items.values())
+    for start in range(0, len(keys), _BATCH):
+        here = slice(start, start + _BATCH)
+        yield keys[here], values[here]
+
+
+def encode_batch(keys: list[Any], values: list[Any]) -> tuple[list[Raw], list[Any] | None]:
+    """Write values together.
+
+    Returns:
+        Their texts, and a copy of the values as written, if they are made of nothing but what JSON has.
+    """
+    written = write_plain(values)
+    if written is None:
+        return [Raw(encode(value, key)) for key, value in zip(keys, values, strict=True)], None
+    text, copies = written
+    return _splitter.decode(text), copies

@@ -1,0 +1,101 @@
+"""What is found at load because nobody could read it later: integers of too many digits, and nesting that is too deep.
+
+Files have neither, so the checks first look whether they may.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import accumulate
+
+from msgspec import Raw
+
+from ..errors import CorruptFileError
+from .scalars import MAX_DIGITS
+
+MAX_NESTING_READ = 900
+"""Levels of JSON that a value in a file may have: more than a value that is written, as others may have written it, and
+fewer than the 1000 or so that Python's own reader takes."""
+
+_DIGITS = b"0123456789"
+_run = re.compile(rb"[0-9]*").match
+
+# An unfinished string goes to the end, so that each byte is looked at once, whatever the file
+_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"?'
+_numbers = re.compile(_STRING + rb"|(?P<digits>[0-9]+)(?P<float>[.eE][0-9eE.+-]*)?", re.DOTALL).finditer
+_brackets = re.compile(_STRING + rb"|[\[{]|[\]}]", re.DOTALL).finditer
+
+_NO_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_ROUNDS = 16
+_OPENING = ord("[")
+
+
+def check_integers(body: bytes) -> None:
+    """Refuse integers that would take minutes to convert.
+
+    Raises:
+        CorruptFileError: there is one; the message says where.
+    """
+    if not _has_long_run(body):
+        return
+    for found in _numbers(body):
+        digits = found["digits"]
+        if digits and len(digits) > MAX_DIGITS and not found["float"]:
+            where = _place(body, found.start())
+            raise CorruptFileError(f"an integer of {len(digits):,} digits, more than {MAX_DIGITS:,}: {where}")
+
+
+def _has_long_run(body: bytes) -> bool:
+    """Are there so many digits in a row? If so, then one of them is in one of the places looked at."""
+    for at in range(MAX_DIGITS, len(body), MAX_DIGITS):
+        ahead = _run(body, at)
+        if ahead and ahead[0]:
+            before = body[at - MAX_DIGITS : at]
+            if len(ahead[0]) + len(before) - len(before.rstrip(_DIGITS)) > MAX_DIGITS:
+                return True
+    return False
+
+
+def is_deep(raw: Raw, levels: int) -> bool:
+    """Is a JSON text, known to be valid, nested more levels deep than that?"""
+    structure = _structure(bytes(raw))
+    for _ in range(_ROUNDS):  # each takes away the innermost level
+        if not structure:
+            return False
+        structure = structure.replace(b"[]", b"")
+    return max(accumulate(1 if sign == _OPENING else -1 for sign in structure), default=0) > levels - _ROUNDS
+
+
+def _structure(text: bytes) -> bytes:
+    """The brackets that stand outside of strings, all of one kind."""
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    signs = text.translate(None, _NO_STRUCTURE)
+    # Two quotes in a row change nothing for what is behind them
+    outside = signs.replace(b'""', b"").split(b'"')[::2]
+    return b"".join(outside).translate(_ONE_KIND)
+
+
+def check_nesting(body: bytes, levels: int) -> None:
+    """Refuse nesting that couldn't be written again, and takes much of the stack.
+
+    Raises:
+        CorruptFileError: there are more levels than that; the message says where.
+    """
+    depth = 0
+    for found in _brackets(body):
+        sign = found[0]
+        if sign in (b"[", b"{"):
+            depth += 1
+            if depth > levels:
+                raise CorruptFileError(f"nested too deeply: {_place(body, found.start())}")
+        elif sign in (b"]", b"}"):
+            depth -= 1
+
+
+def _place(body: bytes, at: int) -> str:
+    """A place in a file, as Python's own JSON reader tells it."""
+    text = body[:at].decode(errors="replace")
+    line = text.count("\n") + 1
+    return f"line {line} column {len(text) - text.rfind(chr(10))} (char {len(text)})"

@@ -1,0 +1,150 @@
+"""What is said of a value that can't be stored: its place, its type with the module, and what to store instead."""
+
+from __future__ import annotations
+
+import enum
+from collections import ChainMap, deque
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta, tzinfo
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+import pytest
+
+from s3dictionary import NotStorableError
+from s3dictionary._format import codec
+from s3dictionary._format.types import STORABLE, TABLE
+
+
+def class_of(module: str, name: str, *bases: type) -> Any:
+    """A class as it comes from a package that may not be installed here."""
+    return type(name, bases, {"__module__": module})
+
+
+@dataclass
+class Job:
+    name: str = "job"
+
+
+class Shade(enum.Enum):
+    DARK = 1
+
+
+class Point(msgspec.Struct):
+    x: int = 1
+
+
+class Opaque:
+    pass
+
+
+GENERIC = class_of("numpy", "generic")
+ROW = class_of("app", "Row", class_of("pydantic.main", "BaseModel"))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (object(), "an object, which can't be stored"),
+        (Opaque(), "a test_refusals.Opaque, which can't be stored"),
+        (GENERIC, "a type, which can't be stored; store its name instead"),
+        (class_of("numpy", "bool", GENERIC)(), "a numpy.bool, which can't be stored; store its .item() instead"),
+        (class_of("numpy", "ndarray")(), "a numpy.ndarray, which can't be stored; store its .tolist() instead"),
+        (class_of("pandas._libs.missing", "NAType")(), "a pandas.NAType, which can't be stored; store None instead"),
+        (
+            ROW(),
+            "an app.Row, which can't be stored; store its .model_dump() instead",
+        ),
+        (Shade.DARK, "a test_refusals.Shade, which can't be stored; store its .value instead"),
+        (PurePosixPath("a"), "a pathlib.PurePosixPath, which can't be stored; store str() of it instead"),
+        (Path("a"), f"a pathlib.{type(Path()).__name__}, which can't be stored; store str() of it instead"),
+        (Job(), "a test_refusals.Job, which can't be stored; store dataclasses.asdict() of it instead"),
+        (Point(), "a test_refusals.Point, which can't be stored; store msgspec.structs.asdict() of it instead"),
+        (ChainMap(), "a collections.ChainMap, which can't be stored; store dict() of it instead"),
+        (deque(), "a collections.deque, which can't be stored; store list() of it instead"),
+        (range(3), "a range, which can't be stored; store list() of it instead"),
+        ({}.keys(), "a dict_keys, which can't be stored; store set() of it instead"),
+        (bytearray(), "a bytearray, which can't be stored; store bytes() of it instead"),
+        (ValueError(), "a ValueError, which can't be stored; store str() of it instead"),
+    ],
+    ids=lambda item: "" if isinstance(item, str) else type(item).__name__,
+)
+def test_the_message_says_what_it_is_and_what_to_store_instead(value: Any, said: str) -> None:
+    """Wherever it stands."""
+    with pytest.raises(NotStorableError) as refusal:
+        codec.encode([(value,)], "a")
+    assert refusal.value.path == "d['a'][0][0]"
+    assert str(refusal.value) == f"d['a'][0][0] is {said}"
+
+
+class Shy(str):
+    """Has no repr."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+def test_a_key_without_a_repr_is_no_obstacle() -> None:
+    """The path shows its type."""
+    with pytest.raises(NotStorableError, match=r"^d\[<test_refusals.Shy>\] is an object"):
+        codec.encode({Shy("a"): object()})
+
+
+class Changing(tzinfo):
+    """A zone whose offset depends on the date, as those that have a name."""
+
+    def utcoffset(self, when: datetime | None) -> timedelta | None:
+        return when and timedelta(hours=when.month)
+
+    def dst(self, when: datetime | None) -> timedelta | None:
+        return when and timedelta(0)
+
+
+def test_a_time_of_day_whose_zone_depends_on_the_date_is_refused() -> None:
+    """It would come back without its zone."""
+    with pytest.raises(NotStorableError, match=r"^d\[0\] is .*, whose zone has no offset without a date"):
+        codec.encode([time(7, 30, tzinfo=Changing())])
+
+
+def test_a_zone_that_fails_is_told() -> None:
+    """What it raises doesn't come out of a save."""
+    with pytest.raises(NotStorableError, match=r"its zone fails.*NotImplementedError"):
+        codec.encode(datetime(2026, 1, 1, tzinfo=tzinfo()))
+
+
+@pytest.mark.parametrize(
+    "value", [datetime(2026, 10, 25, 2, 30, fold=1), time(2, 30, fold=1), datetime(1, 1, 1, fold=1)]
+)
+def test_the_second_of_two_equal_times_comes_back_as_the_second(value: Any) -> None:
+    """`timestamp()` gives another moment for the first one."""
+    found = codec.decode(codec.encode(value))
+    assert (found, found.fold) == (value, 1)
+    assert codec.decode(codec.encode(value.replace(fold=0))).fold == 0
+
+
+@pytest.mark.parametrize("text", ["2026-01-01T00:00:00+00:00[_fold=1]", "[_fold=1]", "2026-01-01T00:00:00[_fold=2]"])
+def test_such_a_mark_where_it_makes_no_sense_leaves_the_dict_that_it_is(text: str) -> None:
+    """As with other content that doesn't fit."""
+    raw = b'{"py/datetime":"%s"}' % text.encode()
+    assert codec.decode(raw) == {"py/datetime": text}
+    assert codec.decode(codec.encode(codec.decode(raw))) == {"py/datetime": text}
+
+
+# The table of types
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.kind.__name__)
+def test_a_row_is_complete(row: Any) -> None:
+    """What has a tag can be read, what JSON lacks has one, and what holds others is refilled with what it has held."""
+    assert bool(row.tag) == bool(row.read)
+    assert row.json or row.tag or row.kind not in STORABLE
+    if row.contents:
+        value = row.kind({1: 2} if row.kind is dict else [1, 2])
+        copy = row.contents.copy(value)
+        if row.kind is not tuple:
+            value.clear()
+        row.contents.refill(value, copy)
+        assert value == row.kind({1: 2} if row.kind is dict else [1, 2])
