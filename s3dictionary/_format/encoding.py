@@ -37,11 +37,10 @@ def encode_all(items: dict[Any, Any]) -> dict[Any, Raw]:
     Raises:
         NotStorableError: one of them can't be stored.
     """
-    members: dict[Any, Raw] = {}
+    texts: list[Raw] = []
     for keys, values in batches(items):
-        texts, _ = encode_batch(keys, values)
-        members.update(zip(keys, texts, strict=True))
-    return members
+        texts += encode_batch(keys, values)[0]
+    return dict(zip(items, texts, strict=True))
 
 
 def canonical(raw: Raw | bytes) -> bytes:

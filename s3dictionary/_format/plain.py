@@ -56,7 +56,9 @@ def _plain_copy(values: list[Any]) -> list[Any] | None:
     copy_inner = _copy_inner
     for _ in range(MAX_NESTING + 1):
         dicts = [item for item in level if type(item) is dict]
-        lists = [item for item in level if type(item) is list] if len(dicts) < len(level) else []
+        lists = level
+        if dicts:
+            lists = [item for item in level if type(item) is list] if len(dicts) < len(level) else []
         if not set(map(type, chain.from_iterable(dicts))) <= {str}:
             return None
         if _hold_scalars(lists, dicts):
@@ -65,7 +67,8 @@ def _plain_copy(values: list[Any]) -> list[Any] | None:
         if inner is None:
             return None
         originals, copies = inner
-        if len(copies) > len(level) and len(set(map(id, originals))) < len(originals):
+        grows = len(copies) > len(level) and level[0] is not copy
+        if grows and len(set(map(id, originals))) < len(originals):
             copy_inner = _copy_inner_once
         level = copies
     return None
