@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import s3dictionary
 from adversary.interrupting import interrupt_at_each_moment
 from adversary.operations import AUTOSAVED, BLOCKS, READING, UPDATES, Operation
 from adversary.scenes import (
@@ -28,7 +29,6 @@ from adversary.scenes import (
     raw,
     unsaved,
 )
-import s3dictionary
 from stress import TIME_LIMIT, seeded
 
 pytestmark = [
@@ -152,7 +152,7 @@ def test_an_interrupted_update_of_a_read_only_dict_changes_nothing(name: str) ->
 
 
 def test_an_interrupt_while_someone_else_is_merged_with_loses_neither() -> None:
-    """With on_conflict="merge": what they wrote is in the file, and what was written here is in memory or in the file."""
+    """With on_conflict="merge": what they wrote is in the file afterwards, and so is what was written here."""
 
     def make() -> Scene:
         scene = Scene(raw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from memory_s3 import MemoryS3, refusal
@@ -16,6 +17,10 @@ class HookedS3(MemoryS3):
         before: called with the operation's name when a request arrives, before it takes effect.
         after: called with it before the answer goes back.
     """
+
+    meta = SimpleNamespace(
+        endpoint_url="http://127.0.0.1:9", region_name="us-east-1"
+    )  # what pickling asks a client for
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +68,9 @@ class HookedS3(MemoryS3):
             raise refusal("DeleteObject", 412, "PreconditionFailed")
         return super().delete_object(**request)
 
-    def _request(self, operation: str, method: Callable[..., dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
+    def _request(
+        self, operation: str, method: Callable[..., dict[str, Any]], request: dict[str, Any]
+    ) -> dict[str, Any]:
         self.request_arrives(operation)
         answer = method(**request)
         self.answer_leaves(operation)

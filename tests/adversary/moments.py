@@ -6,7 +6,7 @@ begins, after a call, and after a jump backwards. Three kinds of moments follow 
 - SIGNAL: a function of the library begins, or a built-in one that it has called returns (`sys.setprofile`). Every
   CPython looks there.
 - OPCODE: the library is about to execute an instruction, and the one before it in that frame was a call, a RESUME or
-  a jump backwards (`sys.settrace`). In addition to the above, that is the return of a Python function, where 3.10 looks.
+  a jump backwards (`sys.settrace`). So in addition to the above, that is where a Python function returns: 3.10 looks.
 - LINE: those of them at which a line begins.
 
 Between the last instruction of a `with lock:` and the call of its `__exit__` nobody looks, so an exception there would
@@ -23,7 +23,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -129,10 +129,12 @@ class _Code:
     def __init__(self, code: CodeType) -> None:
         bytecode = dis.Bytecode(code)
         self._names = {instruction.offset: instruction.opname for instruction in bytecode}
-        self._handlers = list(getattr(bytecode, "exception_entries", ()))  # 3.10 has blocks, which end by an instruction
+        self._handlers = list(
+            getattr(bytecode, "exception_entries", ())
+        )  # 3.10 has blocks, which end by an instruction
 
     @staticmethod
-    @lru_cache(maxsize=None)
+    @cache
     def of(code: CodeType) -> _Code:
         return _Code(code)
 

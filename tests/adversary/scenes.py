@@ -114,7 +114,7 @@ STATES = {state.__name__: state for state in (raw, touched, held, unsaved, data_
 STATES_IN_A_BLOCK = {state.__name__: state for state in (in_a_transaction, in_a_transaction_with_data)}
 
 
-# What must hold ---------------------------------------------------------------------------------------------------------
+# What must hold -------------------------------------------------------------------------------------------------------
 
 
 def check_invariants(d: S3Dict[Any, Any]) -> None:
