@@ -68,12 +68,12 @@ class HookedS3(MemoryS3):
             raise refusal("DeleteObject", 412, "PreconditionFailed")
         return super().delete_object(**request)
 
-    def _request(
-        self, operation: str, method: Callable[..., dict[str, Any]], request: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _request(self, operation: str, method: Any, request: dict[str, Any]) -> dict[str, Any]:
         self.request_arrives(operation)
-        answer = method(**request)
-        self.answer_leaves(operation)
+        try:
+            answer: dict[str, Any] = method(**request)
+        finally:  # a refusal, or that nothing has changed, is an answer, too
+            self.answer_leaves(operation)
         return answer
 
     # Their begins are moments, too: an interrupt there hits a request that is on the wire.

@@ -172,14 +172,14 @@ def assert_equal(found: Content, expected: Content, when: str) -> None:
 def assert_usable(d: S3Dict[Any, Any]) -> None:
     """No block is open, no lock is held, and the next block works whether it ends well or not."""
     before = deepcopy(dict(d))
-    in_thread(lambda: d.update(other=1))
+    in_thread(lambda: d.update(usable=1))
     with suppress(Boom), d.transaction():
-        d["other"] = 2
+        d["usable"] = 2
         d["new"] = 3
         raise Boom
-    assert_equal(dict(d), before | {"other": 1}, "after the next block failed")
+    assert_equal(dict(d), before | {"usable": 1}, "after the next block failed")
     with d.transaction():
-        del d["other"]
+        del d["usable"]
     assert_equal(dict(d), before, "after the next block")
 
 
