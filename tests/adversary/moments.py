@@ -154,6 +154,12 @@ class _Code:
         return None
 
 
+def can_be_interrupted(frame: FrameType) -> bool:
+    """Is this a place at which a signal's exception goes somewhere, and meets code that can do something about it?"""
+    begins = frame.f_lasti < 0 or _Code.of(frame.f_code).is_begin(frame.f_lasti)
+    return not (begins and _begins_exit_of_test(frame)) and not _is_swallowed(frame)
+
+
 def _is_ours(frame: FrameType | None) -> bool:
     return frame is not None and frame.f_code.co_filename.startswith(PACKAGE)
 
