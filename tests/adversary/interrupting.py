@@ -32,7 +32,8 @@ def interrupt_at_each_moment(
         count = _count(kind, make(), act)
         for number in _chosen(count, rng, quick):
             for error in (KeyboardInterrupt, TimeLimit) if LONG else (_any_error(rng),):
-                failures += _interrupt(Moments(kind, number, _raising(error)), make(), act, check)
+                found = _interrupt(Moments(kind, number, _raising(error)), make(), act, check)
+                failures += [f"by {error.__name__} {failure}" for failure in found]
                 if len(failures) >= ENOUGH:
                     break
     assert not failures, "interrupted\n" + "\n\n".join(failures)

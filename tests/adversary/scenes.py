@@ -118,7 +118,11 @@ STATES_IN_A_BLOCK = {state.__name__: state for state in (in_a_transaction, in_a_
 
 
 def check_invariants(d: S3Dict[Any, Any]) -> None:
-    """The dict's own check of what holds inside, which is the one private thing that these tests know of."""
+    """The dict's own check of what holds inside, which is the one private thing that these tests know of.
+
+    It is done between two steps: the next one finishes what an interrupt has left undone.
+    """
+    assert d.changed in (False, True)
     check = getattr(d, "_check", None)
     if check is not None:
         check()
@@ -134,11 +138,11 @@ def assert_as_promised(scene: Scene, outcomes: list[Content], *, whole: bool, re
         replaced: keys whose values the operation replaces, so that they needn't be the held ones.
     """
     d = scene.d
-    check_invariants(d)
     assert_one_of(dict(d), outcomes, whole=whole)
     held = {key: value for key, value in scene.held.items() if key in d and key not in replaced}
     for key, value in held.items():
         assert d[key] is value, f"d[{key!r}] isn't the one that is held any more"
+    check_invariants(d)
     if scene.block is not None:
         scene.block.__exit__(Boom, Boom(), None)
         scene.block = None
