@@ -114,9 +114,9 @@ def test_unsaved_changes_at_exit_give_a_warning_that_python_shows(edit: str) -> 
 @pytest.mark.parametrize("drop", ["del d", "d.itself = d\ndel d\ngc.collect()"])
 def test_unsaved_changes_of_a_dict_that_is_dropped_give_a_warning(edit: str, drop: str) -> None:
     """There and then, not only at exit."""
-    ended = run(f"d = s3.begin({{'jobs': []}})\n{edit}\n{drop}\nprint('dropped', file=sys.stderr)")
+    ended = run(f"d = s3.begin({{'jobs': []}})\n{edit}\n{drop}\nprint('-- exit --', file=sys.stderr)")
     assert ended.warnings() == 1
-    before, _, after = ended.said.partition("dropped")
+    before, _, after = ended.said.partition("-- exit --")
     assert "s3://bucket/key" in before
     assert after.strip() == ""
 

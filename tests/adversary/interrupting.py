@@ -56,9 +56,10 @@ def step_in_at_each_moment(
             threads.append(InThread(lambda: other(scene)))
             threads[0].is_waiting(A_MOMENT)
 
-        def finish(scene: S, threads: list[InThread[object]] = threads) -> None:
-            for thread in threads:
-                thread.result()
+        def finish(scene: S, threads: list[InThread[object]] = threads, step_in: Callable[[], None] = step_in) -> None:
+            if not threads:  # this time there were fewer moments: how many depends on the clock, too
+                step_in()
+            threads[0].result()
             check(scene)
 
         failures += _step_in(Moments(Kind.SIGNAL, number, step_in), scene, act, finish)
