@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,7 +13,7 @@ import pytest
 
 from adversary.hooked_s3 import HookedS3
 from adversary.scenes import Boom, assert_usable, check_invariants
-from adversary.threads import in_thread
+from adversary.threads import LONG_ENOUGH, InThread, in_thread
 from s3dictionary import Rollback, S3Dict, TransactionError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # dicts with unsaved changes are dropped on purpose
@@ -69,6 +70,28 @@ def test_a_block_that_is_left_in_another_thread_locks_nobody_out(s3: HookedS3, e
         check_invariants(d)
         assert d["n"] == 1 or getattr(told, "unsaved", None) == {"n": 1}
         assert_usable(d)
+
+
+def test_a_thread_with_one_block_after_the_other_lets_others_in(s3: HookedS3, enter: Callable[[D], Any]) -> None:
+    """Whoever waits gets its turn between two of them."""
+    d = s3.begin({"n": 0})
+    inside, stop = threading.Event(), threading.Event()
+
+    def beat() -> None:
+        while not stop.is_set():
+            with enter(d):
+                inside.set()
+                stop.wait(0.005)
+
+    thread = InThread(beat)
+    try:
+        assert inside.wait(LONG_ENOUGH)
+        in_thread(lambda: d.update(n=1))
+        in_thread(lambda: d.run(lambda d: d.update(m=1)))
+    finally:
+        stop.set()
+        thread.result()
+    assert_whole(d, s3, {"n": 1, "m": 1})
 
 
 def test_a_thread_that_ends_in_a_block_does_not_lock_others_out_for_ever(s3: HookedS3) -> None:

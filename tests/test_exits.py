@@ -77,8 +77,6 @@ def beat():
             threading.Event().wait(0.02)
 threading.Thread(target=beat, daemon=True).start()
 inside.wait()
-with d.transaction():
-    pass
 d['jobs'].append('mine')
 """
     assert run(script).sent[-1] == 'PutObject {"jobs":["mine"]}'

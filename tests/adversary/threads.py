@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-LONG_ENOUGH = 0.3
+LONG_ENOUGH = 5
 """Seconds after which a thread that should go on is taken for one that waits for ever."""
 
 
