@@ -1,4 +1,4 @@
-"""Do the tests notice? Breaks a copy of the package on purpose, one breakage after the other, and runs some tests on it.
+"""Do the tests notice? Breaks a copy of the package on purpose, in one way after the other, and runs some tests on it.
 
 `python tests/mutations.py` tries all, `python tests/mutations.py WORD` those whose name has the word in it. A breakage
 that no test notices is a hole in the tests; one that doesn't apply any more has to be written anew. Either fails.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Callable
 from typing import TypeVar
@@ -36,7 +37,7 @@ def interrupt_at_each_moment(
                 failures += [f"by {error.__name__} {failure}" for failure in found]
                 if len(failures) >= ENOUGH:
                     break
-    assert not failures, "interrupted\n" + "\n\n".join(failures)
+    _tell("interrupted", failures)
 
 
 def step_in_at_each_moment(
@@ -65,7 +66,13 @@ def step_in_at_each_moment(
         failures += _step_in(Moments(Kind.SIGNAL, number, step_in), scene, act, finish)
         if len(failures) >= ENOUGH:
             break
-    assert not failures, "another thread stepped in\n" + "\n\n".join(failures)
+    _tell("another thread stepped in", failures)
+
+
+def _tell(what: str, failures: list[str]) -> None:
+    if failures:
+        gc.collect()  # now, or the dicts' warnings come while pytest parses sources for its report
+        raise AssertionError("\n\n".join([what, *failures]))
 
 
 def _count(kind: Kind, scene: S, act: Callable[[S], object]) -> int:
