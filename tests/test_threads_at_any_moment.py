@@ -57,7 +57,7 @@ def assert_is(scene: Scene, expected: dict[Any, Any], operation: Operation) -> N
 
 
 def step_in(
-    name: str, make: Callable[[], Scene], other: Callable[[Scene], object], effect: dict[str, Any], quick: int = 4
+    name: str, make: Callable[[], Scene], other: Callable[[Scene], object], effect: dict[str, Any], quick: int = 3
 ) -> None:
     operation = OPERATIONS[name]
 

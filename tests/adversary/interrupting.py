@@ -25,7 +25,7 @@ class TimeLimit(Exception):
 
 
 def interrupt_at_each_moment(
-    make: Callable[[], S], act: Callable[[S], object], check: Callable[[S], None], rng: random.Random, quick: int = 6
+    make: Callable[[], S], act: Callable[[S], object], check: Callable[[S], None], rng: random.Random, quick: int = 4
 ) -> None:
     """Interrupt `act(scene)` at moments of each kind, all of them in the long form, and check each scene."""
     failures: list[str] = []
@@ -46,7 +46,7 @@ def step_in_at_each_moment(
     other: Callable[[S], object],
     check: Callable[[S], None],
     rng: random.Random,
-    quick: int = 6,
+    quick: int = 4,
 ) -> None:
     """Another thread calls `other(scene)` at a moment of `act(scene)`; it may be made to wait until that is done."""
     failures: list[str] = []

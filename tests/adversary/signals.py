@@ -54,8 +54,7 @@ class Storm:
             signal.setitimer(signal.ITIMER_REAL, 0.2 if killer else delay, 0.2)
             if killer:
                 killer.start()
-            while self._armed:  # not any more if the exception went nowhere
-                function()
+            self._repeat(function)
         except BaseException:  # the interrupt, or an error that the library has made of it
             if self.hits == hits:
                 raise
@@ -64,6 +63,11 @@ class Storm:
             signal.setitimer(signal.ITIMER_REAL, 0)
             if killer:
                 killer.join()
+
+    def _repeat(self, function: Callable[[], None]) -> None:
+        # A function of its own: from 3.12 on, a `try` doesn't cover the jump at the end of a loop inside it
+        while self._armed:  # not any more if the exception went nowhere
+            function()
 
     def _handle(self, _number: int, frame: FrameType | None) -> None:
         if not self._armed or frame is None:
