@@ -65,7 +65,7 @@ class Storm:
                 killer.join()
 
     def _repeat(self, function: Callable[[], None]) -> None:
-        # A function of its own: from 3.12 on, a `try` doesn't cover the jump at the end of a loop inside it
+        # A function of its own: from 3.12 on, a `try` doesn't cover the jump at the end of a `while` inside it
         while self._armed:  # not any more if the exception went nowhere
             function()
 
