@@ -14,10 +14,14 @@ demo: .venv/with-local
 test: .venv/with-dev
 	.venv/bin/python $(PYTEST)
 
-# The tests with many writers, kills, threads and forks, with hundreds of kills and thousands of updates.
+# The tests with many writers, kills, threads and forks, with hundreds of kills and thousands of updates; those that
+# interrupt at every moment; and whether the tests notice what is broken on purpose.
 stress: .venv/with-dev
 	S3DICT_STRESS=1 .venv/bin/python -m pytest -v --durations=0 tests/test_linearizability.py tests/test_many_writers.py \
 	  tests/test_kills.py tests/test_threads_and_forks.py
+	S3DICT_STRESS=1 .venv/bin/python $(PYTEST) tests/test_interrupts.py tests/test_threads_at_any_moment.py \
+	  tests/test_signal_storm.py tests/test_scheduled_threads.py
+	.venv/bin/python tests/mutations.py
 
 check: .venv/with-dev docs
 	.venv/bin/ruff check .

@@ -1,0 +1,178 @@
+"""The moments of a library call at which an interrupt can come, or another thread can act; and steps in at one of them.
+
+CPython delivers signals, and switches threads, only where it looks at its "eval breaker": where a Python function
+begins, after a call, and after a jump backwards. Three kinds of moments follow from that:
+
+- SIGNAL: a function of the library begins, or a built-in one that it has called returns (`sys.setprofile`). Every
+  CPython looks there.
+- OPCODE: the library is about to execute an instruction, and the one before it in that frame was a call, a RESUME or
+  a jump backwards (`sys.settrace`). So in addition to the above, that is where a Python function returns: 3.10 looks.
+- LINE: those of them at which a line begins.
+
+Between the last instruction of a `with lock:` and the call of its `__exit__` nobody looks, so an exception there would
+be unfair. The rule above leaves one such place: a call that is the last instruction of the body. An exception of the
+eval breaker's counts as raised by the call, one of a trace function as raised by the next instruction, which belongs to
+the body no more. So a moment counts only if both are covered by the same handler.
+"""
+
+from __future__ import annotations
+
+import dis
+import gc
+import inspect
+import sys
+from collections.abc import Callable
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import s3dictionary
+from adversary.hooked_s3 import HookedS3
+
+PACKAGE = str(Path(s3dictionary.__file__).parent) + "/"
+_ON_THE_WIRE = {HookedS3.request_arrives.__code__, HookedS3.answer_leaves.__code__}
+_CALLS = {"CALL", "CALL_KW", "CALL_FUNCTION", "CALL_FUNCTION_KW", "CALL_FUNCTION_EX", "CALL_METHOD", "RESUME"}
+_GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+
+class Kind(Enum):
+    SIGNAL = "signal"
+    LINE = "line"
+    OPCODE = "opcode"
+
+
+class Moments:
+    """While this context lasts, moments of this thread's are counted, and `action` is called at the one of a number.
+
+    The garbage collector is off meanwhile: what is raised in its callbacks goes nowhere.
+
+    Attributes:
+        count: how many there were; those after the action aren't counted.
+        where: the place at which `action` was called.
+    """
+
+    def __init__(self, kind: Kind, number: int = 0, action: Callable[[], None] | None = None) -> None:
+        self._kind, self._number, self._action = kind, number, action
+        self.count = 0
+        self.where: str | None = None
+
+    def __enter__(self) -> Moments:
+        self._collects = gc.isenabled()
+        gc.disable()
+        self._traced_before = sys.gettrace()  # a debugger's, or coverage's
+        if self._kind is Kind.SIGNAL:
+            sys.setprofile(self._profile)
+        else:
+            sys._getframe().f_trace_opcodes = True  # 3.12 has to hear of it before settrace
+            sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+        sys.settrace(self._traced_before)
+        if self._collects:
+            gc.enable()
+
+    def _stop(self) -> None:
+        sys.setprofile(None)
+        sys.settrace(None)
+
+    def _reached(self, frame: FrameType, event: str) -> None:
+        self.count += 1
+        if self.count != self._number or self._action is None:
+            return
+        self._stop()
+        self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}, {event}"
+        self._action()
+
+    def _profile(self, frame: FrameType, event: str, _argument: Any) -> None:
+        if frame.f_code in _ON_THE_WIRE:
+            counts = event == "call"
+        elif not _is_ours(frame):
+            counts = False
+        elif event == "call":
+            # A generator that is resumed would be ended here without its `finally`; its other moments are enough
+            counts = not frame.f_code.co_flags & _GENERATORS and not _begins_exit_of_test(frame)
+        else:
+            counts = event == "c_return"
+        if counts and not _is_swallowed(frame):
+            self._reached(frame, event)
+
+    def _trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
+        if not _is_ours(frame) or _is_swallowed(frame):
+            return None
+        frame.f_trace_opcodes = True
+        code = _Code.of(frame.f_code)
+        first_call = not _begins_exit_of_test(frame)
+        previous, begins_line = -1, False
+
+        def local(frame: FrameType, event: str, _argument: Any) -> Any:
+            nonlocal previous, begins_line
+            if event == "line":
+                begins_line = True
+            elif event == "opcode":
+                offset = frame.f_lasti
+                possible = code.may_be_interrupted(previous, offset) and (first_call or not code.is_begin(previous))
+                if possible and (begins_line or self._kind is Kind.OPCODE):
+                    self._reached(frame, event)
+                previous, begins_line = offset, False
+            return local
+
+        return local
+
+
+class _Code:
+    """What is known of a function's instructions."""
+
+    def __init__(self, code: CodeType) -> None:
+        bytecode = dis.Bytecode(code)
+        self._names = {instruction.offset: instruction.opname for instruction in bytecode}
+        self._handlers = list(
+            getattr(bytecode, "exception_entries", ())
+        )  # 3.10 has blocks, which end by an instruction
+
+    @staticmethod
+    @cache
+    def of(code: CodeType) -> _Code:
+        return _Code(code)
+
+    def may_be_interrupted(self, previous: int, offset: int) -> bool:
+        """Does CPython look between these two instructions, and would the exception meet the same handler?"""
+        name = self._names.get(previous, "")
+        looks = name in _CALLS or ("JUMP" in name and offset <= previous and "NO_INTERRUPT" not in name)
+        return looks and self._handler(previous) == self._handler(offset)
+
+    def is_begin(self, offset: int) -> bool:
+        return self._names.get(offset) == "RESUME"
+
+    def _handler(self, offset: int) -> int | None:
+        for entry in self._handlers:
+            if entry.start <= offset < entry.end:
+                return int(entry.target)
+        return None
+
+
+def can_be_interrupted(frame: FrameType) -> bool:
+    """Is this a place at which a signal's exception goes somewhere, and meets code that can do something about it?"""
+    begins = frame.f_lasti < 0 or _Code.of(frame.f_code).is_begin(frame.f_lasti)
+    return not (begins and _begins_exit_of_test(frame)) and not _is_swallowed(frame)
+
+
+def _is_ours(frame: FrameType | None) -> bool:
+    return frame is not None and frame.f_code.co_filename.startswith(PACKAGE)
+
+
+def _begins_exit_of_test(frame: FrameType) -> bool:
+    """The begin of an `__exit__` that isn't called by the library: nothing has been done yet, and nothing can be."""
+    return frame.f_code.co_name == "__exit__" and not _is_ours(frame.f_back)
+
+
+def _is_swallowed(frame: FrameType | None) -> bool:
+    """Is this called while an object goes? What is raised in there is only printed."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__" or frame.f_code.co_filename.endswith("weakref.py"):
+            return True
+        frame = frame.f_back
+    return False

@@ -1,0 +1,201 @@
+"""The breakages that `mutations.py` tries: each one is something that the tests must notice."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+OWNERS = ("tests/test_block_owners.py", "tests/test_block_tasks.py", "tests/test_scheduled_threads.py")
+THREADS = ("tests/test_requests_under_way.py", "tests/test_threads_at_any_moment.py")
+INTERRUPTS = ("tests/test_interrupts.py",)
+EXITS = ("tests/test_exits.py",)
+
+
+class Mutation(NamedTuple):
+    """A textual replacement in a file of the package.
+
+    Attributes:
+        name: what is broken.
+        file: its path in the package.
+        old: what stands there, once.
+        new: what is put in its place.
+        tests: those of which one must fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MEMORY, SAVEPOINT = "_memory/memory.py", "_memory/savepoint.py"
+BLOCKS, STORE, EXIT = "_blocks.py", "_store.py", "_exits.py"
+
+MUTATIONS: list[Mutation] = [
+    # Whose turn it is
+    Mutation(
+        "anybody may act in another's block",
+        BLOCKS,
+        "if turn is None or turn.owner == current_owner():",
+        "if True:",
+        OWNERS,
+    ),
+    Mutation(
+        "a task waits for another one of its thread",
+        BLOCKS,
+        "if turn.thread == threading.get_ident():",
+        "if False:",
+        ("tests/test_block_tasks.py",),
+    ),
+    Mutation(
+        "the turn is not given back after a block",
+        BLOCKS,
+        "        if self.turn is block:\n            self.turn = None",
+        "        pass",
+        OWNERS,
+    ),
+    Mutation(
+        "the turn is not given back after a request",
+        BLOCKS,
+        "            if self.turn is turn:\n                self.turn = None",
+        "            pass",
+        (*OWNERS, *THREADS),
+    ),
+    Mutation(
+        "whoever enters a block in one's own takes the turn over",
+        BLOCKS,
+        "self.turn = self.turn or turn",
+        "self.turn = turn",
+        OWNERS,
+    ),
+    Mutation(
+        "a block that isn't innermost is left as if it were",
+        BLOCKS,
+        "if block is not blocks[-1]:",
+        "if False:",
+        OWNERS,
+    ),
+    Mutation(
+        "a stranger may leave a block that its owner is in",
+        BLOCKS,
+        "if block.is_busy:",
+        "if False:",
+        OWNERS,
+    ),
+    # Blocks and what they undo
+    Mutation(
+        "a block that fails is committed",
+        BLOCKS,
+        "            if error is None:\n                if len(self.open) == 1:",
+        "            if True:\n                if len(self.open) == 1:",
+        ("tests/test_block_owners.py",),
+    ),
+    Mutation(
+        "an interrupt in leaving ends nothing",
+        BLOCKS,
+        "            self.end(block)\n        except BaseException:\n            self.end_left(token, leaving)",
+        "            self.end(block)\n        except Exception:\n            self.end_left(token, leaving)",
+        INTERRUPTS,
+    ),
+    Mutation(
+        "an inner block's notes are not handed on when it commits",
+        MEMORY,
+        "self.savepoints[-2].absorb(savepoint)  # doing it again comes to the same",
+        "pass",
+        ("tests/test_interrupts.py", "tests/test_scheduled_threads.py"),
+    ),
+    Mutation(
+        "an inner block's notes are not handed on when it is undone",
+        MEMORY,
+        "self.savepoints[-2].absorb_entry(key, savepoint)",
+        "pass",
+        INTERRUPTS,
+    ),
+    Mutation(
+        "the savepoint goes before the rollback is done",
+        MEMORY,
+        "            failures.clear()\n            savepoint.restore_contents(failures)",
+        "            self.savepoints.pop()\n            self.savepoints.append(Savepoint())\n"
+        "            savepoint.restore_contents(failures)",
+        INTERRUPTS,
+    ),
+    Mutation(
+        "what was interrupted is not finished",
+        MEMORY,
+        "        self._unfinished = step\n        step()",
+        "        step()",
+        INTERRUPTS,
+    ),
+    Mutation(
+        "containers that were awake are not copied at a block's begin",
+        SAVEPOINT,
+        "self.copies[key] = snapshot(entry.value)",
+        "self.copies[key] = snapshot(None)",
+        ("tests/test_block_owners.py", "tests/test_requests_under_way.py", "tests/test_interrupts.py"),
+    ),
+    Mutation(
+        "the order of keys is not noted before one is removed",
+        SAVEPOINT,
+        "self.order = _without_new(keys, self.journal)",
+        "pass",
+        ("tests/test_interrupts.py", "tests/test_scheduled_threads.py"),
+    ),
+    Mutation(
+        "values that somebody holds fall asleep",
+        MEMORY,
+        "return is_in_use(pair, noted) or is_held(containers(pair[0].value), known)",
+        "return False",
+        ("tests/test_interrupts.py",),
+    ),
+    # Loading and saving
+    Mutation(
+        "a block's load takes no second look at memory",
+        STORE,
+        "if not self._memory.changed:  # by whoever",
+        "if True:  # by whoever",
+        THREADS,
+    ),
+    Mutation(
+        "a save at a block's end begins the block anew, in place of ending it",
+        STORE,
+        "self._put(members, ending=True)",
+        "self._put(members, ending=False)",
+        (*INTERRUPTS, *OWNERS),
+    ),
+    Mutation(
+        "what is saved is noted for the values of now, not for those that were encoded",
+        MEMORY,
+        "entry.raw = members.get(key, MISSING)",
+        "entry.raw = codec.encode_all({key: object_of(entry)})[key]",
+        THREADS,
+    ),
+    Mutation(
+        "edits made while others are merged with are not kept",
+        MEMORY,
+        "for key, value in (edited or {}).items():",
+        "for key, value in {}.items():",
+        THREADS,
+    ),
+    Mutation(
+        "data that somebody holds is let go of at a load",
+        MEMORY,
+        "if self.data is not None and is_held([self.data], {}) else None",
+        "if False else None",
+        THREADS,
+    ),
+    # Exits
+    Mutation(
+        "at exit, blocks of other threads are not waited for",
+        EXIT,
+        "if not self._blocks.take(Turn(), _BLOCK_SECONDS):",
+        "if not self._blocks.take(Turn(), 0):",
+        EXITS,
+    ),
+    Mutation(
+        "a dict that is dropped says nothing",
+        EXIT,
+        "if sys.is_finalizing() or not self._is_unsaved():",
+        "if True:",
+        EXITS,
+    ),
+]

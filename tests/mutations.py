@@ -1,0 +1,76 @@
+"""Do the tests notice? Breaks a copy of the package on purpose, in one way after the other, and runs some tests on it.
+
+`python tests/mutations.py` tries all, `python tests/mutations.py WORD` those whose name has the word in it. A breakage
+that no test notices is a hole in the tests; one that doesn't apply any more has to be written anew. Either fails.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from mutation_list import MUTATIONS, Mutation
+
+ROOT = Path(__file__).parent.parent
+SEED = "1"
+"""So that the quick forms of tests with a seed try the same each time."""
+
+
+def main(word: str = "") -> int:
+    """Try the breakages, and tell what came of them. Returns how many went unnoticed, or don't apply."""
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory)
+        _copy(copy)
+        if not _notices(
+            copy, sorted({test for mutation in MUTATIONS for test in mutation.tests}), "the package as it is"
+        ):
+            print("unbroken: passes")
+        else:
+            print("The tests fail on the unbroken package: nothing can be told by them.")
+            return 1
+        missed = [mutation.name for mutation in MUTATIONS if word in mutation.name and not _is_noticed(copy, mutation)]
+    print(f"{len(missed)} unnoticed: {', '.join(missed)}" if missed else "all noticed")
+    return len(missed)
+
+
+def _copy(copy: Path) -> None:
+    for name in ("s3dictionary", "tests"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("conftest.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, copy)
+
+
+def _is_noticed(copy: Path, mutation: Mutation) -> bool:
+    path = copy / "s3dictionary" / mutation.file
+    text = path.read_text()
+    if text.count(mutation.old) != 1:
+        print(f"{mutation.name}: does not apply, {mutation.file} has it {text.count(mutation.old)} times")
+        return False
+    path.write_text(text.replace(mutation.old, mutation.new))
+    try:
+        noticed = _notices(copy, list(mutation.tests), mutation.name)
+    finally:
+        path.write_text(text)
+    print(f"{mutation.name}: {'noticed' if noticed else 'NOT NOTICED'}", flush=True)
+    return noticed
+
+
+def _notices(copy: Path, tests: list[str], name: str) -> bool:
+    """Does a test fail? One that never ends counts."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "2", "-p", "no:cacheprovider", *tests]
+    environ = os.environ | {"S3DICT_SEED": SEED, "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(command, cwd=copy, env=environ, capture_output=True, text=True, timeout=600, check=False)
+    except subprocess.TimeoutExpired:
+        return True
+    if done.returncode not in (0, 1, 2):  # neither passed nor failed
+        raise RuntimeError(f"{name}: pytest ended with {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.returncode != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:2]))

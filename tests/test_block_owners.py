@@ -1,0 +1,260 @@
+"""A block belongs to the thread that entered it, and is left by it, innermost first: what comes of anything else."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from adversary.hooked_s3 import HookedS3
+from adversary.scenes import Boom, assert_usable, check_invariants
+from adversary.threads import LONG_ENOUGH, InThread, in_thread
+from s3dictionary import Rollback, S3Dict, TransactionError
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # dicts with unsaved changes are dropped on purpose
+
+D = S3Dict[Any, Any]
+
+
+@pytest.fixture(autouse=True)
+def _collect_while_warnings_are_ignored() -> Iterator[None]:
+    yield
+    gc.collect()
+
+
+@pytest.fixture
+def s3() -> HookedS3:
+    return HookedS3()
+
+
+@pytest.fixture(params=["with", "transaction"])
+def enter(request: pytest.FixtureRequest) -> Callable[[D], Any]:
+    """Both kinds of blocks, to be used in a `with`."""
+    return (lambda d: d) if request.param == "with" else (lambda d: d.transaction())
+
+
+def assert_whole(d: D, s3: HookedS3, expected: dict[Any, Any]) -> None:
+    """Memory is as expected, the dict can be used by everyone, and a save stores it."""
+    check_invariants(d)
+    assert dict(d) == expected
+    assert_usable(d)
+    d.save()
+    assert s3.stored() == expected
+
+
+# Threads --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_block_that_is_left_in_another_thread_locks_nobody_out(s3: HookedS3, enter: Callable[[D], Any]) -> None:
+    """That works, or is an error of which the owner's block knows nothing; afterwards everybody can go on."""
+    d = s3.begin({"n": 0})
+    block = enter(d)
+    told: TransactionError | None = None
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        first.submit(block.__enter__).result()
+        first.submit(d.__setitem__, "n", 1).result()
+        try:
+            second.submit(block.__exit__, None, None, None).result()
+        except TransactionError as error:
+            told = error
+            with suppress(TransactionError):
+                first.submit(block.__exit__, None, None, None).result()
+    if told is None:
+        assert_whole(d, s3, {"n": 1})
+    else:
+        check_invariants(d)
+        assert d["n"] == 1 or getattr(told, "unsaved", None) == {"n": 1}
+        assert_usable(d)
+
+
+def test_a_thread_with_one_block_after_the_other_lets_others_in(s3: HookedS3, enter: Callable[[D], Any]) -> None:
+    """Whoever waits gets its turn between two of them."""
+    d = s3.begin({"n": 0})
+    inside, stop = threading.Event(), threading.Event()
+
+    def beat() -> None:
+        while not stop.is_set():
+            with enter(d):
+                inside.set()
+                stop.wait(0.005)
+
+    thread = InThread(beat)
+    try:
+        assert inside.wait(LONG_ENOUGH)
+        in_thread(lambda: d.update(n=1))
+        in_thread(lambda: d.run(lambda d: d.update(m=1)))
+    finally:
+        stop.set()
+        thread.result()
+    assert_whole(d, s3, {"n": 1, "m": 1})
+
+
+def test_a_thread_that_ends_in_a_block_does_not_lock_others_out_for_ever(s3: HookedS3) -> None:
+    """Its `with` is in a generator that somebody else finishes."""
+    d = s3.begin({"n": 0})
+    generators: list[Generator[None, None, None]] = []
+
+    def in_block() -> Generator[None, None, None]:
+        with d.transaction():
+            d["n"] = 1
+            yield
+
+    def begins() -> None:
+        generators.append(in_block())
+        next(generators[0])
+
+    in_thread(begins)
+    with suppress(TransactionError):
+        generators[0].close()
+    check_invariants(d)
+    assert_usable(d)
+
+
+# Generators and context managers --------------------------------------------------------------------------------------
+
+
+def test_of_two_interleaved_generators_none_undoes_or_saves_the_others_work(s3: HookedS3) -> None:
+    """One leaves a block that isn't the innermost: a `TransactionError`, and what it did can still be got at."""
+    d = s3.begin({"a": 0, "b": 0})
+
+    def job(key: str) -> Generator[None, None, None]:
+        with d.transaction():
+            d[key] = 1
+            yield
+
+    a, b = job("a"), job("b")
+    next(a)
+    next(b)
+    with pytest.raises(TransactionError) as told:
+        next(a)
+    assert told.value.unsaved is not None or d["a"] == 1
+    with suppress(StopIteration, TransactionError):
+        next(b)
+    check_invariants(d)
+    assert_usable(d)
+
+
+def test_a_failing_generator_whose_block_is_not_innermost_leaves_a_usable_dict(s3: HookedS3) -> None:
+    """Its exception isn't hidden, and nothing of what failed is saved."""
+    d = s3.begin({"a": 0, "b": 0})
+
+    def job(key: str) -> Generator[None, None, None]:
+        with d:
+            d[key] = 1
+            yield
+
+    a, b = job("a"), job("b")
+    next(a)
+    next(b)
+    with pytest.raises((Boom, TransactionError)) as raised:
+        a.throw(Boom("a fails"))
+    shown = [raised.value, raised.value.__cause__, raised.value.__context__]
+    assert any(isinstance(error, Boom) for error in shown)
+    with suppress(StopIteration, TransactionError):
+        next(b)
+    check_invariants(d)
+    stored = s3.stored()
+    assert stored is not None
+    assert stored["a"] == 0
+    assert_usable(d)
+
+
+def test_leaving_what_was_never_entered_is_refused(s3: HookedS3, enter: Callable[[D], Any]) -> None:
+    """Nothing happens by it, neither outside of blocks nor inside another one."""
+    d = s3.begin({"n": 0})
+    with pytest.raises(TransactionError):
+        enter(d).__exit__(None, None, None)
+    assert_whole(d, s3, {"n": 0})
+
+
+def test_leaving_a_block_twice_is_refused(s3: HookedS3, enter: Callable[[D], Any]) -> None:
+    """The block around it stays open."""
+    d = s3.begin({"n": 0})
+    with suppress(Boom), d.transaction():
+        d["n"] = 1
+        block = enter(d)
+        block.__enter__()
+        block.__exit__(None, None, None)
+        with d.transaction():
+            d["n"] = 2
+        raise Boom
+    with pytest.raises(TransactionError):
+        block.__exit__(None, None, None)
+    assert_whole(d, s3, {"n": 0})
+
+
+def test_an_exit_stack_leaves_its_blocks_in_order(s3: HookedS3) -> None:
+    """Blocks of several kinds and several dicts in one stack: all are undone by what fails further out."""
+    d, other = s3.begin({"n": 0}), HookedS3().begin({"n": 0})
+    with pytest.raises(Boom), ExitStack() as stack:
+        stack.enter_context(d)
+        stack.enter_context(other.transaction())
+        stack.enter_context(d.transaction())
+        d["n"] = other["n"] = 1
+        raise Boom
+    assert_whole(d, s3, {"n": 0})
+    assert dict(other) == {"n": 0}
+    with ExitStack() as stack:
+        for block in (d, d.transaction(), d):
+            stack.enter_context(block)
+        d["n"] = 1
+    assert_whole(d, s3, {"n": 1})
+
+
+@pytest.mark.parametrize("error", [None, Boom, Rollback, GeneratorExit, KeyboardInterrupt])
+def test_a_block_inside_a_context_manager_made_of_a_generator(s3: HookedS3, error: type[BaseException] | None) -> None:
+    """As if the `with` stood in its place: committed, or undone."""
+    d = s3.begin({"n": 0})
+
+    @contextmanager
+    def locked() -> Iterator[D]:
+        with d as inside:
+            yield inside
+
+    with suppress(*([error] if error else [])), locked() as inside:
+        inside["n"] = 1
+        if error:
+            raise error
+    assert_whole(d, s3, {"n": 0 if error else 1})
+
+
+def test_a_fixture_like_generator_may_hold_a_block_over_others(s3: HookedS3) -> None:
+    """A generator is begun, the program has blocks of its own, and only then the generator ends: its block commits."""
+    d = s3.begin({"n": 0})
+
+    def fixture() -> Iterator[D]:
+        with d:
+            d["fixture"] = 1
+            yield d
+
+    generator = fixture()
+    given = next(generator)
+    with given.transaction():
+        given["test"] = 1
+    with suppress(Boom), given.transaction():
+        given["failed"] = 1
+        raise Boom
+    assert next(generator, None) is None
+    assert s3.stored() == {"n": 0, "fixture": 1, "test": 1}
+    assert_whole(d, s3, {"n": 0, "fixture": 1, "test": 1})
+
+
+def test_a_generator_that_is_dropped_in_its_block_is_undone(s3: HookedS3) -> None:
+    """Nobody will ever go on with it."""
+    d = s3.begin({"n": 0})
+
+    def job() -> Iterator[None]:
+        with d.transaction():
+            d["n"] = 1
+            yield
+
+    generator = job()
+    next(generator)
+    del generator
+    gc.collect()
+    assert_whole(d, s3, {"n": 0})
