@@ -1,4 +1,4 @@
-"""A dict's open blocks and their owners: who may begin and end one, and whose turn it is to change the dict.
+"""A dict's open blocks and their owners: who may begin and end one, and what is saved and undone then.
 
 Knows neither S3 nor JSON: loading and saving are functions that it is given.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import threading
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ContextDecorator
 from enum import Enum
@@ -16,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from ._memory import Memory, Savepoint
+from ._turns import Turn, Turns, current_owner
 from .errors import Rollback, TransactionError
 
 D = TypeVar("D")
@@ -31,27 +30,6 @@ class Kind(Enum):
 
     WITH = "with"
     TRANSACTION = "transaction()"
-
-
-def current_owner() -> Any:
-    """Who is calling: in asyncio a task, otherwise a thread, told by its id."""
-    asyncio = sys.modules.get("asyncio")
-    loop = None if asyncio is None else asyncio._get_running_loop()
-    task = None if asyncio is None or loop is None else asyncio.current_task(loop)
-    return threading.get_ident() if task is None else task
-
-
-class Turn:
-    """The right to change the dict, while a block is open or something is loaded or saved.
-
-    Attributes:
-        owner: who has it.
-        thread: the thread that it was taken in.
-    """
-
-    def __init__(self) -> None:
-        self.owner = current_owner()
-        self.thread = threading.get_ident()
 
 
 Place: TypeAlias = tuple[int, Any]
@@ -96,13 +74,12 @@ class Blocks:
     """The open blocks of one dict: the savepoints of its memory, the outermost one first.
 
     Attributes:
-        turn: whose turn it is to change the dict. It ends by an assignment, which no exception can get in front of.
+        turns: whose turn it is to change the dict.
     """
 
     def __init__(self, memory: Memory) -> None:
-        self.turn: Turn | None = None
+        self.turns = Turns(memory)
         self._memory = memory
-        self._waiting: list[threading.Lock] = []
 
     @property
     def open(self) -> list[Block]:
@@ -116,75 +93,10 @@ class Blocks:
         caller = current_owner()
         return any(block.owner == caller for block in self.open)
 
-    # Turns
-
-    def step(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function that changes memory, as soon as that is allowed."""
-        while True:
-            with self._memory.lock:
-                if self._is_free():
-                    return function(*args)
-            self._wait()
-
-    def exclusively(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function that sends a request. Meanwhile nobody else changes the dict, but everybody can read it."""
-        turn = Turn()
-        try:
-            self.take(turn)
-            return function(*args)
-        finally:
-            if self.turn is turn:
-                self.turn = None
-            self._wake()
-
-    def take(self, turn: Turn, seconds: float = float("inf")) -> bool:
-        """Wait for the turn, so many seconds at most. Returns whether it is the caller's now."""
-        end = time.monotonic() + seconds
-        while True:
-            with self._memory.lock:
-                if self._is_free():
-                    self.turn = self.turn or turn  # who has it already keeps it
-                    return True
-            if time.monotonic() > end:
-                return False
-            self._wait()
-
-    def _is_free(self) -> bool:
-        """May the caller change the dict now? The caller holds the lock.
-
-        Raises:
-            TransactionError: not before another task of this thread gets on, which it can't while this one waits.
-        """
-        turn = self.turn
-        if turn is None or turn.owner == current_owner():
-            return True
-        if turn.thread == threading.get_ident():
-            raise TransactionError(
-                "Another task of this thread has a block of this dict open, and waiting for its end would block the "
-                "event loop. Nothing was done. Don't await inside a `with` block of an S3Dict."
-            )
-        return False
-
-    def _wait(self) -> None:
-        """Wait until it may be the caller's turn."""
-        told = threading.Lock()
-        told.acquire()  # another thread releases it
-        with self._memory.lock:
-            if self.turn is None:
-                return
-            self._waiting.append(told)
-        told.acquire(timeout=_LOOK_AGAIN)
-
-    def _wake(self) -> None:
-        while self._waiting:
-            self._waiting.pop().release()
-
-    # Blocks
-
     def enter(self, block: Block, load: Callable[[], None] | None = None) -> None:
         """Begin a block; before an outermost one, load."""
         try:
-            self.take(block)
+            self.turns.take(block)
             if load is not None and not self.open:
                 load()
             self._memory.begin(block)
@@ -284,10 +196,7 @@ class Blocks:
         failures: list[Exception] = []
         while block in self.open:
             failures += self._memory.rollback(self.open[-1])
-        if self.turn is block:
-            self.turn = None
-        if self._waiting:
-            self._wake()
+        self.turns.end(block)
         if failures:
             raise TransactionError(
                 f"A block was rolled back, but for what could not be changed: {failures[0]}"
@@ -304,16 +213,14 @@ class Blocks:
 
     def check(self) -> None:
         """Assert that no turn is held without a block, for one who is at nothing just now."""
-        assert self.turn is None or self.turn in self.open, "a turn was never given back"
-        assert not self.open or self.turn is not None, "a block is open, and anybody may change the dict"
+        current = self.turns.current
+        assert current is None or current in self.open, "a turn was never given back"
+        assert not self.open or current is not None, "a block is open, and anybody may change the dict"
 
     def after_fork_in_child(self) -> None:
         """Undo and end the blocks of a thread that isn't there any more."""
-        self._waiting = []
-        if self.turn is None or self.turn.thread == threading.get_ident():
-            return
-        self.turn = None
-        while self.open:
+        self.turns.after_fork_in_child()
+        while self.open and self.turns.current is None:
             self._memory.rollback(self.open[-1])
 
 

@@ -185,7 +185,7 @@ class S3Dict(LazyDict[K, V]):
     @autosave.setter
     def autosave(self, autosave: bool) -> None:
         _check_bool("autosave", autosave)
-        self._blocks.exclusively(self._set_autosave, autosave)
+        self._blocks.turns.exclusively(self._set_autosave, autosave)
 
     def _set_autosave(self, autosave: bool) -> None:
         if autosave and not self._blocks.open:
@@ -247,7 +247,7 @@ class S3Dict(LazyDict[K, V]):
             self._blocks.refuse_inside(name, allowed=(Kind.WITH,))
             action(*args)
 
-        self._blocks.exclusively(act)
+        self._blocks.turns.exclusively(act)
 
     def versions(self) -> list[FileVersion]:
         """The file's versions that the bucket keeps, newest first. `load(version_id=…)` brings one back.
@@ -343,7 +343,9 @@ class S3Dict(LazyDict[K, V]):
             return None  # type: ignore[return-value]  # as the docs say
 
     def _left_unsaved(self) -> bool:
-        return self._blocks.step(lambda: self.changed)  # another thread's changes in a block of its own don't count
+        return self._blocks.turns.step(
+            lambda: self.changed
+        )  # another thread's changes in a block of its own don't count
 
     def _autosave_changes(self) -> None:
         if self._store.autosave:
@@ -354,11 +356,11 @@ class S3Dict(LazyDict[K, V]):
             # A lock would cost more than all the rest. Nothing is called between the look at the turn and the
             # assignment, so with the GIL no other thread gets in between; and if the entry was replaced before, or
             # somebody's turn began, it is written again, with the lock
-            memory, blocks = self._memory, self._blocks
+            memory, turns = self._memory, self._blocks.turns
             entry = memory.items.get(key)
-            if entry.__class__ is Awake and blocks.turn is None and self._store.is_plain:
+            if entry.__class__ is Awake and turns.current is None and self._store.is_plain:
                 entry.value = value
-                if memory.items.get(key) is entry and blocks.turn is None:
+                if memory.items.get(key) is entry and turns.current is None:
                     return
         self._update(self._memory.put, key, value)
 
@@ -368,13 +370,13 @@ class S3Dict(LazyDict[K, V]):
         if self._store.autosave and not self._blocks.is_inside:
             block = Block(Kind.TRANSACTION, place_of(sys._getframe()))
             return self._blocks.within(block, None, self._autosave_changes, partial(step, *args))
-        return self._blocks.step(step, *args)
+        return self._blocks.turns.step(step, *args)
 
     # Others like it
 
     def copy(self) -> Self:
         """A shallow copy: an `S3Dict` on the same file, with autosave off. It writes nothing until it is told to."""
-        return self._twin(self._blocks.step(self._memory.copy))
+        return self._twin(self._blocks.turns.step(self._memory.copy))
 
     __copy__ = copy
 
@@ -395,7 +397,7 @@ class S3Dict(LazyDict[K, V]):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # Known before its values are copied: they may contain this dict
         twin = memo[id(self)] = self.__class__.__new__(self.__class__)
-        self._furnish(twin, self._blocks.step(self._memory.deepcopy, memo))
+        self._furnish(twin, self._blocks.turns.step(self._memory.deepcopy, memo))
         twin.__dict__.update(deepcopy(self._own_attributes(twin), memo))
         return twin
 
@@ -437,7 +439,7 @@ class S3Dict(LazyDict[K, V]):
     def __getstate__(self) -> dict[str, Any]:
         """Everything but client, lock and keys: what unpickles it finds credentials of its own."""
         state = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
-        memory = self._blocks.step(self._memory.__getstate__)
+        memory = self._blocks.turns.step(self._memory.__getstate__)
         return state | {"_memory": memory, "_store": (self._store.unreadable, self._store.autosave)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

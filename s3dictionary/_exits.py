@@ -13,7 +13,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING
 
-from ._blocks import Turn
+from ._turns import Turn
 from .errors import NotStorableError, UnsavedChangesWarning
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Ending:
 
     def at_exit(self) -> None:
         """Save what autosave has left unsaved, or warn."""
-        if not self._blocks.take(Turn(), _BLOCK_SECONDS):
+        if not self._blocks.turns.take(Turn(), _BLOCK_SECONDS):
             self._warn(
                 "was still in a thread's block when Python exited, and what is unsaved is lost. Join your threads"
             )

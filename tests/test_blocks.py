@@ -25,9 +25,9 @@ from s3dictionary import (
     StorageError,
     TransactionError,
 )
-from s3dictionary._blocks import Turn
 from s3dictionary._format import codec
 from s3dictionary._memory import Memory
+from s3dictionary._turns import Turn
 from servers import Site
 
 KEY = "state.json"
@@ -85,10 +85,10 @@ def saved(s3: Site) -> Any:
 def is_free(d: State) -> bool:
     """Can another thread update it?"""
     free = []
-    thread = threading.Thread(target=lambda: free.append(d._blocks.take(Turn(), seconds=1)))
+    thread = threading.Thread(target=lambda: free.append(d._blocks.turns.take(Turn(), seconds=1)))
     thread.start()
     thread.join()
-    d._blocks.turn = None
+    d._blocks.turns.current = None
     return free == [True]
 
 

@@ -67,12 +67,13 @@ def _dict_copy(container: Any) -> dict[Any, Any]:
 
 def _refill_dict(container: Any, contents: dict[Any, Any]) -> None:
     base = dict_class(container)
+    for key, item in contents.items():
+        base.__setitem__(container, key, item)
     for key in [key for key in base.keys(container) if key not in contents]:
         base.__delitem__(container, key)
     if not _same_keys(list(base.keys(container)), list(contents)):
         base.clear(container)
-    for key, item in contents.items():
-        base.__setitem__(container, key, item)
+        base.update(container, contents)
 
 
 def _same_keys(now: list[Any], then: list[Any]) -> bool:

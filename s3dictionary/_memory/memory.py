@@ -217,20 +217,19 @@ class Memory:
     def replace(self, items: dict[Any, Any]) -> None:
         """Take over other items, in their order."""
         self.finish()
-        if self.data is None:
-            self._note_removal(list(self.items))
-            self._do(partial(self._replace, items))
-        else:
-            refill(self.data, items)
-
-    def _replace(self, items: dict[Any, Any]) -> None:
-        entries: dict[Any, Entry] = {}
-        for key, value in items.items():
-            if self.savepoints:
+        if self.data is not None:
+            self._do(partial(self._refill, items))
+            return
+        self._note_removal(list(self.items))
+        if self.savepoints:
+            for key in items:
                 self.savepoints[-1].note(key, self.items.get(key, MISSING))
-            entries[key] = Awake(value, self._raw_of(key))
         self._awake.update(items)
-        self.items = entries
+        self.items = {key: Awake(value, self._raw_of(key)) for key, value in items.items()}
+
+    def _refill(self, items: dict[Any, Any]) -> None:
+        assert self.data is not None
+        refill(self.data, items)
         self._unfinished = None
 
     def _raw_of(self, key: Any) -> Raw | None:
@@ -320,9 +319,9 @@ class Memory:
                 return
             if len(self.savepoints) > 1:
                 self.savepoints[-2].absorb(savepoint)  # doing it again comes to the same
-            else:
-                savepoint.let_go()
             self.savepoints.pop()
+            if not self.savepoints:
+                savepoint.let_go()
 
     def _is_innermost(self, savepoint: Savepoint) -> bool:
         return bool(self.savepoints) and self.savepoints[-1] is savepoint
@@ -348,8 +347,7 @@ class Memory:
             self._quiet.update(savepoint.journal)
             self._awake.update(savepoint.exposed)
             if len(self.savepoints) > 1:  # whoever holds a value can still change it, and the outer block be undone
-                for key in savepoint.exposed:
-                    self.savepoints[-2].absorb_entry(key, savepoint)
+                self.savepoints[-2].absorb(savepoint)
             self.savepoints.pop()
         self._unfinished = None
 

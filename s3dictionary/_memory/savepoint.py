@@ -104,16 +104,12 @@ class Savepoint:
         """Take over what an inner block noted of the time before this block noted it itself."""
         if inner.order is not None and self.order is None:
             self.order = _without_new(inner.order, self.journal)
-        for key in inner.journal:
-            self.absorb_entry(key, inner)
-
-    def absorb_entry(self, key: Any, inner: Savepoint) -> None:
-        """The same for one key."""
-        if key in self.journal:
-            return
-        if key in inner.copies:
-            self.copies[key] = inner.copies[key]
-        self.journal[key] = inner.journal[key]
+        for key, entry in inner.journal.items():
+            if key in self.journal:
+                continue
+            if key in inner.copies:
+                self.copies[key] = inner.copies[key]
+            self.journal[key] = entry
 
     def add_references(self, key: Any, counts: dict[int, int], counted: set[int]) -> None:
         """Count the references that this savepoint has into a key's value, by id.

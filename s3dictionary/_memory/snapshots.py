@@ -99,10 +99,17 @@ def restore(containers: Iterable[Any], contents: Iterable[Any], failures: list[E
     """
     for container, content in zip(containers, contents, strict=True):
         try:
-            if not _same(_contents(container), content):
-                refill(container, content)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the others must be restored
-            failures.append(error)
+            _restore(container, content)
+        except Exception:  # noqa: BLE001  # a signal's, or no memory left: it passes
+            try:
+                _restore(container, content)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the others must be restored
+                failures.append(error)
+
+
+def _restore(container: Any, content: Any) -> None:
+    if not _same(_contents(container), content):
+        refill(container, content)
 
 
 def fresh_containers(value: Any) -> tuple[Any, ...]:

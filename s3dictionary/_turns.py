@@ -1,0 +1,162 @@
+"""Whose turn it is to change a dict: one owner at a time, and those who wait are served in the order they came."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ._memory import Memory
+from .errors import TransactionError
+
+T = TypeVar("T")
+
+_LOOK_AGAIN = 0.2
+"""Seconds after which one who waits looks by himself, should he not have been told."""
+
+_KEPT_FREE = 1.0
+"""Seconds for which the turn is kept for the one who was told. He may have been interrupted."""
+
+
+def current_owner() -> Any:
+    """Who is calling: in asyncio a task, otherwise a thread, told by its id."""
+    asyncio = sys.modules.get("asyncio")
+    loop = None if asyncio is None else asyncio._get_running_loop()
+    task = None if asyncio is None or loop is None else asyncio.current_task(loop)
+    return threading.get_ident() if task is None else task
+
+
+class Turn:
+    """The right to change the dict, while a block is open or something is loaded or saved.
+
+    Attributes:
+        owner: who has it.
+        thread: the thread that it was taken in.
+    """
+
+    def __init__(self) -> None:
+        self.owner = current_owner()
+        self.thread = threading.get_ident()
+
+
+class _Waiting:
+    """One who waits."""
+
+    def __init__(self) -> None:
+        self._told = threading.Lock()
+        self._told.acquire()  # `tell` releases it
+        self._until = float("inf")
+
+    def tell(self) -> None:
+        self._until = time.monotonic() + _KEPT_FREE
+        if self._told.locked():
+            self._told.release()
+
+    def wait(self) -> None:
+        self._told.acquire(timeout=_LOOK_AGAIN)
+
+    @property
+    def has_gone(self) -> bool:
+        return time.monotonic() > self._until
+
+
+class Turns:
+    """Whose turn it is.
+
+    Attributes:
+        current: the turn that somebody has. It ends by an assignment, which no exception can get in front of.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self.current: Turn | None = None
+        self._memory = memory
+        self._waiting: list[_Waiting] = []
+        self._next: _Waiting | None = None
+
+    def take(self, turn: Turn, seconds: float = float("inf")) -> bool:
+        """Wait for the turn, so many seconds at most. Returns whether it is the caller's now."""
+        waiting, end = None, time.monotonic() + seconds
+        while True:
+            with self._memory.lock:
+                if self._is_free(waiting):
+                    self.current = self.current or turn  # who has it already keeps it
+                    return True
+            if time.monotonic() > end:
+                return False
+            waiting = self._wait(waiting)
+
+    def step(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function that changes memory, as soon as it can be the caller's turn."""
+        waiting = None
+        while True:
+            with self._memory.lock:
+                if self._is_free(waiting):
+                    if self._waiting:
+                        self._tell_next()
+                    return function(*args)
+            waiting = self._wait(waiting)
+
+    def exclusively(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function that sends a request. Meanwhile nobody else changes the dict, but everybody can read it."""
+        turn = Turn()
+        try:
+            self.take(turn)
+            return function(*args)
+        finally:
+            if self.current is turn:
+                self.current = None
+            self.end(turn)
+
+    def end(self, turn: Turn) -> None:
+        """Give back a turn, if that is the one that is taken, and pass it on."""
+        if self.current is turn:
+            self.current = None
+        if self._waiting:
+            with self._memory.lock:
+                self._tell_next()
+
+    def _tell_next(self) -> None:
+        """Keep the turn for the one who has waited longest, and tell him."""
+        if self._waiting and self.current is None:
+            self._next = self._waiting.pop(0)
+            self._next.tell()
+
+    def _is_free(self, waiting: _Waiting | None) -> bool:
+        """May the caller change the dict now? The caller holds the lock.
+
+        Raises:
+            TransactionError: not before another task of this thread gets on, which it can't while this one waits.
+        """
+        current, ahead = self.current, self._next
+        if current is None:
+            if ahead is not None and ahead is not waiting and not ahead.has_gone:
+                return False
+            self._next = None
+            return True
+        if current.owner == current_owner():
+            return True
+        if current.thread == threading.get_ident():
+            raise TransactionError(
+                "Another task of this thread has a block of this dict open, and waiting for its end would block the "
+                "event loop. Nothing was done. Don't await inside a `with` block of an S3Dict."
+            )
+        return False
+
+    def _wait(self, waiting: _Waiting | None) -> _Waiting:
+        """Wait until it may be the caller's turn."""
+        waiting = waiting or _Waiting()
+        with self._memory.lock:
+            if self.current is None and self._next in (None, waiting):
+                return waiting
+            if waiting not in self._waiting and waiting is not self._next:
+                self._waiting.append(waiting)
+        waiting.wait()
+        return waiting
+
+    def after_fork_in_child(self) -> None:
+        """Only the thread that forked is left: others neither have a turn nor wait for one."""
+        self._waiting, self._next = [], None
+        if self.current is not None and self.current.thread != threading.get_ident():
+            self.current = None
