@@ -6,15 +6,19 @@ import typing
 if typing.TYPE_CHECKING:
     from ._dict import S3Dict as S3Dict
     from ._memory.values import MISSING as MISSING
+    from ._s3.version import FileVersion as FileVersion
     from .errors import AccessDeniedError as AccessDeniedError
     from .errors import BucketNotFoundError as BucketNotFoundError
     from .errors import ConflictError as ConflictError
     from .errors import CorruptFileError as CorruptFileError
     from .errors import NotStorableError as NotStorableError
+    from .errors import ReadOnlyError as ReadOnlyError
     from .errors import Rollback as Rollback
     from .errors import S3DictError as S3DictError
     from .errors import StorageError as StorageError
     from .errors import TransactionError as TransactionError
+    from .errors import UnknownOutcomeError as UnknownOutcomeError
+    from .errors import UnsavedChangesWarning as UnsavedChangesWarning
 
     __version__: str
 
@@ -24,12 +28,16 @@ __all__ = [
     "BucketNotFoundError",
     "ConflictError",
     "CorruptFileError",
+    "FileVersion",
     "NotStorableError",
+    "ReadOnlyError",
     "Rollback",
     "S3Dict",
     "S3DictError",
     "StorageError",
     "TransactionError",
+    "UnknownOutcomeError",
+    "UnsavedChangesWarning",
     "__version__",
 ]
 
@@ -42,7 +50,7 @@ def _get(name: str) -> typing.Any:
         return version("S3Dictionary")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {"S3Dict": "_dict", "MISSING": "_memory.values"}.get(name, "errors")
+    home = {"S3Dict": "_dict", "MISSING": "_memory.values", "FileVersion": "_s3.version"}.get(name, "errors")
     return globals().setdefault(name, getattr(importlib.import_module(f".{home}", __name__), name))
 
 

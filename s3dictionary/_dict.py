@@ -14,6 +14,9 @@ from ._blocks import Blocks, Kind, Transaction
 from ._exits import Ending
 from ._mapping import K, LazyDict, V
 from ._memory.values import Values
+from ._s3 import addresses
+from ._s3.file import MAX_SIZE
+from ._s3.secrets import Hidden, Secret
 from ._s3.settings import Settings
 from ._store import OnConflict, Store, backoff
 from .errors import ConflictError
@@ -56,6 +59,7 @@ class S3Dict(LazyDict[K, V]):
             `"overwrite"` what they wrote, or `"merge"` key by key, which raises only if both changed the same key to
             different values. A function `resolve(key, base, ours, theirs)` is called for just the keys that both
             changed, also to the same value, and gives the value to store; `MISSING` stands for a key that isn't there.
+        max_size: bytes that the file may have, stored or uncompressed; a bigger one is refused before it is read.
         client: a boto3 S3 client to use as it is, instead of keys and options.
         put_options: further arguments of every PutObject, as in `{"ServerSideEncryption": "aws:kms"}`.
         client_options: further arguments of `boto3.client("s3", …)`, as in `endpoint_url` or `region_name`.
@@ -77,13 +81,23 @@ class S3Dict(LazyDict[K, V]):
         data: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
         default: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
         on_conflict: OnConflict = "raise",
+        max_size: int = MAX_SIZE,
         client: S3Client | None = None,
         put_options: Mapping[str, Any] | None = None,
         **client_options: Any,
     ) -> None:
         settings = Settings(
-            bucket_name, file_name, access_key_id, access_secret_key, client, client_options, dict(put_options or {})
+            bucket_name,
+            file_name,
+            access_key_id,
+            Secret(access_secret_key),
+            client,
+            Hidden(client_options),
+            Hidden(put_options or {}),
+            max_size,
         )
+        access_secret_key, put_options = None, None  # a traceback can show what a function's variables hold
+        client_options.clear()
         settings.check()
         _check_autosave(autosave)
         if on_conflict not in _STRATEGIES and not callable(on_conflict):
@@ -116,11 +130,13 @@ class S3Dict(LazyDict[K, V]):
     def from_uri(cls, uri: str, **options: Any) -> Self:
         """Make one from an address like `s3://bucket/path/state.json`. The options are those of the constructor.
 
+        In place of the bucket's name it may have the ARN of an access point, as for the AWS CLI.
+
         Raises:
             ValueError: it isn't such an address.
         """
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        if not uri.startswith("s3://") or not bucket or not key:
+        bucket, key = addresses.split(uri)
+        if not bucket or not key:
             raise ValueError(f"{uri!r} isn't an address of the form s3://bucket/key")
         return cls(bucket, file_name=key, **options)
 
@@ -216,6 +232,7 @@ class S3Dict(LazyDict[K, V]):
 
         Raises:
             ConflictError: someone else has written since. Nothing was overwritten, and memory is as before.
+            UnknownOutcomeError: it isn't known whether it took effect. The next save finds out.
             NotStorableError: a value can't be stored as JSON. Nothing was sent.
             StorageError: S3 refused, or wasn't reached. Memory is as before.
             TransactionError: inside a `transaction()`.
@@ -226,9 +243,13 @@ class S3Dict(LazyDict[K, V]):
             self._blocks.checkpoint()
 
     def delete(self) -> None:
-        """Delete the file, then empty the dict. One DELETE.
+        """Delete the file, on condition that S3 still holds the version that was loaded; then empty the dict.
+
+        One DELETE. With `on_conflict="overwrite"` it is deleted whatever version it is.
 
         Raises:
+            ConflictError: someone else has written since. Nothing was deleted.
+            UnknownOutcomeError: it isn't known whether it was deleted. The data is kept.
             StorageError: S3 refused, or wasn't reached. The data is kept.
             TransactionError: inside a `transaction()`.
         """
@@ -367,6 +388,7 @@ class S3Dict(LazyDict[K, V]):
             self._store.autosave,
             data=dict.fromkeys(iterable, value),
             on_conflict=self._on_conflict,
+            max_size=settings.max_size,
             client=settings.client,
             put_options=settings.put_options,
             **settings.client_options,
@@ -407,4 +429,5 @@ class S3Dict(LazyDict[K, V]):
 
 def _check_autosave(autosave: object) -> None:
     if not isinstance(autosave, bool):
-        raise ValueError(f"autosave must be True or False, not {autosave!r}")  # noqa: TRY004  # as it always was
+        name = type(autosave).__name__  # not the value, which may be a key that took the wrong place
+        raise ValueError(f"autosave must be True or False, not of type {name}")  # noqa: TRY004  # as it always was

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ._format import codec
 from ._merge import Resolver, merge
-from .errors import ConflictError, CorruptFileError, S3DictError, StorageError
+from ._s3.saving import Earlier
+from .errors import ConflictError, CorruptFileError, StorageError, keep_unsaved
 
 if TYPE_CHECKING:
     from ._memory.values import Values
@@ -22,6 +23,14 @@ MERGE_ATTEMPTS = 30
 
 _JUST_LOADED = 0.001
 """Seconds in which no other program's write could have become known to the caller."""
+
+
+class Refusal(NamedTuple):
+    """What S3 said to a save that met someone else's."""
+
+    code: str | None = None
+    status: int | None = None
+    cause: BaseException | None = None
 
 
 class Store:
@@ -54,6 +63,11 @@ class Store:
 
     @property
     def changed(self) -> bool:
+        """Is there anything in memory that isn't known to be in S3?"""
+        return self._file.pending or self._has_changes
+
+    @property
+    def _has_changes(self) -> bool:
         return self.unreadable or self.values.changed
 
     # Loading
@@ -71,15 +85,21 @@ class Store:
             if not replacing:
                 raise
             self.unreadable = True
-        self.version = None if found is None else found.version
-        self._file.unconfirmed = {}
+        version = None if found is None else found.version
+        self._file.loaded(version)
+        self.version = version
         self._loaded_at = time.monotonic()
 
     def refresh(self) -> None:
         """Load before a block, unless there is something to keep, or it was loaded just now."""
-        if time.monotonic() - self._loaded_at > _JUST_LOADED and not self.changed:
+        if time.monotonic() - self._loaded_at > _JUST_LOADED and not self._keeps_changes:
             self.load()
         self._loaded_at = 0.0
+
+    @property
+    def _keeps_changes(self) -> bool:
+        """Is there anything in memory that loading would throw away? A delete of unknown outcome isn't."""
+        return self._file.pending_saves or self._has_changes
 
     def load_version(self, version_id: str) -> None:
         """Load an old version as an unsaved change."""
@@ -98,7 +118,7 @@ class Store:
         """Memory is only touched when all that can fail has been done."""
         if found is None or found.body is not None:
             self.values.reload(self._members(found))
-        elif self.changed:
+        elif self._has_changes:
             self.values.reload(self.values.loaded())
         self.unreadable = False
 
@@ -128,70 +148,99 @@ class Store:
             members = self.values.members()
             body = codec.join(members)
             self._put(members, body)
-        except S3DictError as error:
-            error.keep_unsaved(self.values.detached() if body is None else body)
-            self._file.unconfirmed = {}
+        except BaseException as error:
+            keep_unsaved(error, body or self.values.detached)
+            self._file.abandon()
             raise
 
     def delete(self) -> None:
-        self._file.delete()
-        self.version = None
-        self.unreadable = False
+        self._file.delete(self.version, overwrite=self._overwrites)
         self.values.reload({})
+        self._goes_on_from(None)
+
+    @property
+    def _overwrites(self) -> bool:
+        return self._on_conflict == "overwrite"
 
     def _put(self, members: codec.Members, body: bytes) -> None:
+        if self._file.pending_merge:
+            self._merge(members, Refusal())
+            return
         try:
-            self.version = self._file.put(body, self.version, overwrite=self._on_conflict == "overwrite")
+            outcome = self._file.put(body, self.version, members=members, overwrite=self._overwrites)
         except ConflictError as conflict:
-            if self._on_conflict == "raise" or self.unreadable:
+            if self._on_conflict == "raise" or self._overwrites or self.unreadable:
                 raise
-            self._merge(members, body, conflict)
+            refusal = Refusal(conflict.code, conflict.status, conflict.__cause__)
         else:
-            self.unreadable = False
+            self._saved(outcome, members)
+            return
+        self._merge(members, refusal)
+
+    def _saved(self, outcome: Version | Earlier, members: codec.Members) -> None:
+        if not isinstance(outcome, Earlier):
             self.values.saved(members)
+            self._goes_on_from(outcome)
+            return
+        # An earlier save of unknown outcome took effect. Only what has changed since is left to save
+        self.values.saved(outcome.content.members)
+        self._goes_on_from(outcome.version)
+        if self._has_changes:
+            self.save()
+
+    def _goes_on_from(self, version: Version | None) -> None:
+        """Base what is in memory on this version. The last step, so that an interrupt before it loses nothing."""
+        self.version = version
+        self.unreadable = False
+        self._file.loaded(version)
 
     # Conflicts
 
-    def _merge(self, ours: codec.Members, body: bytes, conflict: ConflictError) -> None:
+    def _merge(self, ours: codec.Members, refusal: Refusal) -> None:
         """Do our changes again to what is there now, until nobody comes in between."""
-        resolve = self._on_conflict if callable(self._on_conflict) else None
-        for wait in backoff(MERGE_ATTEMPTS):
-            found = self._file.get()
-            merged, clashes = merge(self.values.touched_keys(), self._base(found), ours, self._members(found), resolve)
-            if clashes:
-                raise self._clash(clashes, found, conflict) from conflict.__cause__
+        waits = list(backoff(MERGE_ATTEMPTS))
+        while waits:
             try:
-                self.version = self._file.put(codec.join(merged), found.version if found else None, ours=body)
+                if self._merge_once(ours, refusal):
+                    return
             except ConflictError as error:
-                conflict = error
-                time.sleep(wait)
-            else:
-                self.values.reload(merged)
-                return
-        raise conflict
+                if error.keys or len(waits) == 1:
+                    raise
+            time.sleep(waits.pop(0))
 
-    def _base(self, found: Found | None) -> codec.Members:
-        """What our changes are changes of: the version that was loaded, or a later save of ours that did take effect.
+    def _merge_once(self, ours: codec.Members, refusal: Refusal) -> bool:
+        resolve = self._on_conflict if callable(self._on_conflict) else None
+        found = self._file.get()
+        base, earlier = self._file.rebase(None if found is None else found.version)
+        if earlier is not None:
+            self.values.saved(earlier.members)
+        theirs = self._members(found)
+        merged, clashes = merge(self.values.touched_keys(), self.values.touched(), ours, theirs, resolve)
+        if clashes:
+            raise self._clash(clashes, base, refusal) from refusal.cause
+        version: Version | Earlier | None = base
+        if self.values.changed:
+            version = self._file.put(codec.join(merged), base, members=ours, merged=True)
+        if isinstance(version, Earlier):
+            self.values.saved(version.content.members)
+            self._file.abandon()
+            return False
+        self.values.reload(merged)
+        self._goes_on_from(version)
+        return True
 
-        Of the latter we hear only now, as there was no answer to it.
-        """
-        for save_id, attempt in self._file.unconfirmed.items():
-            if found is not None and save_id in found.version.saves:
-                return codec.split(attempt.ours)
-        return self.values.touched()
-
-    def _clash(self, keys: list[object], found: Found | None, conflict: ConflictError) -> ConflictError:
+    def _clash(self, keys: list[object], found: Version | None, refusal: Refusal) -> ConflictError:
         return ConflictError(
             f"{self.uri} was written by someone else since it was loaded, and both changed "
             f"{', '.join(map(repr, keys))}; nothing was overwritten. load() brings what is there now, in place of what "
             "is in memory; or let on_conflict be a function that says what the value is to be.",
             keys=keys,
-            etag=found.version.etag if found else None,
-            last_modified=found.version.last_modified if found else None,
-            uri=conflict.uri,
-            operation=conflict.operation,
-            code=conflict.code,
-            status=conflict.status,
+            etag=found.etag if found else None,
+            last_modified=found.last_modified if found else None,
+            uri=self.uri,
+            operation="PutObject",
+            code=refusal.code,
+            status=refusal.status,
         )
 
 

@@ -4,17 +4,21 @@ S3DictError
 ├── StorageError             S3 refused or wasn't reached
 │   ├── BucketNotFoundError  the bucket doesn't exist
 │   ├── AccessDeniedError    S3 doesn't let these credentials do that
-│   └── ConflictError        someone else wrote in between; nothing was overwritten
+│   ├── ConflictError        someone else wrote in between; nothing was overwritten
+│   └── UnknownOutcomeError  it isn't known whether the request took effect
 ├── CorruptFileError         the file isn't a JSON object in UTF-8 (also a ValueError)
 ├── NotStorableError         a value that JSON can't hold (also a TypeError)
+├── ReadOnlyError            the dict was opened for reading only (also a TypeError)
 └── TransactionError         not possible in this block (also a RuntimeError)
 
 Rollback                     raised by callers to leave a block quietly
+UnsavedChangesWarning        a dict with unsaved changes was dropped, or was there at the interpreter's exit
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +47,22 @@ class S3DictError(Exception):
         self._unsaved = content
 
 
+def keep_unsaved(error: BaseException, content: bytes | Callable[[], dict[Any, Any]]) -> None:
+    """Let any exception carry what could not be saved, as the attribute `unsaved`; others than ours say so in a note.
+
+    Args:
+        error: the exception.
+        content: the file that wasn't written, or what gives it as a dict.
+    """
+    if isinstance(error, S3DictError):
+        error.keep_unsaved(content if isinstance(content, bytes) else content())
+        return
+    with suppress(Exception):  # it is about to be raised, whatever it is
+        error.unsaved = _decode(content) if isinstance(content, bytes) else content()  # type: ignore[attr-defined]
+        if hasattr(error, "add_note"):  # from Python 3.11 on
+            error.add_note("What could not be saved is in this exception's attribute `unsaved`.")
+
+
 def _decode(body: bytes) -> dict[Any, Any]:
     from ._format import codec
 
@@ -50,7 +70,7 @@ def _decode(body: bytes) -> dict[Any, Any]:
 
 
 class StorageError(S3DictError):
-    """S3 refused a request, or wasn't reached. The botocore error is the `__cause__`.
+    """S3 refused a request, or wasn't reached. The botocore error is the `__cause__`, unless it shows a secret.
 
     Attributes:
         uri: the file's address, `s3://bucket/key`.
@@ -107,6 +127,14 @@ class ConflictError(StorageError):
         self.last_modified = last_modified
 
 
+class UnknownOutcomeError(StorageError):
+    """It isn't known whether a save, or a delete, took effect: there was no answer that proves it.
+
+    The next save finds out. It never applies the same change twice, and overwrites nobody, whichever way it went;
+    `load()` shows what is there. `run()` doesn't repeat what ended so.
+    """
+
+
 class CorruptFileError(S3DictError, ValueError):
     """The file isn't a JSON object in UTF-8. It is never overwritten by a dict that couldn't read it."""
 
@@ -123,9 +151,17 @@ class NotStorableError(S3DictError, TypeError):
         self.path = path
 
 
+class ReadOnlyError(S3DictError, TypeError):
+    """The dict was opened with `read_only=True`. Nothing was changed, in memory or in S3."""
+
+
 class TransactionError(S3DictError, RuntimeError):
     """That can't be done inside the blocks that are open. Nothing was done."""
 
 
 class Rollback(Exception):
     """Raise it inside a block to undo that block and go on after it, quietly."""
+
+
+class UnsavedChangesWarning(UserWarning):
+    """There are changes that were never saved, in a dict that is dropped or at the interpreter's exit."""

@@ -34,7 +34,7 @@ def state(s3: Site, **options: Any) -> S3Dict:
 
 def loaded(s3: Site, **options: Any) -> S3Dict:
     """A counter that was loaded from a file, with its requests forgotten."""
-    s3.write("state.json", b'{"n": 5}')
+    S3Dict(s3.bucket, file_name="state.json", data={"n": 5}, **s3.direct).save()
     d = state(s3, **options)
     s3.requests.clear()
     return d

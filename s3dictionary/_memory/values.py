@@ -435,10 +435,15 @@ class Values:
     def saved(self, members: codec.Members) -> None:
         """The file now holds these members, got from `members()`. What is dormant goes back to being raw."""
         with self._lock:
-            self._loaded = {key: members[key] for key in self._loaded if key in members}
-            self._loaded_order = list(members) if self._is_open else None
+            # What has changed since `members()` stays a change
+            self._loaded = {
+                key: members.get(key, MISSING) for key in self._loaded if key in members or key in self.items
+            }
+            has_moved_on = len(members) != len(self.items) or list(members) != list(self.items)
+            self._loaded_order = list(members) if self._is_open or has_moved_on else None
             for key in list(self._loaded):
-                self._make_raw(key, members[key])
+                if key in members and key in self.items and _holds(members[key], self.items[key]):
+                    self._make_raw(key, members[key])
 
     def touched(self) -> codec.Members:
         """What the file holds under the keys that may hold something else here; not those that it lacks."""
