@@ -187,6 +187,8 @@ class Store:
         self._goes_on_from(outcome.version)
         if self._has_changes:
             self.save()
+        elif not outcome.version.current and self._on_conflict != "raise":
+            self._merge(members, Refusal())  # others have saved on top, and merging brings what they have changed
 
     def _goes_on_from(self, version: Version | None) -> None:
         """Base what is in memory on this version. The last step, so that an interrupt before it loses nothing."""

@@ -9,6 +9,7 @@ from .secrets import has_password, without_passwords
 MAX_KEY = 1024
 """Bytes of a key in UTF-8."""
 
+_EMPTY = 'must be a str that isn\'t empty, as in S3Dict("my-bucket", file_name="state.json")'
 _ARN = re.compile(
     r"""arn:aws[a-z-]*:
     (?: (?:s3|s3-object-lambda):[a-z0-9-]*:[0-9]{12}:accesspoint[:/][^/:]+
@@ -42,7 +43,7 @@ def split(uri: str) -> tuple[str, str]:
 def bucket_problem(bucket: object) -> str | None:
     """What is wrong with a bucket's name, if that can be told without asking S3."""
     if not isinstance(bucket, str) or not bucket:
-        return "must be a str that isn't empty"
+        return _EMPTY
     if bucket.startswith("s3://"):
         return "must be the name alone, without s3://; S3Dict.from_uri() takes a whole address"
     if has_password(bucket):
@@ -55,7 +56,7 @@ def bucket_problem(bucket: object) -> str | None:
 def key_problem(key: object) -> str | None:
     """What is wrong with an object's key."""
     if not isinstance(key, str) or not key:
-        return "must be a str that isn't empty"
+        return _EMPTY
     if key.startswith("s3://"):
         return "must be the name alone, without s3://; S3Dict.from_uri() takes a whole address"
     try:

@@ -56,7 +56,7 @@ def unpacked(body: bytes, limit: int) -> bytes:
         for piece in _gunzip(body, limit + 1):
             size += len(piece)
             if size > limit:
-                raise TooLargeError(f"it has more than max_size, {limit} bytes, when uncompressed")
+                raise TooLargeError(f"it has {size} bytes or more, more than max_size, {limit}, when uncompressed")
             pieces.append(piece)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise CorruptFileError(f"not valid gzip: {error}") from error
@@ -97,6 +97,6 @@ def read(answer: Any, limit: int) -> bytes:
         size += len(piece)
         if size > limit:
             stream.close()
-            raise TooLargeError(f"it has more than max_size, {limit} bytes")
+            raise TooLargeError(f"it has {size} bytes or more, more than max_size, {limit}")
         pieces.append(piece)
     return b"".join(pieces)

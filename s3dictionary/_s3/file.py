@@ -130,7 +130,8 @@ class S3File:
         """Did S3 say that there is no such object? If it isn't S3 that said so, the bucket has to be there."""
         if error.code == "NoSuchKey":
             return True
-        if error.code != "404" or "VersionId" in condition:
+        is_s3s = error.code is not None and not error.code.isdigit()
+        if error.status != 404 or is_s3s or "VersionId" in condition:
             return False
         self._requests.head_bucket()
         return True

@@ -198,7 +198,7 @@ def _is_deleted(answer: Mapping[str, Any]) -> None:
     metadata = answer.get("ResponseMetadata", {})
     status, headers = metadata.get("HTTPStatusCode", 204), metadata.get("HTTPHeaders", {})
     if status != 204 and headers.get("content-length") != "0" and not any(name in headers for name in _REQUEST_IDS):
-        raise OSError(f"it was answered with {status} and something else than S3 answers. {_CHECK}")
+        raise OSError(f"it was answered with {status}, but not as S3 does it. {_CHECK}")
 
 
 _CHECK = "Check the endpoint, and what stands between"

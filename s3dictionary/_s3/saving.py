@@ -13,9 +13,6 @@ from .requests import Requests, etag_of
 from .secrets import Hidden
 from .version import Version, superseded, version_of, written
 
-MAX_WAIT = 30.0
-"""Seconds to wait, all in all, for a store that is busy."""
-
 
 class Content(NamedTuple):
     """What a save wrote.
@@ -81,6 +78,8 @@ class _Request:
     """A PUT or DELETE on condition, sent again while the store is busy, and with other forms of the ETag."""
 
     operation = ""
+    patience = 30.0
+    """Seconds to wait, all in all, for a store that is busy."""
 
     def __init__(self, requests: Requests, tries: Tries, etag: str | None, form: int = 0) -> None:
         self._requests = requests
@@ -124,13 +123,17 @@ class _Request:
         """Did S3 not hold the version that the condition names?"""
         if isinstance(error, BucketNotFoundError):
             return False
-        return error.status == 412 or (error.status == 404 and bool(self._forms))
+        return error.status == 412 or (error.code == "NoSuchKey" and bool(self._forms))
 
     def _is_tired(self) -> bool:
-        return max(self._waited, time.monotonic() - self._began) >= MAX_WAIT
+        return max(self._waited, time.monotonic() - self._began) + self._next_wait > self.patience
+
+    @property
+    def _next_wait(self) -> float:
+        return min(2.0, 0.1 + self._waited / 2)
 
     def _wait(self) -> None:
-        seconds = min(2.0, 0.1 + self._waited / 2) * random.uniform(0.5, 1.5)
+        seconds = self._next_wait * random.uniform(0.5, 1.5)
         self._waited += seconds
         time.sleep(seconds)
 
@@ -295,6 +298,7 @@ class Delete(_Request):
     """One delete, of the version that the tries were made from, or of a save from it of unknown outcome."""
 
     operation = "DeleteObject"
+    patience = 10.0
 
     def __init__(self, requests: Requests, tries: Tries, etag: str | None, form: int) -> None:
         super().__init__(requests, tries, etag, form)
@@ -343,10 +347,9 @@ def conflict(
         done = "deleted" if seen or refusal.status == 404 else "written"
     when = f", at {found.last_modified:%Y-%m-%d %H:%M:%S %Z}" if found and found.last_modified else ""
     kept = "deleted" if refusal.operation == Delete.operation else "overwritten"
-    shows = "load() empties the dict" if done == "deleted" else "load() brings what is there now"
     return ConflictError(
         f"{refusal.uri} was {done} by someone else since it was loaded{when}; nothing was {kept}. "
-        f"{shows}, in place of what is in memory; then make the changes again.",
+        "load() brings what is there now, in place of what is in memory; then make the changes again.",
         etag=found.etag if found else None,
         last_modified=found.last_modified if found else None,
         uri=refusal.uri,

@@ -16,7 +16,6 @@ from .version import MAX_USER_METADATA, METADATA_NAME, length_of
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_EXAMPLE = 'S3Dict("my-bucket", file_name="state.json")'
 _OWN_PUT_OPTIONS = frozenset({"Bucket", "Key", "Body", "IfMatch", "IfNoneMatch", "ContentEncoding"})
 _GUESSES = {
     **dict.fromkeys(("region", "aws_region"), "region_name"),
@@ -51,10 +50,10 @@ class Settings:
         """Raise a `ValueError`, or a `TypeError`, that says what is wrong with them, if something is."""
         problem = bucket_problem(self.bucket_name)
         if problem:
-            raise ValueError(f"bucket_name {problem}, as in {_EXAMPLE}")
+            raise ValueError(f"bucket_name {problem}")
         problem = key_problem(self.file_name)
         if problem:
-            raise ValueError(f"file_name {problem}, as in {_EXAMPLE}")
+            raise ValueError(f"file_name {problem}")
         if (self.access_key_id is None) != (self.access_secret_key is None):
             raise ValueError(
                 "access_key_id and access_secret_key go together: pass both, or neither for boto3's own credentials"
@@ -136,8 +135,8 @@ def _check_put_options(options: Mapping[str, Any]) -> None:
             raise ValueError(f"Metadata in put_options must be printable ASCII, which {name!r} isn't")
     if length_of(metadata) > MAX_USER_METADATA:
         raise ValueError(
-            f"Metadata in put_options has {length_of(metadata)} bytes; S3 takes 2 KB in all, which leaves "
-            f"{MAX_USER_METADATA} for it"
+            f"Metadata in put_options has {length_of(metadata)} bytes; S3 takes 2 KB in all, so it must be "
+            f"{MAX_USER_METADATA} at most"
         )
 
 
