@@ -430,6 +430,7 @@ SAID_BY_OTHERS = {
     "An unknown argument",
     "Not an endpoint",
     "Anything else that S3 says",
+    "Too much metadata for the store",
     "moto's server doesn't start",
     "SeaweedFS doesn't start",
     "Autosave's last save failed",

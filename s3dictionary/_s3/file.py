@@ -173,7 +173,7 @@ class S3File:
     def loaded(self, version: Version | None) -> None:
         """The dict goes on from this version."""
         if version is None or version is not self._tries.base:  # a file that isn't there begins a lineage of its own
-            self._tries = Tries(version)
+            self._tries = Tries(version, self._tries)
         else:
             self._tries.abandon()
 
@@ -208,7 +208,7 @@ class S3File:
 
     def _tries_from(self, base: Version | None) -> Tries:
         if self._tries.base is not base:
-            self._tries = Tries(base)
+            self._tries = Tries(base, self._tries)
         if self._process != os.getpid():  # the writer is the parent's
             self._process, self._writer = os.getpid(), new_writer()
         return self._tries

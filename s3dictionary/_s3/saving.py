@@ -41,19 +41,25 @@ class Earlier(NamedTuple):
 class Tries:
     """The saves that were tried from one version, until the dict goes on from another.
 
-    Attributes:
+    Args:
         base: the version; `None` if there was no file.
+        before: what the same writer tried before that.
+
+    Attributes:
+        base: the version.
         record: its record.
         open: the saves that may have taken effect, and that the next one may be built on.
         deleting: whether a delete of it may have taken effect.
     """
 
-    def __init__(self, base: Version | None) -> None:
+    def __init__(self, base: Version | None, before: Tries | None = None) -> None:
         self.base = base
         self.record = (base.record if base is not None else None) or first_record()
         self.open: dict[Attempt, Content] = {}
         self.deleting = False
         self._generation = self.record.generation
+        if before is not None and before.record.lineage == self.record.lineage:  # one of those may still arrive
+            self._generation = max(self._generation, before._generation)
 
     def begin(self, writer: str, content: Content, *, overwrite: bool = False) -> Attempt:
         """Note a save before it is sent: whatever interrupts it, it may have taken effect."""
