@@ -86,6 +86,7 @@ class S3Dict(LazyDict[K, V]):
         put_options: Mapping[str, Any] | None = None,
         **client_options: Any,
     ) -> None:
+        self._values = Values()  # so that it can be shown from here on
         settings = Settings(
             bucket_name,
             file_name,
@@ -104,7 +105,7 @@ class S3Dict(LazyDict[K, V]):
             raise ValueError(
                 f"on_conflict must be a function or one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}"
             )
-        self._set_up(settings, Values(), on_conflict)
+        self._set_up(settings, self._values, on_conflict)
         self._store.load(replacing=data is not None)
         if data is None and self.etag is None:
             data = default
@@ -135,7 +136,10 @@ class S3Dict(LazyDict[K, V]):
         Raises:
             ValueError: it isn't such an address.
         """
-        bucket, key = addresses.split(uri)
+        bucket, key, problem = addresses.split(uri)
+        if problem:
+            uri = ""  # a traceback can show what a function's variables hold
+            raise ValueError(problem)
         if not bucket or not key:
             raise ValueError(f"{uri!r} isn't an address of the form s3://bucket/key")
         return cls(bucket, file_name=key, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from .secrets import has_password, without_passwords
 
@@ -19,25 +20,37 @@ _ARN = re.compile(
 )
 
 
-def split(uri: str) -> tuple[str, str]:
-    """Bucket, or an access point's ARN, and key of an address; each is empty where there is none.
+class Address(NamedTuple):
+    """What an address says.
 
-    Raises:
-        ValueError: it isn't an address of the form `s3://bucket/key`, or has `user:password@` in it.
+    Attributes:
+        bucket: the bucket's name, or an access point's ARN; empty where there is none.
+        key: the object's key; empty where there is none.
+        problem: what is wrong with it. It doesn't show a password, nor do the others then.
     """
+
+    bucket: str
+    key: str
+    problem: str | None = None
+
+
+def split(uri: str) -> Address:
+    """Split an address of the form `s3://bucket/key`."""
     if not uri.startswith("s3://"):
-        raise ValueError(f"{without_passwords(uri)!r} isn't an address of the form s3://bucket/key")
+        return Address("", "", f"{without_passwords(uri)!r} isn't an address of the form s3://bucket/key")
     rest = uri.removeprefix("s3://")
     arn = _ARN.match(rest)
     if arn is not None and rest[arn.end() :][:1] in ("", "/", ":"):
-        return arn[0], rest[arn.end() + 1 :]
+        return Address(arn[0], rest[arn.end() + 1 :])
     bucket, _, key = rest.partition("/")
     if "@" in bucket:
-        raise ValueError(
+        return Address(
+            "",
+            "",
             "an address of a file can't have user:password@ in it. Pass access_key_id and access_secret_key, or set "
-            "up boto3's credentials, and leave it out"
+            "up boto3's credentials, and leave it out",
         )
-    return bucket, key
+    return Address(bucket, key)
 
 
 def bucket_problem(bucket: object) -> str | None:

@@ -157,10 +157,10 @@ def split_uri(uri: str) -> tuple[str, str]:
     Raises:
         Failure: it isn't such an address.
     """
-    try:
-        return addresses.split(uri)
-    except ValueError as error:
-        raise Failure(ExitCode.USAGE, str(error)) from error
+    bucket, key, problem = addresses.split(uri)
+    if problem:
+        raise Failure(ExitCode.USAGE, problem)
+    return bucket, key
 
 
 def connect(arguments: Namespace, **config: Any) -> S3Client:
