@@ -76,7 +76,8 @@ class World:
         self.serial += 1
         self.stored = Stored(request, f'"{hashlib.md5(request["Body"]).hexdigest()}"', self.serial)
         self.applied[save] += 1
-        self.wrong["took effect twice"] += self.applied[save] > 1
+        if "IfMatch" in request:  # a create that comes late can find its file deleted: no condition of S3's helps
+            self.wrong["took effect twice"] += self.applied[save] > 1
         return self.stored.etag
 
     def put(self, save: int, request: Request, base: int | None) -> dict[str, Any]:
@@ -225,8 +226,6 @@ def test_what_a_writer_is_told_is_true(monkeypatch: pytest.MonkeyPatch, trouble:
             step()
         wrong += world.wrong
     print(dict(outcomes))
-    if trouble == "deletes":  # a create that comes late finds a file that was deleted meanwhile: S3 has no condition
-        del wrong["took effect on another version than it was made from"]
     assert not +wrong
     assert min(outcomes[name] for name in ("saved", "conflict", "not known", "earlier")) > 10
 
