@@ -151,7 +151,10 @@ def by_resolving(d: S3Dict[Any, Any], name: str, token: str) -> None:
 
 
 def sum_up(key: str, base: Any, ours: Any, theirs: Any) -> Any:
-    """A shared counter, which begins when somebody first writes it."""
+    """A shared counter, which begins when somebody first writes it; or a list that both added to."""
+    if isinstance(ours, list):
+        known, there = ([] if value is MISSING else value for value in (base, theirs))
+        return [*there, *(token for token in ours if token not in known)]
     return sum(0 if value is MISSING else sign * value for sign, value in ((1, ours), (1, theirs), (-1, base)))
 
 

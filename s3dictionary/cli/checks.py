@@ -181,6 +181,7 @@ def _outdated_delete(trial: Trial, client: S3Client) -> Finding:
 
 
 def _delete(trial: Trial, client: S3Client) -> Finding:
+    trial.look()  # of writes at once, it isn't known which came last
     answer = trial.delete(**trial.current)
     if answer.ok:
         return Status.WORKS, "a delete that names the current version is done", ""

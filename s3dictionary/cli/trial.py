@@ -140,6 +140,10 @@ class Trial:
         """Read it; `content["Body"]` is bytes."""
         return self._ask("get_object", **self._address)
 
+    def look(self) -> None:
+        """See which version is there, if there is one."""
+        self.etag = self.get().content.get("ETag", self.etag)
+
     def delete(self, **condition: str) -> Answer:
         """Delete it."""
         return self._ask("delete_object", **self._address, **condition)
