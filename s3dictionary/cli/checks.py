@@ -164,6 +164,7 @@ def _race(trial: Trial, client: S3Client) -> Finding:
 
 
 def _outdated_delete(trial: Trial, client: S3Client) -> Finding:
+    trial.look()
     answer = trial.delete(**trial.outdated)
     if answer.ok and not trial.get().ok:
         return (
@@ -181,7 +182,6 @@ def _outdated_delete(trial: Trial, client: S3Client) -> Finding:
 
 
 def _delete(trial: Trial, client: S3Client) -> Finding:
-    trial.look()  # of writes at once, it isn't known which came last
     answer = trial.delete(**trial.current)
     if answer.ok:
         return Status.WORKS, "a delete that names the current version is done", ""

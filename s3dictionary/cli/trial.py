@@ -141,8 +141,10 @@ class Trial:
         return self._ask("get_object", **self._address)
 
     def look(self) -> None:
-        """See which version is there, if there is one."""
-        self.etag = self.get().content.get("ETag", self.etag)
+        """See which version is there, if there is one. Of writes at once, it isn't known which came last."""
+        found = self.get().content.get("ETag", self.etag)
+        if found != self.etag:
+            self.old_etag, self.etag = self.etag, found
 
     def delete(self, **condition: str) -> Answer:
         """Delete it."""
