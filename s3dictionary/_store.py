@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ._format import codec
 from ._merge import Resolver, merge
-from ._s3.saving import Earlier
+from ._s3.tries import Earlier
 from .errors import ConflictError, CorruptFileError, StorageError, keep_unsaved
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from .bodies import TooLargeError, unpacked
 from .failures import unknown
 from .lineage import Outcome, following, new_writer, settle
 from .requests import Requests
-from .saving import Content, Delete, Earlier, Save, Tries, conflict
+from .saving import Delete, Save, conflict
 from .secrets import Hidden
+from .tries import Content, Earlier, Tries
 from .version import FileVersion, Version, kept_options, room, upload
 
 if TYPE_CHECKING:
