@@ -6,7 +6,7 @@ import typing
 if typing.TYPE_CHECKING:
     from ._dict import S3Dict as S3Dict
     from ._memory import MISSING as MISSING
-    from ._s3.file import FileVersion as FileVersion
+    from ._s3.version import FileVersion as FileVersion
     from .errors import AccessDeniedError as AccessDeniedError
     from .errors import BucketNotFoundError as BucketNotFoundError
     from .errors import ConflictError as ConflictError
@@ -17,6 +17,7 @@ if typing.TYPE_CHECKING:
     from .errors import S3DictError as S3DictError
     from .errors import StorageError as StorageError
     from .errors import TransactionError as TransactionError
+    from .errors import UnknownOutcomeError as UnknownOutcomeError
     from .errors import UnsavedChangesWarning as UnsavedChangesWarning
 
     __version__: str
@@ -35,6 +36,7 @@ __all__ = [
     "S3DictError",
     "StorageError",
     "TransactionError",
+    "UnknownOutcomeError",
     "UnsavedChangesWarning",
     "__version__",
 ]
@@ -48,7 +50,7 @@ def _get(name: str) -> typing.Any:
         return version("S3Dictionary")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {"S3Dict": "_dict", "MISSING": "_memory", "FileVersion": "_s3.file"}.get(name, "errors")
+    home = {"S3Dict": "_dict", "MISSING": "_memory", "FileVersion": "_s3.version"}.get(name, "errors")
     return globals().setdefault(name, getattr(importlib.import_module(f".{home}", __name__), name))
 
 

@@ -17,6 +17,9 @@ from ._exits import Ending
 from ._format.types import SCALARS
 from ._mapping import K, LazyDict, V
 from ._memory import GIL, Awake, Memory
+from ._s3 import addresses
+from ._s3.file import MAX_SIZE
+from ._s3.secrets import Hidden, Secret
 from ._s3.settings import Settings
 from ._store import OnConflict, Options, Store, backoff
 from .errors import ConflictError, Rollback
@@ -60,6 +63,7 @@ class S3Dict(LazyDict[K, V]):
             different values. A function `resolve(key, base, ours, theirs)` is called for just the keys that both
             changed, also to the same value, and gives the value to store; `MISSING` stands for a key that isn't there.
         read_only: updates and saves raise a `ReadOnlyError`. Needs no permission to write.
+        max_size: bytes that the file may have, stored or uncompressed; a bigger one is refused before it is read.
         client: a boto3 S3 client to use as it is, instead of keys and options.
         put_options: further arguments of every PutObject, as in `{"ServerSideEncryption": "aws:kms"}`.
         client_options: further arguments of `boto3.client("s3", …)`, as in `endpoint_url` or `region_name`.
@@ -82,13 +86,24 @@ class S3Dict(LazyDict[K, V]):
         default: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
         on_conflict: OnConflict = "raise",
         read_only: bool = False,
+        max_size: int = MAX_SIZE,
         client: S3Client | None = None,
         put_options: Mapping[str, Any] | None = None,
         **client_options: Any,
     ) -> None:
+        self._memory = Memory()  # so that it can be shown from here on
         settings = Settings(
-            bucket_name, file_name, access_key_id, access_secret_key, client, client_options, dict(put_options or {})
+            bucket_name,
+            file_name,
+            access_key_id,
+            Secret(access_secret_key),
+            client,
+            Hidden(client_options),
+            Hidden(put_options or {}),
+            max_size,
         )
+        access_secret_key, put_options = None, None  # a traceback can show what a function's variables hold
+        client_options.clear()
         settings.check()
         _check_bool("autosave", autosave)
         _check_bool("read_only", read_only)
@@ -99,7 +114,7 @@ class S3Dict(LazyDict[K, V]):
                 f"on_conflict must be a function or one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}"
             )
         options = Options(on_conflict, None if default is None else deepcopy(dict(default)), read_only)
-        self._set_up(settings, Memory(), options)
+        self._set_up(settings, self._memory, options)
         self._store.load(replacing=data is not None)
         if data is not None:
             self.data = dict(data)
@@ -121,11 +136,16 @@ class S3Dict(LazyDict[K, V]):
     def from_uri(cls, uri: str, **options: Any) -> Self:
         """Make one from an address like `s3://bucket/path/state.json`. The options are those of the constructor.
 
+        In place of the bucket's name it may have the ARN of an access point, as for the AWS CLI.
+
         Raises:
             ValueError: it isn't such an address.
         """
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        if not uri.startswith("s3://") or not bucket or not key:
+        bucket, key, problem = addresses.split(uri)
+        if problem:
+            uri = ""  # a traceback can show what a function's variables hold
+            raise ValueError(problem)
+        if not bucket or not key:
             raise ValueError(f"{uri!r} isn't an address of the form s3://bucket/key")
         return cls(bucket, file_name=key, **options)
 
@@ -223,6 +243,7 @@ class S3Dict(LazyDict[K, V]):
 
         Raises:
             ConflictError: someone else has written since. Nothing was overwritten, and memory is as before.
+            UnknownOutcomeError: it isn't known whether it took effect. The next save finds out.
             NotStorableError: a value can't be stored as JSON. Nothing was sent.
             ReadOnlyError: the dict was opened with `read_only=True`.
             StorageError: S3 refused, or wasn't reached. Memory is as before.
@@ -231,10 +252,14 @@ class S3Dict(LazyDict[K, V]):
         self._request("save()", self._store.save)
 
     def delete(self) -> None:
-        """Delete the file, then empty the dict. One DELETE.
+        """Delete the file, on condition that S3 still holds the version that was loaded; then empty the dict.
+
+        One DELETE. With `on_conflict="overwrite"` it is deleted whatever version it is.
 
         Raises:
             ReadOnlyError: the dict was opened with `read_only=True`.
+            ConflictError: someone else has written since. Nothing was deleted.
+            UnknownOutcomeError: it isn't known whether it was deleted. The data is kept.
             StorageError: S3 refused, or wasn't reached. The data is kept.
             TransactionError: inside a `transaction()`.
         """
@@ -294,6 +319,10 @@ class S3Dict(LazyDict[K, V]):
         """
         return Transaction(self, self._blocks, self._autosave_changes)
 
+    @overload
+    def run(self, function: Callable[[Self], T], *, attempts: int = 10) -> T: ...
+    @overload
+    def run(self, function: Callable[..., T], *args: Any, attempts: int = 10, **kwargs: Any) -> T: ...
     def run(self, function: Callable[..., T], *args: Any, attempts: int = 10, **kwargs: Any) -> T:
         """Call a function in a `with` block, again from a fresh load if someone else has written meanwhile.
 
@@ -463,4 +492,5 @@ class S3Dict(LazyDict[K, V]):
 
 def _check_bool(name: str, value: object) -> None:
     if not isinstance(value, bool):
-        raise ValueError(f"{name} must be True or False, not {value!r}")  # noqa: TRY004  # as it always was
+        kind = type(value).__name__  # not the value, which may be a key that took the wrong place
+        raise ValueError(f"{name} must be True or False, not of type {kind}")  # noqa: TRY004  # as it always was

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ._format import codec
 from ._memory import Memory
 from ._merge import Resolver, merge
-from .errors import ConflictError, CorruptFileError, ReadOnlyError, S3DictError, StorageError, keep_unsaved
+from ._s3.tries import Earlier
+from .errors import ConflictError, CorruptFileError, ReadOnlyError, StorageError, keep_unsaved
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
@@ -23,6 +24,14 @@ MERGE_ATTEMPTS = 30
 
 _JUST_LOADED = 0.001
 """Seconds in which no other program's write could have become known to the caller."""
+
+
+class Refusal(NamedTuple):
+    """What S3 said to a save that met someone else's."""
+
+    code: str | None = None
+    status: int | None = None
+    cause: BaseException | None = None
 
 
 class Options(NamedTuple):
@@ -75,6 +84,11 @@ class Store:
 
     @property
     def changed(self) -> bool:
+        """Is there anything in memory that isn't known to be in S3?"""
+        return self._file.pending or self._has_changes
+
+    @property
+    def _has_changes(self) -> bool:
         return self.unreadable or self._memory.changed
 
     # Loading
@@ -86,37 +100,38 @@ class Store:
             replacing: what it holds is going to be replaced, so it needn't be readable.
         """
         found = self._file.get(None if self.unreadable else self.version)
-        unreadable = False
-        if found is not None and found.body is None:
-            members = self._memory.filed_members()
+        try:
+            members = self._memory.filed_members() if found and found.body is None else self._members(found)
+        except CorruptFileError:
+            if not replacing:
+                raise
+            self._take_over({}, found)
+            self.unreadable = True
         else:
-            try:
-                members = self._members(found)
-            except CorruptFileError:
-                if not replacing:
-                    raise
-                members, unreadable = {}, True
-        self._take_over(members, None if found is None else found.version)
-        self.unreadable = unreadable
-        self._file.unconfirmed = {}
+            self._take_over(members, found)
+            self.unreadable = False
         self._loaded_at = time.monotonic()
 
-    def _take_over(self, members: codec.Members, version: Version | None) -> None:
+    def _take_over(self, members: codec.Members, found: Found | None) -> None:
+        version = None if found is None else found.version
         values = deepcopy(self._default) if version is None and self._default else None
         self._memory.load(members, version, values)
+        self._file.loaded(version)
 
     def refresh(self) -> None:
         """Load before a block, unless there is something to keep, or it was loaded just now."""
         fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
         self._loaded_at = 0.0
-        if fresh or self.changed:
+        # A delete of unknown outcome has left nothing in memory that loading would throw away
+        if fresh or self._file.pending_saves or self._has_changes:
             return
         found = self._file.get(self.version)
-        if found is None or found.body is not None:
-            members = self._members(found)
-            with self._memory.lock:
-                if not self._memory.changed:  # by whoever didn't have to wait, as an edit inside a value doesn't
-                    self._take_over(members, None if found is None else found.version)
+        members = None if found and found.body is None else self._members(found)
+        with self._memory.lock:
+            if members is None:
+                self._file.loaded(self.version)
+            elif not self._memory.changed:  # by one who didn't have to wait, as by an edit inside a value
+                self._take_over(members, found)
 
     def load_version(self, version_id: str) -> None:
         """Load an old version as an unsaved change."""
@@ -158,15 +173,9 @@ class Store:
                 self.refuse_read_only()
                 self._put(members, ending=True)
         except BaseException as error:
-            self._keep_unsaved(error, members)
+            keep_unsaved(error, self._memory.detached if members is None else codec.join(members))
+            self._file.abandon()
             raise
-
-    def _keep_unsaved(self, error: BaseException, members: codec.Members | None) -> None:
-        self._file.unconfirmed = {}
-        if isinstance(error, S3DictError):
-            error.keep_unsaved(self._memory.detached() if members is None else codec.join(members))
-        else:
-            keep_unsaved(error, self._memory.detached())
 
     def refuse_read_only(self) -> None:
         if self._read_only:
@@ -174,66 +183,97 @@ class Store:
 
     def delete(self) -> None:
         self.refuse_read_only()
-        self._file.delete()
-        self.unreadable = False
+        self._file.delete(self.version, overwrite=self._overwrites)
         self._memory.load({}, None)
+        self._goes_on()
+
+    @property
+    def _overwrites(self) -> bool:
+        return self._on_conflict == "overwrite"
 
     def _put(self, members: codec.Members, *, ending: bool) -> None:
+        if self._file.pending_merge:
+            self._merge(members, Refusal(), ending)
+            return
         body = codec.join(members)
         try:
-            version = self._file.put(body, self.version, overwrite=self._on_conflict == "overwrite")
+            outcome = self._file.put(body, self.version, members=members, overwrite=self._overwrites)
         except ConflictError as conflict:
-            if self._on_conflict == "raise" or self.unreadable:
+            if self._on_conflict == "raise" or self._overwrites or self.unreadable:
                 raise
-            self._merge(members, body, conflict, ending)
+            refusal = Refusal(conflict.code, conflict.status, conflict.__cause__)
         else:
-            self._memory.saved(members, version, ending=ending)
-            self.unreadable = False
+            self._saved(outcome, members, ending)
+            return
+        self._merge(members, refusal, ending)
+
+    def _saved(self, outcome: Version | Earlier, members: codec.Members, ending: bool) -> None:
+        if not isinstance(outcome, Earlier):
+            self._memory.saved(members, outcome, ending=ending)
+            self._goes_on()
+            return
+        # An earlier save of unknown outcome took effect. Only what has changed since is left to save
+        self._memory.saved(outcome.content.members, outcome.version, ending=False)
+        self._goes_on()
+        if self._has_changes:
+            self._put(self._memory.encode().members, ending=ending)
+        elif not outcome.version.current and self._on_conflict != "raise":
+            self._merge(members, Refusal(), ending)  # others have saved on top, and merging brings their changes
+
+    def _goes_on(self) -> None:
+        """What was tried from the version before is settled. The last step: an interrupt before it loses nothing."""
+        self.unreadable = False
+        self._file.loaded(self.version)
 
     # Conflicts
 
-    def _merge(self, ours: codec.Members, body: bytes, conflict: ConflictError, ending: bool) -> None:
+    def _merge(self, ours: codec.Members, refusal: Refusal, ending: bool) -> None:
         """Do our changes again to what is there now, until nobody comes in between."""
-        resolve = self._on_conflict if callable(self._on_conflict) else None
-        for wait in backoff(MERGE_ATTEMPTS):
-            found = self._file.get()
-            merged, clashes = merge(self._memory.touched_keys(), self._base(found), ours, self._members(found), resolve)
-            if clashes:
-                raise self._clash(clashes, found, conflict) from conflict.__cause__
+        waits = list(backoff(MERGE_ATTEMPTS))
+        while waits:
             try:
-                version = self._file.put(codec.join(merged), found.version if found else None, ours=body)
+                if self._merge_once(ours, refusal, ending):
+                    return
             except ConflictError as error:
-                conflict = error
-                time.sleep(wait)
-            else:
-                late = self._memory.merged(ours, merged, version, ending=ending)
-                if late:
-                    raise self._clash(late, found, conflict)
-                return
-        raise conflict
+                if error.keys or len(waits) == 1:
+                    raise
+            time.sleep(waits.pop(0))
 
-    def _base(self, found: Found | None) -> codec.Members:
-        """What our changes are changes of: the version that was loaded, or a later save of ours that did take effect.
+    def _merge_once(self, ours: codec.Members, refusal: Refusal, ending: bool) -> bool:
+        resolve = self._on_conflict if callable(self._on_conflict) else None
+        found = self._file.get()
+        base, earlier = self._file.rebase(None if found is None else found.version)
+        if earlier is not None:
+            self._memory.saved(earlier.members, self.version, ending=False)
+        before, theirs = self._memory.filed_members(), self._members(found)
+        merged, clashes = merge(self._memory.touched_keys(), before, ours, theirs, resolve)
+        if clashes:
+            raise self._clash(clashes, base, refusal) from refusal.cause
+        version: Version | Earlier | None = base
+        if self._memory.changed:
+            version = self._file.put(codec.join(merged), base, members=ours, merged=True)
+        if isinstance(version, Earlier):
+            self._memory.saved(version.content.members, self.version, ending=False)
+            self._file.abandon()
+            return False
+        late = self._memory.merged(ours, merged, version, ending=ending)
+        self._goes_on()
+        if late:
+            raise self._clash(late, version, refusal)
+        return True
 
-        Of the latter we hear only now, as there was no answer to it.
-        """
-        for save_id, attempt in self._file.unconfirmed.items():
-            if found is not None and save_id in found.version.saves:
-                return codec.split(attempt.ours)
-        return self._memory.filed_members()
-
-    def _clash(self, keys: list[object], found: Found | None, conflict: ConflictError) -> ConflictError:
+    def _clash(self, keys: list[object], found: Version | None, refusal: Refusal) -> ConflictError:
         return ConflictError(
             f"{self.uri} was written by someone else since it was loaded, and both changed "
             f"{', '.join(map(repr, keys))}; nothing was overwritten. load() brings what is there now, in place of what "
             "is in memory; or let on_conflict be a function that says what the value is to be.",
             keys=keys,
-            etag=found.version.etag if found else None,
-            last_modified=found.version.last_modified if found else None,
-            uri=conflict.uri,
-            operation=conflict.operation,
-            code=conflict.code,
-            status=conflict.status,
+            etag=found.etag if found else None,
+            last_modified=found.last_modified if found else None,
+            uri=self.uri,
+            operation="PutObject",
+            code=refusal.code,
+            status=refusal.status,
         )
 
 

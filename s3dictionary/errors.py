@@ -4,19 +4,21 @@ S3DictError
 ├── StorageError             S3 refused or wasn't reached
 │   ├── BucketNotFoundError  the bucket doesn't exist
 │   ├── AccessDeniedError    S3 doesn't let these credentials do that
-│   └── ConflictError        someone else wrote in between; nothing was overwritten
+│   ├── ConflictError        someone else wrote in between; nothing was overwritten
+│   └── UnknownOutcomeError  it isn't known whether the request took effect
 ├── CorruptFileError         the file isn't a JSON object in UTF-8 (also a ValueError)
 ├── NotStorableError         a value that JSON can't hold (also a TypeError)
 ├── ReadOnlyError            the dict was opened with read_only=True (also a TypeError)
 └── TransactionError         not possible in this block (also a RuntimeError)
 
 Rollback                     raised by callers to leave a block quietly
-UnsavedChangesWarning        unsaved changes went with the dict, or with the process (a UserWarning)
+UnsavedChangesWarning        a dict with unsaved changes was dropped, or was there at the interpreter's exit
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -45,24 +47,30 @@ class S3DictError(Exception):
         self._unsaved = content
 
 
+def keep_unsaved(error: BaseException, content: bytes | Callable[[], dict[Any, Any]]) -> None:
+    """Let any exception carry what could not be saved, as the attribute `unsaved`; others than ours say so in a note.
+
+    Args:
+        error: the exception.
+        content: the file that wasn't written, or what gives it as a dict.
+    """
+    if isinstance(error, S3DictError):
+        error.keep_unsaved(content if isinstance(content, bytes) else content())
+        return
+    with suppress(Exception):  # it is about to be raised, whatever it is
+        error.unsaved = _decode(content) if isinstance(content, bytes) else content()  # type: ignore[attr-defined]
+        if hasattr(error, "add_note"):  # from Python 3.11 on
+            error.add_note("What could not be saved is in this exception's attribute `unsaved`.")
+
+
 def _decode(body: bytes) -> dict[Any, Any]:
     from ._format import codec
 
     return {key: codec.decode(raw) for key, raw in codec.split(body).items()}
 
 
-def keep_unsaved(error: BaseException, content: dict[Any, Any]) -> None:
-    """Let somebody else's exception carry what could not be saved, as `.unsaved` and in a note that says so."""
-    try:
-        error.unsaved = content  # type: ignore[attr-defined]
-    except AttributeError:  # it has no room for attributes
-        return
-    if hasattr(error, "add_note"):  # Python 3.11 and later
-        error.add_note("The changes of the S3Dict's block were not saved. They are in this exception's .unsaved.")
-
-
 class StorageError(S3DictError):
-    """S3 refused a request, or wasn't reached. The botocore error is the `__cause__`.
+    """S3 refused a request, or wasn't reached. The botocore error is the `__cause__`, unless it shows a secret.
 
     Attributes:
         uri: the file's address, `s3://bucket/key`.
@@ -119,6 +127,14 @@ class ConflictError(StorageError):
         self.last_modified = last_modified
 
 
+class UnknownOutcomeError(StorageError):
+    """It isn't known whether a save, or a delete, took effect: there was no answer that proves it.
+
+    The next save finds out. It never applies the same change twice, and overwrites nobody, whichever way it went;
+    `load()` shows what is there. `run()` doesn't repeat what ended so.
+    """
+
+
 class CorruptFileError(S3DictError, ValueError):
     """The file isn't a JSON object in UTF-8. It is never overwritten by a dict that couldn't read it."""
 
@@ -136,7 +152,7 @@ class NotStorableError(S3DictError, TypeError):
 
 
 class ReadOnlyError(S3DictError, TypeError):
-    """The dict was opened with `read_only=True`. Nothing was changed or sent."""
+    """The dict was opened with `read_only=True`. Nothing was changed, in memory or in S3."""
 
 
 class TransactionError(S3DictError, RuntimeError):
@@ -148,4 +164,4 @@ class Rollback(Exception):
 
 
 class UnsavedChangesWarning(UserWarning):
-    """A dict with unsaved changes was dropped, or was left when Python exited. They are lost."""
+    """There are changes that were never saved, in a dict that is dropped or at the interpreter's exit."""

@@ -57,6 +57,8 @@ FAULTS = (
     "500 InternalError, done",
     "503 SlowDown",
     "409 ConditionalRequestConflict",
+    "429 TooManyRequests",
+    "307 TemporaryRedirect",
     "412 PreconditionFailed",
     "403 AccessDenied",
     "404 NoSuchBucket",
@@ -66,6 +68,7 @@ FAULTS = (
     "answer cut off in its body",
     "another ETag in the answer",
     "no ETag in the answer",
+    "a web page with status 200",
     "not gzip, though it begins so",
     "not JSON",
 )

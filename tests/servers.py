@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
@@ -130,8 +131,9 @@ class Site:
         return self.proxy.faults
 
     def read(self, key: str) -> bytes:
-        """An object's content, asked of the server direct."""
-        return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        """An object's content, asked of the server direct; without the white space in which a save ends."""
+        body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return re.sub(rb"[ \t]{64}\n\Z", b"", body)
 
     def write(self, key: str, body: bytes, **options: Any) -> str:
         """Put an object, direct, as another program would; gives its ETag."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import random
+from typing import TypeVar
+
+T = TypeVar("T", int, float)
 
 LONG = os.environ.get("S3DICT_STRESS", "0") not in ("", "0")
 SEED = int(os.environ.get("S3DICT_SEED") or random.SystemRandom().randrange(2**32))
@@ -15,7 +18,7 @@ TIME_LIMIT = 1800 if LONG else 120
 """Seconds a test."""
 
 
-def times(quick: int, long: int) -> int:
+def times(quick: T, long: T) -> T:
     return long if LONG else quick
 
 

@@ -25,6 +25,7 @@ WORKING = {
     "update": "works",
     "outdated update": "works",
     "updates at once": "works",
+    "outdated delete": "works",
     "delete": "works",
     "update of a deleted file": "works",
     "create": "works",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import gzip
 import os
 import re
 import socket
@@ -17,10 +18,13 @@ from typing import Any
 
 import botocore.exceptions
 import pytest
+from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
 from proxy import Answer, Call, CutOff, LateAnswer, LostAnswer, Reset, Response
 from s3dictionary import S3Dict
+from s3dictionary._s3 import addresses
+from s3dictionary._s3.lineage import Outcome
 from s3dictionary.local import local_s3
 from s3dictionary.local.block import Engine
 from servers import Site
@@ -136,6 +140,23 @@ def lost_answer(s3: Site) -> None:
     d.save()
 
 
+def lost_answer_and_file(s3: Site) -> None:
+    d = state(s3, config=TWICE)
+    s3.faults.append(LostAnswer(method="PUT"))
+    s3.faults.append(Call(lambda request, forward: s3.write("state.json", b"{}") and forward(request), method="PUT"))
+    d.save()
+
+
+def too_big(s3: Site) -> None:
+    s3.write("state.json", b'{"a": 1}')
+    state(s3, max_size=7)
+
+
+def too_big_when_uncompressed(s3: Site) -> None:
+    s3.write("state.json", gzip.compress(b'{"a": "%s"}' % (b"x" * 1000)))
+    state(s3, max_size=500)
+
+
 def save_inside(s3: Site) -> None:
     with state(s3) as d, d.transaction():
         d.save()
@@ -206,6 +227,11 @@ CIRCULAR: list[Any] = []
 CIRCULAR.append(CIRCULAR)
 
 LOGIN_PAGE = Call(lambda request, forward: Response(200, body=b"<html>Log in</html>"), forever=True)
+PAGE_WITH_ETAG = Call(
+    lambda request, forward: Response(
+        200, HeadersDict({"ETag": '"x"', "Content-Type": "text/html"}), b"<html>Log in</html>"
+    )
+)
 BAD_GATEWAY = Call(lambda request, forward: Response(502, body=b"<html>Sorry</html>"))
 FORBIDDEN = Call(lambda request, forward: Response(403, body=b"<html>Sorry</html>"))
 SSO = """
@@ -238,6 +264,18 @@ CASES: list[tuple[str, Provoke]] = [
     ("An address in place of a name", arguments(bucket_name="s3://my-bucket")),
     ("An address in place of a name", arguments(file_name="s3://my-bucket/state.json")),
     ("Metadata that isn't text", arguments(put_options={"Metadata": {"runs": 1}})),
+    ("Metadata that can't be sent", arguments(put_options={"Metadata": {"who": "\n"}})),
+    ("Metadata that the library sets", arguments(put_options={"Metadata": {"S3Dictionary-Lineage": "x"}})),
+    ("Too much metadata", arguments(put_options={"Metadata": {"note": "x" * 2000}})),
+    ("A password in an address", lambda s3: S3Dict.from_uri("s3://user:password@my-bucket/state.json")),
+    ("A folder in the bucket's name", arguments(bucket_name="my-bucket/app")),
+    ("A password in place of a bucket's name", arguments(bucket_name="user:password@my-bucket")),
+    ("A name that S3 can't have", arguments(file_name="k" * 1025)),
+    ("A name that S3 can't have", arguments(file_name="\ud800")),
+    ("Not a size", arguments(max_size=0)),
+    ("An endpoint with a query", arguments(endpoint_url="http://localhost:9000/?token=x")),
+    ("The file is too big", too_big),
+    ("The file is too big", too_big_when_uncompressed),
     ("Not a name, or not an option", arguments(bucket_name="my bucket")),
     ("Not a name, or not an option", arguments(put_options={"StorageClas": "STANDARD_IA"})),
     ("Nobody answers there", arguments(endpoint_url="http://127.0.0.1:9")),
@@ -247,6 +285,9 @@ CASES: list[tuple[str, Provoke]] = [
     ("No valid certificate", lambda s3: state(s3, endpoint_url=s3.endpoint_url.replace("http:", "https:"))),
     ("A line break in a header", arguments(aws_session_token="secret token\n")),
     ("Not an S3 store", fault(LOGIN_PAGE)),
+    ("Not an answer of S3's", fault(PAGE_WITH_ETAG, S3Dict.save)),
+    ("Not an answer of S3's", fault(LOGIN_PAGE, S3Dict.delete)),
+    ("Too much metadata for the store", fault(Answer(400, "MetadataTooLarge"), S3Dict.save)),
     ("The bucket doesn't exist", arguments(bucket_name="no-such-bucket")),
     ("No permission to read", fault(Answer(403, "AccessDenied"))),
     ("No permission to read", fault(FORBIDDEN)),
@@ -280,6 +321,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("It isn't known whether a save took effect", fault(BAD_GATEWAY, S3Dict.save)),
     ("It isn't known whether a save took effect", fault(LOGIN_PAGE, S3Dict.save)),
     ("A lost answer can't be cleared up", lost_answer),
+    ("What is there doesn't tell", lost_answer_and_file),
     ("It isn't known whether the file was deleted", fault(Reset(), S3Dict.delete)),
     ("The store has no conditional writes", fault(Answer(501, "NotImplemented"), S3Dict.save)),
     ("A value of another type", value(Thing())),
@@ -342,6 +384,8 @@ def assert_tells_only_what_it_should(message: str, s3: Site) -> None:
 END_OF_PROGRAM = """
 import os, threading, time
 from s3dictionary import S3Dict
+from s3dictionary._s3 import addresses
+from s3dictionary._s3.lineage import Outcome
 
 def state(name, **options):
     return S3Dict(os.environ["BUCKET"], file_name=f"{name}/state.json", **options)
@@ -398,6 +442,7 @@ SAID_BY_OTHERS = {
     "An unknown argument",
     "Not an endpoint",
     "Anything else that S3 says",
+    "Too much metadata for the store",
     "moto's server doesn't start",
     "SeaweedFS doesn't start",
     "Autosave's last save failed",
@@ -413,13 +458,15 @@ def test_each_message_says_what_to_do() -> None:
 # The code
 
 OTHERS = {"notebook", "__main__", "pytest_plugin"}  # what shows it, and programs with words of their own
-PACKAGES = ("s3dictionary", "s3dictionary/local")
+PACKAGES = ("s3dictionary", "s3dictionary/_s3", "s3dictionary/local")
 MODULES = [path for name in PACKAGES for path in sorted((ROOT / name).glob("*.py")) if path.stem not in OTHERS]
 NO_MESSAGES = {
     "has no attribute",  # as every module says it
     "popitem(): dictionary is empty",  # as a dict says it
     "%Y-%m-%d %H:%M:%S %Z",
     "Invalid header value",  # only looked for
+    *(outcome.value for outcome in Outcome),  # only named
+    flat(addresses._ARN.pattern),
 }
 
 

@@ -137,6 +137,7 @@ def test_a_refusal_tells_where_what_and_why(moto_s3: Site) -> None:
 )
 @pytest.mark.parametrize("fault", [Answer(400, "Strange"), Answer(500, "InternalError"), Reset()], ids=repr)
 def test_the_botocore_error_is_the_cause(moto_s3: Site, method: str, action: Any, operation: str, fault: Any) -> None:
+    moto_s3.write("state.json", b"{}")
     d = state(moto_s3, config=ONCE)
     moto_s3.faults.append(Call(fault, method=method))
     error = raised(lambda: action(d), StorageError)
@@ -157,7 +158,7 @@ def test_a_conflict_has_the_refusal_as_its_cause(moto_s3: Site) -> None:
     "body", [b"", b"<html>Sorry</html>", b"{}", b"<Error><Code>Half"], ids=["none", "html", "json", "cut"]
 )
 def test_an_answer_that_is_not_s3s_is_a_storage_error_too(moto_s3: Site, status: int, body: bytes) -> None:
-    moto_s3.faults.append(Call(lambda request, forward: Response(status, body=body)))
+    moto_s3.faults.append(Call(lambda request, forward: Response(status, body=body), forever=True))
     assert raised(lambda: state(moto_s3, config=ONCE), StorageError).status == status
 
 
@@ -198,6 +199,7 @@ def test_a_profile_that_is_not_there_is_a_storage_error(monkeypatch: pytest.Monk
     ],
 )
 def test_a_403_says_which_permission_it_needs_on_what(moto_s3: Site, action: Any, permission: str) -> None:
+    moto_s3.write("state.json", b"{}")
     d = state(moto_s3)
     moto_s3.faults.append(Answer(403, "AccessDenied"))
     error = raised(lambda: action(d), AccessDeniedError)
@@ -497,7 +499,7 @@ def test_each_request_is_logged_at_debug_level_with_address_size_and_etag(
     uri = d.uri
     assert [record.getMessage() for record in caplog.records if record.name == "s3dictionary"] == [
         f"GET {uri}: no such object",
-        f"PUT {uri}: 7 bytes, ETag {etag}",
+        f"PUT {uri}: 72 bytes, ETag {etag}",
         f"GET {uri}: still {etag}",
         f"GET {uri}: 9 bytes, ETag {json.dumps(moto_s3.requests.log[3].response_headers['ETag'].strip(chr(34)))}",
         f"DELETE {uri}",

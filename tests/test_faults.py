@@ -22,9 +22,9 @@ from botocore.config import Config
 import fault_cells
 from fault_cells import AFTER_LOST_ANSWER, AFTER_THEIRS, DELETING, LOADING, LOOKING, MERGING, SAVING, Cell, Section
 from proxy import AlterBody, AlterHeaders, Answer, Call, CutOff, Fault, LostAnswer, Proxy, Request, Reset, Response
-from s3dictionary import ConflictError, S3Dict, S3DictError, StorageError
+from s3dictionary import ConflictError, S3Dict, S3DictError, StorageError, UnknownOutcomeError
 from s3dictionary import _store as store
-from s3dictionary._s3 import file as s3file
+from s3dictionary._s3 import saving
 from servers import SeaweedFS, Server, Site
 
 TIMEOUT = 0.4
@@ -52,7 +52,8 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     sleep = time.sleep
     monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.001)))
     monkeypatch.setattr(store, "MERGE_ATTEMPTS", 3)
-    monkeypatch.setattr(s3file, "BUSY_WAITS", (0.001, 0.001))
+    monkeypatch.setattr(saving.Save, "patience", 1)
+    monkeypatch.setattr(saving.Delete, "patience", 1)
 
 
 # What goes wrong ------------------------------------------------------------------------------------------------------
@@ -123,6 +124,9 @@ FAULTS: dict[str, Fault] = {
     "answer cut off in its body": CutOff(),
     "another ETag in the answer": AlterHeaders({"ETag": '"another"'}),
     "no ETag in the answer": AlterHeaders({"ETag": None}),
+    "a web page with status 200": Call(
+        lambda request, forward: Response(200, HeadersDict({"Content-Type": "text/html"}), b"<html>Log in</html>")
+    ),
     "not gzip, though it begins so": AlterBody(lambda _: b"\x1f\x8b not gzip"),
     "not JSON": AlterBody(lambda body: body[:-1] + b","),
     **{fault: answer(fault) for fault in fault_cells.FAULTS if fault[0].isdigit() and not fault.endswith(", done")},
@@ -190,7 +194,7 @@ class Scene:
 
     def opened(self, **options: Any) -> S3Dict[str, Any]:
         """From a file that holds `START`."""
-        self.site.write(self.key, json.dumps(START).encode())
+        S3Dict(self.site.bucket, file_name=self.key, client=self.site.client, data=START).save()
         return self.open(**options)
 
     def stored(self) -> dict[str, Any] | None:
@@ -201,7 +205,7 @@ class Scene:
             return None
 
     def others_save(self) -> None:
-        """Another program that uses this library, so it goes on with the ids of the saves."""
+        """Another program that uses this library, so it goes on with the record of who has saved."""
         with S3Dict(self.site.bucket, file_name=self.key, client=self.site.client) as other:
             other["theirs"] = other.get("theirs", 0) + 1
 
@@ -234,6 +238,7 @@ class Plan:
         after: what S3 holds when it has been done, and memory, too.
         kept: what memory holds when it hasn't.
         unsaved: what the error carries then.
+        creates: whether there was no file before.
     """
 
     d: S3Dict[str, Any] | None
@@ -241,6 +246,7 @@ class Plan:
     after: dict[str, Any] | None
     kept: dict[str, Any] | None
     unsaved: dict[str, Any] | None = None
+    creates: bool = False
 
 
 def construct(scene: Scene) -> Plan:
@@ -263,7 +269,7 @@ def save(scene: Scene) -> Plan:
 
 def first_save(scene: Scene) -> Plan:
     d = scene.open(default=OURS)
-    return Plan(d, lambda: d.save() or d, OURS, OURS)
+    return Plan(d, lambda: d.save() or d, OURS, OURS, creates=True)
 
 
 def update(scene: Scene) -> Plan:
@@ -346,9 +352,9 @@ def attempt(scene: Scene, cell: Cell, plan: Plan) -> str:
 
 def failed(scene: Scene, plan: Plan, error: S3DictError, before: dict[str, Any] | None) -> str:
     assert scene.site.server.secret_key not in str(error)
-    unknown = "not known whether" in str(error)
+    unknown = isinstance(error, UnknownOutcomeError)
+    assert unknown == ("not known whether" in str(error))
     if unknown:
-        assert type(error) is not ConflictError
         assert scene.stored() in (before, plan.after)
     else:
         assert scene.stored() == before
@@ -363,7 +369,10 @@ def failed(scene: Scene, plan: Plan, error: S3DictError, before: dict[str, Any] 
 
 
 def overwrites_nobody(scene: Scene, plan: Plan) -> None:
-    """Another program saves; our next save meets a conflict, or both are merged."""
+    """Another program saves; our next save meets a conflict, or both are merged.
+
+    Where ours was to create the file and wasn't heard of, nothing tells whether theirs was made after ours was deleted.
+    """
     d = plan.d
     if d is None:
         return
@@ -372,6 +381,9 @@ def overwrites_nobody(scene: Scene, plan: Plan) -> None:
     try:
         d["next"] = 1
         d.save()
+    except UnknownOutcomeError:
+        assert plan.creates
+        assert scene.stored() == others
     except ConflictError:
         assert not scene.merges
         assert scene.stored() == others
@@ -469,7 +481,8 @@ def test_a_merge_of_unknown_outcome_takes_nobodys_change_back_and_counts_once(
     scene = moto_stage.scene()
     d = scene.opened(on_conflict=add)
     d["n"] += 10
-    scene.site.write(scene.key, b'{"n": 101, "theirs": 1}')
+    with S3Dict(scene.site.bucket, file_name=scene.key, client=scene.site.client) as other:
+        other.update(n=101, theirs=1)
     cell = Cell(SAVING, fault_named(fault), "always", MERGING)
     with pytest.raises(StorageError, match="not known whether"), scene.fault(cell):
         d.save()

@@ -6,13 +6,17 @@ import base64
 import gzip
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.config import Config
 
 import s3dictionary._store
 from proxy import AlterHeaders, Answer, Call, CutOff, Response
 from s3dictionary import BucketNotFoundError, ConflictError, S3Dict, StorageError
+from s3dictionary._s3.lineage import Record, parse
+from s3dictionary._s3.version import MAX_USER_METADATA
 from servers import Site
 
 BODY = b'{"a":1,"list":[1]}'
@@ -329,7 +333,8 @@ def test_what_someone_else_did_since_the_load_is_a_conflict(s3: Site, meanwhile:
     d = loaded(s3)
     d["list"].append(2)
     meanwhile(s3)
-    with pytest.raises(ConflictError, match=f"{d.uri} was written by someone else"):
+    done = "written" if meanwhile is _replace else "deleted"
+    with pytest.raises(ConflictError, match=f"{d.uri} was {done} by someone else"):
         d.save()
     assert d == {"a": 1, "list": [1, 2]}
     assert d.changed
@@ -342,7 +347,7 @@ def test_what_someone_else_did_since_the_load_is_a_conflict(s3: Site, meanwhile:
 def test_a_file_that_someone_else_has_created_is_a_conflict(s3: Site) -> None:
     d = state(s3, default={"ours": 1})
     _replace(s3)
-    with pytest.raises(ConflictError):
+    with pytest.raises(ConflictError, match="was created by someone else"):
         d.save()
     assert s3.read("state.json") == b'{"theirs": 1}'
 
@@ -400,14 +405,22 @@ def test_a_put_that_met_another_is_sent_again_after_a_moment(moto_s3: Site, no_w
     assert 0 < min(no_waits) < max(no_waits) < 1
 
 
-def test_a_put_that_always_meets_another_is_a_conflict(moto_s3: Site, no_waits: list[float]) -> None:
-    d = loaded(moto_s3)
+BUSY = [Answer(409, "ConditionalRequestConflict"), Answer(409, "OperationAborted"), Answer(429, "TooManyRequests")]
+
+
+@pytest.mark.parametrize("answer", BUSY, ids=lambda answer: answer.code)
+def test_a_store_that_stays_busy_is_waited_for_then_it_is_an_error(
+    moto_s3: Site, no_waits: list[float], answer: Answer
+) -> None:
+    """No conflict: nobody else needs to have written."""
+    d = loaded(moto_s3, config=Config(retries={"total_max_attempts": 1}))
     d["a"] = 2
-    moto_s3.faults.append(Answer(409, "ConditionalRequestConflict", method="PUT", forever=True))
-    with pytest.raises(ConflictError) as error:
+    moto_s3.faults.append(replace(answer, method="PUT", forever=True))
+    with pytest.raises(StorageError) as error:
         d.save()
-    assert (error.value.code, error.value.status) == ("ConditionalRequestConflict", 409)
-    assert moto_s3.requests.count() == {"PUT": 5, "HEAD": 1}
+    assert type(error.value) is StorageError
+    assert (error.value.code, error.value.status) == (answer.code, answer.status)
+    assert 20 < sum(no_waits) < 33
     assert moto_s3.read("state.json") == BODY
 
 
@@ -437,7 +450,7 @@ def test_a_quoted_etag_that_is_refused_is_sent_once_more_without_quotes(moto_s3:
         d["a"] = number
         d.save()
         assert json.loads(moto_s3.read("state.json"))["a"] == number
-    assert moto_s3.requests.count() == {"PUT": 4, "HEAD": 2}
+    assert moto_s3.requests.count() == {"PUT": 3, "HEAD": 1}  # it keeps in mind which form the store takes
 
 
 def test_without_quotes_it_is_still_a_condition(moto_s3: Site) -> None:
@@ -482,62 +495,86 @@ def test_an_etag_goes_back_as_it_came(moto_s3: Site, etag: str) -> None:
     assert moto_s3.requests.log[1].headers["If-Match"] == etag
 
 
-# Save ids
+# Who has saved it
 
 
-def _saves(s3: Site) -> list[str]:
-    return head(s3)["Metadata"]["s3dictionary-saves"].split(",")
+def record(s3: Site) -> Record:
+    found = parse(head(s3)["Metadata"]["s3dictionary-lineage"])
+    assert found is not None
+    return found
 
 
-def test_an_object_carries_the_ids_of_its_saves_newest_first(s3: Site) -> None:
+def test_an_object_says_how_many_saves_it_is_made_of(s3: Site) -> None:
+    """By several dicts, each with a row of its own in the table."""
     d = state(s3)
-    seen: list[str] = []
-    for _ in range(3):
+    for number in range(1, 4):
         d.save()
-        saves = _saves(s3)
-        assert saves[1:] == seen
-        assert saves[0] not in seen
-        seen = saves
+        assert record(s3).generation == number
+    other = state(s3)
+    other.save()
+    assert sorted(record(s3).rows.values()) == [3, 4]
 
 
-def test_another_dict_goes_on_with_the_ids(moto_s3: Site) -> None:
-    state(moto_s3).save()
-    before = _saves(moto_s3)
-    state(moto_s3).save()
-    assert _saves(moto_s3)[1:] == before
-
-
-def test_an_object_carries_the_last_32_ids(moto_s3: Site) -> None:
+def test_a_file_that_was_deleted_and_made_again_is_another_one(moto_s3: Site) -> None:
+    """So a save that got no answer isn't taken for one of the new file."""
     d = state(moto_s3)
-    for _ in range(32):
-        d.save()
-    before = _saves(moto_s3)
-    assert len(set(before)) == 32
     d.save()
-    assert _saves(moto_s3)[1:] == before[:31]
+    before = record(moto_s3)
+    d.delete()
+    d.save()
+    assert record(moto_s3).lineage != before.lineage
 
 
-def test_the_ids_fit_into_metadata_with_room_for_the_users(moto_s3: Site) -> None:
-    """S3 allows 2 KB in all."""
+@pytest.mark.parametrize("length", [0, 1500, MAX_USER_METADATA - 4])
+def test_metadata_that_fits_once_fits_for_ever(moto_s3: Site, length: int) -> None:
+    """S3 allows 2 KB in all, and Swift 256 bytes a header, however many have saved."""
+    for _ in range(25):
+        state(moto_s3, put_options={"Metadata": {"note": "x" * length}}).save()
+    metadata = head(moto_s3)["Metadata"]
+    assert len(metadata["s3dictionary-lineage"]) <= 256
+    assert sum(len(name) + len(value) for name, value in metadata.items()) <= 2048
+
+
+def test_metadata_that_cannot_fit_is_refused_at_construction(moto_s3: Site) -> None:
+    with pytest.raises(ValueError, match="Metadata in put_options has 2004 bytes"):
+        state(moto_s3, put_options={"Metadata": {"note": "x" * 2000}})
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda name, value: {name: None, name.title(): value},
+        lambda name, value: {name: value.upper()},
+        lambda name, value: {name: f"  {value} "},
+        lambda name, value: {name: value.replace("_", "%5F").replace(".", "%2e")},
+    ],
+    ids=["name in capitals", "in capitals", "blanks", "percent-encoded"],
+)
+def test_what_gateways_do_to_metadata_is_put_up_with(moto_s3: Site, alter: Any) -> None:
+    state(moto_s3).save()
+    before = record(moto_s3)
+    headers = alter("x-amz-meta-s3dictionary-lineage", str(before))
+    moto_s3.faults.append(AlterHeaders(headers))
+    state(moto_s3).save()
+    assert (record(moto_s3).lineage, record(moto_s3).generation) == (before.lineage, 2)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"s3dictionary-saves": "0123,4567"}], ids=["0.13", "1.0"])
+def test_a_file_of_an_older_release_goes_over_at_the_next_save(moto_s3: Site, metadata: dict[str, str]) -> None:
+    moto_s3.write("state.json", BODY, Metadata=metadata)
+    state(moto_s3).save()
+    assert record(moto_s3).generation == 1
+    assert "s3dictionary-saves" not in head(moto_s3)["Metadata"]
+
+
+def test_metadata_that_another_tool_has_kept_says_nothing(moto_s3: Site) -> None:
+    """The file's end has to agree with it."""
     d = state(moto_s3)
-    for _ in range(40):
-        d.save()
-    assert sum(len(name) + len(value) for name, value in head(moto_s3)["Metadata"].items()) < 1024
-
-
-def test_a_file_of_another_program_has_no_ids_and_is_fine(moto_s3: Site) -> None:
-    d = loaded(moto_s3)
     d.save()
-    assert len(_saves(moto_s3)) == 1
-
-
-def test_ids_are_found_where_a_store_capitalizes_names_of_metadata(moto_s3: Site) -> None:
+    before = head(moto_s3)["Metadata"]
+    moto_s3.write("state.json", BODY, Metadata=before)
     state(moto_s3).save()
-    (before,) = _saves(moto_s3)
-    alter = {"x-amz-meta-s3dictionary-saves": None, "X-Amz-Meta-S3Dictionary-Saves": before}
-    moto_s3.faults.append(AlterHeaders(alter))
-    state(moto_s3).save()
-    assert _saves(moto_s3)[1:] == [before]
+    assert record(moto_s3).lineage != parse(before["s3dictionary-lineage"]).lineage
 
 
 # The object
@@ -559,13 +596,15 @@ def test_a_name_that_ends_in_gz_is_compressed(s3: Site) -> None:
     assert state(s3, file_name="state.json.gz") == {"a": "x" * 1000}
 
 
-def test_equal_content_compresses_to_equal_bytes(moto_s3: Site) -> None:
-    """No time of writing in it, so that versions can be told by their ETags."""
-    d = state(moto_s3, file_name="state.json.gz", data={"a": 1})
-    d.save()
-    etag = d.etag
-    d.save()
-    assert d.etag == etag
+@pytest.mark.parametrize("name", ["state.json", "state.json.gz"])
+def test_no_two_saves_have_the_same_etag(moto_s3: Site, name: str) -> None:
+    """So an ETag that comes back is never another version's, and a late request can't undo a later save."""
+    d = state(moto_s3, file_name=name, data={"a": 1})
+    etags = set()
+    for _ in range(5):
+        d.save()
+        etags.add(d.etag)
+    assert len(etags) == 5
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "gzip,aws-chunked", "aws-chunked,gzip", "", "identity"])
@@ -602,15 +641,27 @@ def test_put_options_encrypt(moto_s3: Site) -> None:
     assert "a-key" in found["SSEKMSKeyId"]
 
 
-def test_metadata_of_the_users_own_is_kept_beside_the_ids(s3: Site) -> None:
+def test_metadata_of_the_users_own_is_kept_beside_the_librarys(s3: Site) -> None:
     options = {"Metadata": {"owner": "me"}}
     d = state(s3, put_options=options)
     d.save()
     d.save()
-    metadata = head(s3)["Metadata"]
-    assert metadata["owner"] == "me"
-    assert len(_saves(s3)) == 2
+    assert head(s3)["Metadata"]["owner"] == "me"
+    assert record(s3).generation == 2
     assert options == {"Metadata": {"owner": "me"}}
+
+
+def test_what_an_object_has_besides_its_content_stays(s3: Site) -> None:
+    """Unless put_options says otherwise."""
+    headers = {"CacheControl": "no-cache", "ContentDisposition": "inline", "ContentLanguage": "de"}
+    s3.write("state.json", BODY, Metadata={"owner": "me", "stage": "test"}, **headers)
+    d = state(s3, put_options={"Metadata": {"Stage": "live"}, "CacheControl": "max-age=1"})
+    for _ in range(2):
+        d.save()
+        found = head(s3)
+        kept = {name: value for name, value in found["Metadata"].items() if name != "s3dictionary-lineage"}
+        assert kept == {"owner": "me", "stage": "live"}
+        assert [found[name] for name in headers] == ["max-age=1", "inline", "de"]
 
 
 def test_a_content_type_of_the_users_own_is_used(moto_s3: Site) -> None:
@@ -684,10 +735,15 @@ def test_a_missing_bucket_never_looks_like_an_empty_dict(s3: Site) -> None:
 )
 def test_a_404_that_is_not_s3s_is_no_empty_dict_either(moto_s3: Site, body: bytes) -> None:
     """A wrong endpoint, say, or a proxy on the way."""
-    moto_s3.faults.append(Call(lambda request, forward: Response(404, body=body)))
-    with pytest.raises(StorageError, match="GetObject") as error:
+    moto_s3.faults.append(Call(lambda request, forward: Response(404, body=body), forever=True))
+    with pytest.raises(StorageError, match="HeadBucket") as error:
         state(moto_s3)
     assert error.value.status == 404
+
+
+def test_where_the_bucket_answers_such_a_404_means_that_there_is_no_file(moto_s3: Site) -> None:
+    moto_s3.faults.append(Call(lambda request, forward: Response(404, body=b"<html>Not here</html>")))
+    assert state(moto_s3) == {}
 
 
 def test_a_bucket_that_goes_away_is_no_conflict(moto_s3: Site) -> None:

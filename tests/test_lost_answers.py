@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
 from proxy import Answer, Call, LateAnswer, LostAnswer, Reset
-from s3dictionary import BucketNotFoundError, ConflictError, S3Dict, StorageError
+from s3dictionary import BucketNotFoundError, ConflictError, S3Dict, StorageError, UnknownOutcomeError
 from servers import Site
 
 ONCE = Config(retries={"total_max_attempts": 1})
@@ -34,7 +34,7 @@ def state(s3: Site, **options: Any) -> S3Dict:
 
 def loaded(s3: Site, **options: Any) -> S3Dict:
     """A counter that was loaded from a file, with its requests forgotten."""
-    s3.write("state.json", b'{"n": 5}')
+    S3Dict(s3.bucket, file_name="state.json", data={"n": 5}, **s3.direct).save()
     d = state(s3, **options)
     s3.requests.clear()
     return d
@@ -180,7 +180,7 @@ def test_a_server_error_after_the_save_took_effect_is_no_second_save(moto_s3: Si
     assert content(moto_s3) == {"n": 6}
 
 
-def test_a_deleted_file_tells_nothing_so_it_is_a_conflict(moto_s3: Site) -> None:
+def test_a_deleted_file_tells_nothing_so_it_is_not_known(moto_s3: Site) -> None:
     d = loaded(moto_s3)
     d["n"] += 1
 
@@ -189,8 +189,9 @@ def test_a_deleted_file_tells_nothing_so_it_is_a_conflict(moto_s3: Site) -> None
         moto_s3.client.delete_object(Bucket=moto_s3.bucket, Key="state.json")
 
     moto_s3.faults.append(Call(lose))
-    with pytest.raises(ConflictError):
+    with pytest.raises(UnknownOutcomeError):
         d.save()
+    assert d.changed
 
 
 @pytest.mark.parametrize("applied", [True, False])
@@ -267,17 +268,98 @@ def test_several_unknown_saves_in_a_row_are_settled(moto_s3: Site) -> None:
     assert content(moto_s3) == {"n": 9}
 
 
-@pytest.mark.parametrize("applied", [True, False])
-def test_the_next_explicit_save_overwrites_nobody(s3: Site, applied: bool) -> None:
+def unknown(s3: Site, fault: Any) -> S3Dict:
+    """One whose save is not known to have taken effect; then others have saved."""
     d = loaded(s3, config=ONCE)
     d["n"] += 1
-    s3.faults.append(LostAnswer() if applied else Reset())
-    with pytest.raises(StorageError, match="not known"):
+    s3.faults.append(fault)
+    with pytest.raises(UnknownOutcomeError):
         d.save()
     others_add(s3)
+    return d
+
+
+def test_the_next_save_finds_that_it_took_effect_below_those_of_others(s3: Site) -> None:
+    """It is done, so it isn't asked for once more; what comes after it is a conflict."""
+    d = unknown(s3, LostAnswer())
+    assert d.changed
+    d.save()
+    assert not d.changed
+    d["more"] = 1
     with pytest.raises(ConflictError):
         d.save()
-    assert content(s3) == {"n": 7 if applied else 6}
+    assert content(s3) == {"n": 7}
+
+
+def test_what_changed_since_it_took_effect_is_a_conflict_with_those_of_others(s3: Site) -> None:
+    """The first change is in S3 and counts as saved, the second one isn't, and is in memory still."""
+    d = unknown(s3, LostAnswer())
+    d["more"] = 1
+    with pytest.raises(ConflictError):
+        d.save()
+    assert content(s3) == {"n": 7}
+    assert d == {"n": 6, "more": 1}
+    assert d.changed
+
+
+def test_what_was_taken_back_since_it_took_effect_is_a_change(s3: Site) -> None:
+    """A key that came and went and came again, around a save that nobody heard of."""
+    d = loaded(s3, config=ONCE)
+    del d["n"]
+    s3.faults.append(LostAnswer())
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+    d["n"] = 5
+    d.save()
+    assert content(s3) == {"n": 5}
+
+
+def test_the_next_save_is_a_conflict_where_it_took_none(s3: Site) -> None:
+    d = unknown(s3, Reset())
+    with pytest.raises(ConflictError):
+        d.save()
+    assert content(s3) == {"n": 6}
+
+
+def test_an_interrupted_save_is_one_that_got_no_answer(s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the answer is on its way: the next save finds out, and builds on it."""
+    client = s3.proxied_client()
+    S3Dict(s3.bucket, file_name="state.json", data={"n": 5}, **s3.direct).save()
+    d = S3Dict(s3.bucket, file_name="state.json", client=client)
+    d["n"] += 1
+    put_object = client.put_object
+
+    def interrupted(**request: Any) -> None:
+        put_object(**request)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client, "put_object", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        d.save()
+    monkeypatch.setattr(client, "put_object", put_object)
+    assert d.changed
+    d["n"] += 1
+    d.save()
+    assert content(s3) == {"n": 7}
+
+
+def test_run_never_repeats_what_is_not_known(moto_s3: Site) -> None:
+    d = loaded(moto_s3, config=ONCE)
+    calls: list[Any] = []
+    moto_s3.faults.append(LostAnswer(method="PUT"))
+    with pytest.raises(UnknownOutcomeError):
+        d.run(lambda d: calls.append(d.update(n=d["n"] + 1)))
+    assert len(calls) == 1
+    assert content(moto_s3) == {"n": 6}
+
+
+def test_a_409_after_a_lost_answer_is_no_refusal(moto_s3: Site) -> None:
+    """It is waited out, and then it shows that the save had taken effect."""
+    d = loaded(moto_s3)
+    d["n"] += 1
+    moto_s3.faults.extend([LostAnswer(), Answer(409, "OperationAborted")])
+    d.save()
+    assert content(moto_s3) == {"n": 6}
 
 
 def test_the_next_save_does_not_guess_either(moto_s3: Site) -> None:
@@ -422,6 +504,27 @@ def test_a_delete_whose_answer_is_lost_is_sent_again(moto_s3: Site) -> None:
     d.delete()
     assert moto_s3.requests.count() == {"DELETE": 2}
     assert d == {}
+
+
+def test_a_delete_without_an_answer_is_not_known_and_the_next_load_shows(moto_s3: Site) -> None:
+    d = loaded(moto_s3, config=ONCE)
+    moto_s3.faults.append(LostAnswer())
+    with pytest.raises(UnknownOutcomeError, match="not known whether the file was deleted"):
+        d.delete()
+    assert d == {"n": 5}
+    assert d.changed
+    with d:
+        assert d == {}
+
+
+def test_a_delete_of_a_save_that_got_no_answer_deletes_just_that(moto_s3: Site) -> None:
+    d = loaded(moto_s3, config=ONCE)
+    d["n"] += 1
+    moto_s3.faults.append(LostAnswer())
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+    d.delete()
+    assert state(moto_s3) == {}
 
 
 # Many at once

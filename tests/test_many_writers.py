@@ -21,8 +21,8 @@ import pytest
 from botocore.config import Config
 
 from linearizability import NOTHING, UNKNOWN, Operation, is_linearizable
-from proxy import Answer, Call, LostAnswer, Request, Reset, Response
-from s3dictionary import MISSING, ConflictError, S3Dict, StorageError
+from proxy import Answer, Call, CutOff, LostAnswer, Request, Reset, Response
+from s3dictionary import MISSING, ConflictError, S3Dict, StorageError, UnknownOutcomeError
 from servers import Site
 from stress import TIME_LIMIT, seeded, times
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(TIME_LIMIT)
 
 PROCESSES = 4
 THREADS = times(1, 8)
-READ_TIMEOUT = 1.0
+READ_TIMEOUT = times(1.0, 4.0)
 TRIES = 500
 """How often one update is tried at most: a bound, not a promise."""
 
@@ -59,18 +59,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One token, and what became of it: "saved", "refused" or "unknown"."""
+    """One token, and what became of it: "saved", "refused" or "unknown"; or a delete, and the tokens in the file."""
 
     token: str
     outcome: str
+    deleted: tuple[str, ...] = ()
 
 
 def outcome(save: Callable[[], Any]) -> str:
     """What a writer was told about its save."""
     try:
         save()
-    except StorageError as error:
-        return "unknown" if "not known" in str(error) else "refused"
+    except UnknownOutcomeError:
+        return "unknown"
+    except StorageError:
+        return "refused"
     return "saved"
 
 
@@ -125,15 +128,15 @@ def by_saving(d: S3Dict[Any, Any], name: str, token: str) -> None:
     """Without a block: memory stays as it is if a save fails, and the next one settles one of unknown outcome."""
     d.load()
     add(d, token)
-    for _ in range(TRIES):
+    unknown = False
+    for _ in range(8):
         try:
             return d.save()
-        except ConflictError as error:
-            error.args = (f"not known: {error}",)  # an earlier save of it may have taken effect
+        except ConflictError:  # also of those that weren't known
             raise
-        except StorageError:
-            pass
-    raise AssertionError("it can't be saved")
+        except StorageError as error:
+            unknown = unknown or isinstance(error, UnknownOutcomeError)
+    raise UnknownOutcomeError("it stays so") if unknown else StorageError("it was refused every time")
 
 
 def by_key_of_ones_own(d: S3Dict[Any, Any], name: str, token: str) -> None:
@@ -148,7 +151,10 @@ def by_resolving(d: S3Dict[Any, Any], name: str, token: str) -> None:
 
 
 def sum_up(key: str, base: Any, ours: Any, theirs: Any) -> Any:
-    """A shared counter, which begins when somebody first writes it."""
+    """A shared counter, which begins when somebody first writes it; or a list that both added to."""
+    if isinstance(ours, list):
+        known, there = ([] if value is MISSING else value for value in (base, theirs))
+        return [*there, *(token for token in ours if token not in known)]
     return sum(0 if value is MISSING else sign * value for sign, value in ((1, ours), (1, theirs), (-1, base)))
 
 
@@ -165,6 +171,37 @@ STYLES = {
     "merge": Style(by_key_of_ones_own, "merge"),
     "resolve": Style(by_resolving, sum_up),
 }
+
+
+def do_all_sorts(job: Job) -> list[Attempt]:
+    """Save in all ways, and delete now and then, until `count` of them are known to be done."""
+    rng = random.Random(job.seed)
+    dicts = {name: job.open(on_conflict=style.on_conflict) for name, style in STYLES.items()}
+    attempts: list[Attempt] = []
+    done = 0
+    for number in range(TRIES * job.count):
+        name, token = rng.choice(list(dicts)), f"{job.name}-{number}"
+        if rng.random() < 0.01:
+            attempts.append(deleting(dicts["run"]))
+        else:
+            attempts.append(Attempt(token, outcome(lambda: STYLES[name].add(dicts[name], job.name, token))))  # noqa: B023
+        done += attempts[-1].outcome in ("saved", "deleted")
+        if done == job.count:
+            return attempts
+    raise AssertionError(f"{done} of {job.count} done in {len(attempts)} attempts")
+
+
+def deleting(d: S3Dict[Any, Any]) -> Attempt:
+    """Load and delete what was loaded, and nothing else."""
+    for _ in range(TRIES):
+        try:
+            d.load()
+            break
+        except StorageError:
+            pass
+    held = tuple(tokens(dict(d)).elements())
+    told = outcome(d.delete)
+    return Attempt("", {"saved": "deleted", "unknown": "perhaps deleted"}.get(told, "not deleted"), held)
 
 
 def use_registers(job: Job) -> list[tuple[str, Operation]]:
@@ -217,7 +254,7 @@ def timed(action: Callable[[], Any], wrote: Any = NOTHING) -> Operation:
         try:
             saw = action()
         except StorageError as error:
-            if "not known" in str(error):
+            if isinstance(error, UnknownOutcomeError):
                 return Operation(began, UNKNOWN, wrote=wrote)
         else:
             return Operation(began, time.monotonic(), saw, wrote)
@@ -259,6 +296,48 @@ def unreliable(rng: random.Random, site: Site) -> Call:
             if len(site.requests.log) > 1000:  # nobody reads them
                 site.requests.clear()
         return fault(request, forward)
+
+    return Call(meet, forever=True)
+
+
+def one_at_a_time(rng: random.Random, site: Site) -> Call:
+    """A network before a store that does one request after the other: SeaweedFS 4.48 compares and deletes in two steps.
+
+    A create is neither repeated nor late: if its file was deleted meanwhile, no condition of S3's keeps it out.
+    """
+    lock, store = Lock(), Lock()
+
+    def repeat(request: Request, forward: Any) -> Response | None:
+        response = forward(request)
+        forward(request)
+        return response
+
+    def delay(request: Request, forward: Any) -> Response | None:
+        time.sleep(0.2)
+        return forward(request)
+
+    def be_late(request: Request, forward: Any) -> Response | None:
+        time.sleep(READ_TIMEOUT + 0.5)
+        return forward(request)
+
+    def pass_on(request: Request, forward: Any) -> Response | None:
+        return forward(request)
+
+    gentle: dict[Any, float] = {pass_on: 88, LostAnswer(): 4, Reset(): 2, Answer(500, "InternalError"): 1}
+    gentle |= {Answer(503, "SlowDown"): 1, Answer(429, "TooManyRequests"): 1, CutOff(): 1, delay: 1}
+    all_faults = gentle | {repeat: 2, be_late: 0.2}
+
+    def meet(request: Request, forward: Any) -> Response | None:
+        def send(request: Request) -> Response | None:
+            with store:
+                return forward(request)  # type: ignore[no-any-return]
+
+        with lock:
+            faults = gentle if request.headers.get("If-None-Match") == "*" else all_faults
+            fault = rng.choices(list(faults), list(faults.values()))[0]
+            if len(site.requests.log) > 1000:  # nobody reads them
+                site.requests.clear()
+        return fault(request, send)  # type: ignore[no-any-return]
 
     return Call(meet, forever=True)
 
@@ -315,6 +394,37 @@ def test_no_update_is_lost_and_none_is_made_twice(
     assert set(there.values()) == {1}
     assert content.get("n", there.total()) == there.total()
     assert Counter(told.values())["saved"] == PROCESSES * THREADS * count
+
+
+def test_all_ways_to_write_and_deletes_on_one_file_lose_nothing(seaweed: Site, processes: ProcessPoolExecutor) -> None:
+    """What was told is so: each token that was saved was there once, in the end or when somebody deleted the file."""
+    rng = seeded()
+    seaweed.faults.append(one_at_a_time(rng, seaweed))
+    count = times(10, 1260)
+    attempts = run_all(processes, do_all_sorts, seaweed, rng, style="", count=count, threads=1)
+    figures = Counter(attempt.outcome for attempt in attempts)
+    unknown = (figures["unknown"] + figures["perhaps deleted"]) / len(attempts)
+    print(f"{len(attempts)} operations: {dict(figures)}; {unknown:.1%} not known")
+    deleted, perhaps = gathered(attempts, "deleted"), gathered(attempts, "perhaps deleted")
+    there = tokens(stored(seaweed))
+    told = {attempt.token: attempt.outcome for attempt in attempts if attempt.token}
+    assert {token for token in told if told[token] == "saved"} <= there.keys() | deleted | perhaps
+    assert not {token for token in told if told[token] == "refused"} & (there.keys() | deleted | perhaps)
+    assert not there.keys() & deleted
+    for file in (there, *(Counter(attempt.deleted) for attempt in attempts)):
+        assert set(file.values()) <= {1}
+    assert figures["saved"] + figures["deleted"] == PROCESSES * count
+    assert unknown < times(0.5, 0.02)
+
+
+def gathered(attempts: list[Attempt], outcome: str) -> set[str]:
+    """The tokens in the files that were deleted with such an outcome. Who finds that it is gone has deleted it, too."""
+    return {token for attempt in attempts if attempt.outcome == outcome for token in attempt.deleted}
+
+
+def stored(site: Site) -> dict[str, Any]:
+    """What is in the file; nothing if there is none."""
+    return dict(S3Dict(site.bucket, file_name="state.json", **site.direct))
 
 
 @pytest.mark.parametrize("on_conflict", ["raise", "merge"])

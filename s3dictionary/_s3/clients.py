@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -18,10 +18,28 @@ if TYPE_CHECKING:
 
 _CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
 _SMALL = 1 << 20
-"""Bytes that may as well be sent in vain."""
+"""Bytes of the largest body that is sent without waiting for `100 Continue`."""
 
 _lock = threading.Lock()  # boto3 sessions aren't thread-safe
 _default_session: tuple[Any, frozenset[tuple[str, str]]] | None = None
+
+
+OPTIONS = frozenset(
+    {
+        *("api_version", "config", "endpoint_url", "region_name", "use_ssl", "verify"),
+        *("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_account_id"),
+    }
+)
+"""The arguments of `boto3.client` besides the service's name, that all releases have or will have."""
+
+
+def all_options() -> frozenset[str]:
+    """Those of the installed release."""
+    import inspect
+
+    import boto3
+
+    return frozenset(inspect.signature(boto3.Session.client).parameters) - {"self", "service_name"}
 
 
 def connect(options: dict[str, Any]) -> S3Client:
@@ -52,10 +70,7 @@ def _shared_client(key: tuple[tuple[str, Any], ...], session: boto3.Session) -> 
 
 
 def _make_client(options: dict[str, Any], session: boto3.Session) -> S3Client:
-    try:
-        client: S3Client = session.client("s3", **options)
-    except TypeError as error:  # an argument that neither S3Dict has nor boto3
-        raise TypeError(str(error).replace("Session.client()", "S3Dict()")) from None
+    client: S3Client = session.client("s3", **options)
     config = _checksums_when_required(session, client.meta.endpoint_url, options.get("config"))
     if config is not None:
         client = session.client("s3", **{**options, "config": config})
@@ -105,7 +120,7 @@ def _checksums_when_required(session: boto3.Session, endpoint_url: str, config: 
     from botocore.config import Config
 
     host = urlsplit(endpoint_url).hostname or ""
-    if host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws")):
+    if host.endswith(_suffixes_of_aws(session)):
         return None
     profile = session._session.get_scoped_config() if session.profile_name in session.available_profiles else {}
     chosen = [
@@ -119,6 +134,14 @@ def _checksums_when_required(session: boto3.Session, endpoint_url: str, config: 
     return Config(**required) if config is None else config.merge(Config(**required))
 
 
+def _suffixes_of_aws(session: boto3.Session) -> tuple[str, ...]:
+    """How the host names end in all of AWS's partitions, which botocore lists: amazonaws.com is but one."""
+    data = session._session.get_component("data_loader").load_data("partitions")
+    outputs = [partition.get("outputs", {}) for partition in data["partitions"]]
+    names = {output.get(name) for output in outputs for name in ("dnsSuffix", "dualStackDnsSuffix")}
+    return tuple(f".{name}" for name in names if name)
+
+
 def _after_fork_in_child() -> None:
     """Connections are the parent's; and a thread that isn't there any more may have been at work in a session."""
     global _lock
@@ -129,3 +152,53 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+# How often a request was sent -----------------------------------------------------------------------------------------
+
+_counts = threading.local()
+
+
+class Counts(NamedTuple):
+    """How often a request was begun, and how often it went out."""
+
+    begun: int
+    sent: int
+
+
+def count_requests(client: Any) -> None:
+    """Begin to count the requests of this thread, so that it is known of one that fails whether it was sent."""
+    _counts.value = Counts(0, 0)
+    if is_real(client):
+        events = client.meta.events
+        events.register_first("request-created.s3", _count_begun, unique_id="s3dictionary-begun")
+        events.register_first("before-send.s3", _count_sent, unique_id="s3dictionary-sent")
+
+
+def requests_counted(client: Any) -> Counts | None:
+    """What was counted since; `None` if that can't be seen."""
+    if client is None:
+        return Counts(0, 0)
+    return _counted() if is_real(client) else None
+
+
+def is_real(client: Any) -> bool:
+    """Is it a client of boto3's, not something that stands in for one?"""
+    from botocore.client import BaseClient
+
+    return isinstance(client, BaseClient)
+
+
+def _counted() -> Counts:
+    counts: Counts = getattr(_counts, "value", Counts(0, 0))
+    return counts
+
+
+def _count_begun(**_: Any) -> None:
+    begun, sent = _counted()
+    _counts.value = Counts(begun + 1, sent)
+
+
+def _count_sent(**_: Any) -> None:
+    begun, sent = _counted()
+    _counts.value = Counts(begun, sent + 1)

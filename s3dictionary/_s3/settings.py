@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from . import clients
-from .file import S3File
+from .addresses import bucket_problem, key_problem
+from .file import MAX_SIZE, S3File
+from .secrets import SECRET_OPTIONS, SECRET_PUT_OPTIONS, Hidden, Secret, has_password, secrets_in, url_without_password
+from .version import MAX_USER_METADATA, METADATA_NAME, length_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_SECRET_OPTIONS = frozenset({"aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
-_SECRET_PUT_OPTIONS = frozenset({"SSECustomerKey", "SSECustomerKeyMD5"})
-_EXAMPLE = 'S3Dict("my-bucket", file_name="state.json")'
 _OWN_PUT_OPTIONS = frozenset({"Bucket", "Key", "Body", "IfMatch", "IfNoneMatch", "ContentEncoding"})
+_GUESSES = {
+    **dict.fromkeys(("region", "aws_region"), "region_name"),
+    **dict.fromkeys(("endpoint", "url", "host"), "endpoint_url"),
+    **dict.fromkeys(("filename", "file", "key", "path"), "file_name"),
+    **dict.fromkeys(("bucket", "bucketname"), "bucket_name"),
+    **dict.fromkeys(("access_key", "key_id"), "access_key_id"),
+    **dict.fromkeys(("secret", "secret_key", "secret_access_key", "access_secret"), "access_secret_key"),
+    **dict.fromkeys(("session_token", "token"), "aws_session_token"),
+    **dict.fromkeys(("session", "boto3_session"), "client"),
+}
 
 
 @dataclass(frozen=True)
@@ -25,60 +36,115 @@ class Settings:
     bucket_name: str
     file_name: str
     access_key_id: str | None = field(default=None, repr=False)
-    access_secret_key: str | None = field(default=None, repr=False)
+    secret: Secret[str | None] = field(default_factory=lambda: Secret(None), repr=False)
     client: S3Client | None = field(default=None, repr=False)
-    client_options: dict[str, Any] = field(default_factory=dict, repr=False)
-    put_options: dict[str, Any] = field(default_factory=dict, repr=False)
+    client_options: Hidden = field(default_factory=Hidden, repr=False)
+    put_options: Hidden = field(default_factory=Hidden, repr=False)
+    max_size: int = MAX_SIZE
+
+    @property
+    def access_secret_key(self) -> str | None:
+        return self.secret.reveal()
 
     def check(self) -> None:
-        """Raise a `ValueError` that says what is wrong with them, if something is."""
-        for name in ("bucket_name", "file_name"):
-            if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise ValueError(f"{name} must be a str that isn't empty, as in {_EXAMPLE}")
-            if getattr(self, name).startswith("s3://"):
-                raise ValueError(
-                    f"{name} must be the name alone, without s3://; S3Dict.from_uri() takes a whole address"
-                )
+        """Raise a `ValueError`, or a `TypeError`, that says what is wrong with them, if something is."""
+        problem = bucket_problem(self.bucket_name)
+        if problem:
+            raise ValueError(f"bucket_name {problem}")
+        problem = key_problem(self.file_name)
+        if problem:
+            raise ValueError(f"file_name {problem}")
         if (self.access_key_id is None) != (self.access_secret_key is None):
             raise ValueError(
                 "access_key_id and access_secret_key go together: pass both, or neither for boto3's own credentials"
             )
         if self.client is not None and (self.access_key_id is not None or self.client_options):
             raise ValueError("a client has its keys and options already: pass either a client, or keys and options")
-        endpoint = self.client_options.get("endpoint_url")
-        if endpoint is not None and not str(endpoint).startswith(("https://", "http://")):
-            raise ValueError(f"endpoint_url must begin with https:// or http://, not be {endpoint!r}")
-        metadata = self.put_options.get("Metadata", {})
-        if not isinstance(metadata, dict) or not set(map(type, chain(*metadata.items()))) <= {str}:
-            raise ValueError("Metadata in put_options must be a dict of str to str")
-        own = _OWN_PUT_OPTIONS & self.put_options.keys()
-        if own:
-            raise ValueError(
-                f"put_options can't have {', '.join(sorted(own))}: the library sets it itself, so leave it out"
-            )
+        if type(self.max_size) is not int or self.max_size < 1:
+            raise ValueError(f"max_size must be a positive number of bytes, not {self.max_size!r}")
+        _check_client_options(self.client_options)
+        _check_put_options(self.put_options)
 
     def file(self) -> S3File:
-        return S3File(self.bucket_name, self.file_name, self._connect, self.put_options)
+        return S3File(
+            self.bucket_name,
+            self.file_name,
+            self._connect,
+            self.put_options,
+            max_size=self.max_size,
+            secrets=[*secrets_in(self.client_options, self.put_options), *filter(None, [self.access_secret_key])],
+        )
 
     def _connect(self) -> S3Client:
         if self.client is not None:
             return self.client
-        options = dict(self.client_options)
+        options = Hidden(self.client_options)
         if self.access_key_id is not None:
             options |= {"aws_access_key_id": self.access_key_id, "aws_secret_access_key": self.access_secret_key}
         return clients.connect(options)
 
     def __getstate__(self) -> dict[str, Any]:
-        options = {name: value for name, value in self.client_options.items() if name not in _SECRET_OPTIONS}
+        options = {name: value for name, value in self.client_options.items() if name not in SECRET_OPTIONS}
         if self.client is not None:  # the next one should go to the same place
             options = {"endpoint_url": self.client.meta.endpoint_url, "region_name": self.client.meta.region_name}
-        put_options = {name: value for name, value in self.put_options.items() if name not in _SECRET_PUT_OPTIONS}
+        if isinstance(options.get("endpoint_url"), str):
+            options["endpoint_url"] = url_without_password(options["endpoint_url"])
+        if options.get("config") is not None:
+            options["config"] = _without_proxy_passwords(options["config"])
+        put_options = {name: value for name, value in self.put_options.items() if name not in SECRET_PUT_OPTIONS}
         return {
             "bucket_name": self.bucket_name,
             "file_name": self.file_name,
-            "client_options": options,
-            "put_options": put_options,
+            "client_options": Hidden(options),
+            "put_options": Hidden(put_options),
+            "max_size": self.max_size,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({"access_key_id": None, "access_secret_key": None, "client": None, **state})
+        self.__dict__.update({"access_key_id": None, "secret": Secret(None), "client": None, **state})
+
+
+def _check_client_options(options: Mapping[str, Any]) -> None:
+    for name in options:
+        if name not in clients.OPTIONS and name not in clients.all_options():
+            hint = f" Did you mean {_GUESSES[name.lower()]}?" if name.lower() in _GUESSES else ""
+            raise TypeError(f"S3Dict() got an unexpected keyword argument {name!r}.{hint}")
+    if options.get("endpoint_url") is None:
+        return
+    if not str(options["endpoint_url"]).startswith(("https://", "http://")):
+        raise ValueError(f"endpoint_url must begin with https:// or http://, not be {_shown(options)!r}")
+    if "?" in str(options["endpoint_url"]):
+        raise ValueError(f"endpoint_url can't have a query: leave out what follows {_shown(options)!r}")
+
+
+def _shown(options: Mapping[str, Any]) -> str:
+    return url_without_password(str(options["endpoint_url"]))
+
+
+def _check_put_options(options: Mapping[str, Any]) -> None:
+    own = _OWN_PUT_OPTIONS & options.keys()
+    if own:
+        raise ValueError(f"put_options must not contain {', '.join(sorted(own))}: S3Dict sets it, so leave it out")
+    metadata = options.get("Metadata", {})
+    if not isinstance(metadata, dict) or not set(map(type, chain(*metadata.items()))) <= {str}:
+        raise ValueError("Metadata in put_options must be a dict of str to str")
+    if METADATA_NAME in map(str.lower, metadata):
+        raise ValueError(f"Metadata in put_options must not contain {METADATA_NAME!r}: S3Dict sets it, so leave it out")
+    for name, value in metadata.items():
+        if not (name + value).isascii() or not (name + value).isprintable() or not name.strip():
+            raise ValueError(f"Metadata in put_options must be printable ASCII, which {name!r} isn't")
+    if length_of(metadata) > MAX_USER_METADATA:
+        raise ValueError(
+            f"Metadata in put_options has {length_of(metadata)} bytes; S3 takes 2 KB in all, so it must be "
+            f"{MAX_USER_METADATA} at most"
+        )
+
+
+def _without_proxy_passwords(config: Any) -> Any:
+    """A botocore configuration without proxies that need a password: these are the place's."""
+    proxies = getattr(config, "proxies", None)
+    if not isinstance(proxies, dict) or not any(has_password(str(url)) for url in proxies.values()):
+        return config
+    from botocore.config import Config
+
+    return config.merge(Config(proxies={name: url for name, url in proxies.items() if not has_password(str(url))}))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from .._s3.secrets import without_passwords
 from ..errors import AccessDeniedError, S3DictError
 from .files import File
 from .outcomes import failure_of
@@ -71,7 +72,11 @@ def _credentials(trial: Trial, client: S3Client) -> Finding:
             found.get_frozen_credentials()
             return Status.WORKS, f"found in: {'environment' if found.method == 'env' else found.method}", ""
     except (BotoCoreError, OSError) as error:
-        return Status.FAILS, f"can't be had: {error}", "If that is single sign-on: `aws sso login`."
+        return (
+            Status.FAILS,
+            f"can't be had: {without_passwords(str(error))}",
+            "If that is single sign-on: `aws sso login`.",
+        )
     return (
         Status.FAILS,
         "there are none",
@@ -117,7 +122,7 @@ def _read(trial: Trial, client: S3Client) -> Finding:
     if not METADATA.items() <= metadata.items():
         return (
             Status.FAILS,
-            "the file came back without its metadata, which holds the ids of saves",
+            "the file came back without its metadata, which says who has saved it",
             "A save whose answer is lost can't be told from someone else's here. " + _OTHER_STORE,
         )
     return Status.WORKS, "it came back with its ETag and its metadata", ""
@@ -158,10 +163,28 @@ def _race(trial: Trial, client: S3Client) -> Finding:
     return Status.WORKS, f"of {_WRITERS} saves that named the same version one took effect", ""
 
 
-def _delete(trial: Trial, client: S3Client) -> Finding:
-    answer = trial.delete()
+def _outdated_delete(trial: Trial, client: S3Client) -> Finding:
+    trial.look()
+    answer = trial.delete(**trial.outdated)
+    if answer.ok and not trial.get().ok:
+        return (
+            Status.LACKS,
+            "a newer version was deleted by a delete that named an older one (If-Match ignored)",
+            "delete() can take along what someone else has just saved here. Don't delete a file that others write.",
+        )
     if answer.ok:
-        return Status.WORKS, "the file was deleted", ""
+        return Status.WORKS, "nothing was deleted, as it has to be", ""
+    if answer.is_unknown_condition:
+        return Status.LACKS, f"the store doesn't know conditional deletes: {answer}", _DELETE_ANYWAY
+    if answer.is_refusal:
+        return Status.WORKS, f"refused, as it has to be ({answer.status})", ""
+    return Status.UNKNOWN, str(answer), _permission(answer, "s3:DeleteObject", trial, "Only delete() needs that.")
+
+
+def _delete(trial: Trial, client: S3Client) -> Finding:
+    answer = trial.delete(**trial.current)
+    if answer.ok:
+        return Status.WORKS, "a delete that names the current version is done", ""
     return Status.LACKS, str(answer), _permission(answer, "s3:DeleteObject", trial, "Only delete() needs that.")
 
 
@@ -227,6 +250,7 @@ CHECKS: dict[str, Callable[[Trial, S3Client], Finding]] = {
     "update": _update,
     "outdated update": _stale_update,
     "updates at once": _race,
+    "outdated delete": _outdated_delete,
     "delete": _delete,
     "create": _create,
     "update of a deleted file": _update_of_deleted,
@@ -239,6 +263,7 @@ NEEDED = {"credentials", "open", "write"}
 _SKEW = 60
 _WRITERS = 8
 _OTHER_STORE = "Use a newer release of this store, or another one."
+_DELETE_ANYWAY = 'delete() works here only with on_conflict="overwrite".'
 _UNSAFE = "Programs that write at once lose each other's changes here. Have only one write, or use another store."
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from .._dict import S3Dict
 from .._format import codec
-from .._s3 import clients
+from .._s3 import addresses, clients
 from .._s3.file import S3File
+from .._s3.secrets import without_passwords
 from ..errors import CorruptFileError, S3DictError, StorageError
 from . import progress
 from .outcomes import ExitCode, Failure
@@ -151,10 +152,14 @@ def file_of(arguments: Namespace) -> File:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of an address; empty where there is none."""
-    if not uri.startswith("s3://"):
-        return "", ""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    """Bucket and key of an address; empty where there is none.
+
+    Raises:
+        Failure: it isn't such an address.
+    """
+    bucket, key, problem = addresses.split(uri)
+    if problem:
+        raise Failure(ExitCode.USAGE, problem)
     return bucket, key
 
 
@@ -181,7 +186,7 @@ def connect(arguments: Namespace, **config: Any) -> S3Client:
             boto3.setup_default_session(profile_name=arguments.profile)
         client = clients.connect({name: value for name, value in options.items() if value})
     except (BotoCoreError, ValueError) as error:
-        raise Failure(ExitCode.USAGE, str(error)) from error
+        raise Failure(ExitCode.USAGE, without_passwords(str(error))) from error
     if has_progress:
         progress.show(client)
     return client

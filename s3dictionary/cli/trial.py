@@ -11,6 +11,8 @@ from threading import Barrier
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .._s3.secrets import censored, secrets_of
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from typing_extensions import Self
@@ -138,16 +140,22 @@ class Trial:
         """Read it; `content["Body"]` is bytes."""
         return self._ask("get_object", **self._address)
 
-    def delete(self) -> Answer:
+    def look(self) -> None:
+        """See which version is there, if there is one. Of writes at once, it isn't known which came last."""
+        found = self.get().content.get("ETag", self.etag)
+        if found != self.etag:
+            self.old_etag, self.etag = self.etag, found
+
+    def delete(self, **condition: str) -> Answer:
         """Delete it."""
-        return self._ask("delete_object", **self._address)
+        return self._ask("delete_object", **self._address, **condition)
 
     def versions(self) -> Answer:
         """List its versions."""
         return self._ask("list_object_versions", Bucket=self.bucket, Prefix=self.key)
 
     def _ask(self, operation: str, **arguments: Any) -> Answer:
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import ClientError
 
         try:
             content = getattr(self._client, operation)(**arguments)
@@ -157,9 +165,10 @@ class Trial:
             self._read_clock(error.response)
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             details = error.response.get("Error", {})
-            return Answer(status, details.get("Code") or "error", details.get("Message") or str(error))
-        except (BotoCoreError, OSError) as error:
-            return Answer(0, type(error).__name__, str(error))
+            said = details.get("Message") or str(error)
+            return Answer(status, details.get("Code") or "error", censored(said, secrets_of(self._client)))
+        except Exception as error:  # noqa: BLE001  # botocore lets through what any library below it raises
+            return Answer(0, type(error).__name__, censored(str(error), secrets_of(self._client)))
         self._read_clock(content)
         return Answer(200, content=content)
 

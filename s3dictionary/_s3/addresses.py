@@ -1,0 +1,81 @@
+"""Addresses of files, as the AWS CLI takes them, and what S3 takes as names."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from .secrets import has_password, without_passwords
+
+MAX_KEY = 1024
+"""Bytes of a key in UTF-8."""
+
+_EMPTY = 'must be a str that isn\'t empty, as in S3Dict("my-bucket", file_name="state.json")'
+_ARN = re.compile(
+    r"""arn:aws[a-z-]*:
+    (?: (?:s3|s3-object-lambda):[a-z0-9-]*:[0-9]{12}:accesspoint[:/][^/:]+
+      | s3-outposts:[a-z0-9-]+:[0-9]{12}:outpost[:/][a-zA-Z0-9-]{1,63}[:/]accesspoint[:/][a-zA-Z0-9-]{1,63}
+    )""",
+    re.VERBOSE,
+)
+
+
+class Address(NamedTuple):
+    """What an address says.
+
+    Attributes:
+        bucket: the bucket's name, or an access point's ARN; empty where there is none.
+        key: the object's key; empty where there is none.
+        problem: what is wrong with it. It doesn't show a password, nor do the others then.
+    """
+
+    bucket: str
+    key: str
+    problem: str | None = None
+
+
+def split(uri: str) -> Address:
+    """Split an address of the form `s3://bucket/key`."""
+    if not uri.startswith("s3://"):
+        return Address("", "", f"{without_passwords(uri)!r} isn't an address of the form s3://bucket/key")
+    rest = uri.removeprefix("s3://")
+    arn = _ARN.match(rest)
+    if arn is not None and rest[arn.end() :][:1] in ("", "/", ":"):
+        return Address(arn[0], rest[arn.end() + 1 :])
+    bucket, _, key = rest.partition("/")
+    if "@" in bucket:
+        return Address(
+            "",
+            "",
+            "an address of a file can't have user:password@ in it. Pass access_key_id and access_secret_key, or set "
+            "up boto3's credentials, and leave it out",
+        )
+    return Address(bucket, key)
+
+
+def bucket_problem(bucket: object) -> str | None:
+    """What is wrong with a bucket's name, if that can be told without asking S3."""
+    if not isinstance(bucket, str) or not bucket:
+        return _EMPTY
+    if bucket.startswith("s3://"):
+        return "must be the name alone, without s3://; S3Dict.from_uri() takes a whole address"
+    if has_password(bucket):
+        return "must be the name alone"
+    if "/" in bucket and not _ARN.fullmatch(bucket):
+        return f"must be a bucket name, without a folder, not {bucket!r}; the folder belongs into file_name"
+    return None
+
+
+def key_problem(key: object) -> str | None:
+    """What is wrong with an object's key."""
+    if not isinstance(key, str) or not key:
+        return _EMPTY
+    if key.startswith("s3://"):
+        return "must be the name alone, without s3://; S3Dict.from_uri() takes a whole address"
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        return f"must be text that UTF-8 can encode, not {key!r} with half of a surrogate pair"
+    if size > MAX_KEY:
+        return f"has {size} bytes; S3 takes {MAX_KEY} at most"
+    return None

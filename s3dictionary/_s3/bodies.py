@@ -1,0 +1,102 @@
+"""What is uploaded and downloaded: JSON that ends in a number of its own, perhaps compressed, and never too big."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import CorruptFileError
+
+PIECE = 1 << 20
+"""Bytes to read at a time where the length isn't known."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_DIGITS = 64
+_END = re.compile(rb"[ \t]{%d}\n\Z" % _DIGITS)
+_TO_BLANKS = bytes.maketrans(b"01", b" \t")
+_FROM_BLANKS = bytes.maketrans(b" \t", b"01")
+_ZEROS = re.compile(rb"\0*")
+
+
+class TooLargeError(OSError):
+    """More bytes than allowed."""
+
+
+def numbered(content: bytes, number: int) -> bytes:
+    """Let JSON end in white space that encodes a number, so that no two saves have the same bytes, nor ETag."""
+    return content + f"{number:0{_DIGITS}b}".encode().translate(_TO_BLANKS) + b"\n"
+
+
+def number_of(content: bytes) -> int | None:
+    """The number that a content ends in; `None` if it ends in something else."""
+    end = content[-_DIGITS - 1 :]
+    return int(end[:-1].translate(_FROM_BLANKS), 2) if _END.fullmatch(end) else None
+
+
+def packed(content: bytes, *, compress: bool) -> bytes:
+    return gzip.compress(content, compresslevel=6, mtime=0) if compress else content
+
+
+def unpacked(body: bytes, limit: int) -> bytes:
+    """The content, uncompressed if it is gzip.
+
+    Its first bytes tell: encodings get lost, or changed to `gzip,aws-chunked`, on the way. JSON can't begin so.
+
+    Raises:
+        CorruptFileError: it begins like gzip, and isn't.
+        TooLargeError: it has more than `limit` bytes.
+    """
+    if not body.startswith(_GZIP_MAGIC):
+        return body
+    pieces, size = [], 0
+    try:
+        for piece in _gunzip(body, limit + 1):
+            size += len(piece)
+            if size > limit:
+                raise TooLargeError(f"it has {size} bytes or more, more than max_size, {limit}, when uncompressed")
+            pieces.append(piece)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise CorruptFileError(f"not valid gzip: {error}") from error
+    return b"".join(pieces)
+
+
+def _gunzip(body: bytes, limit: int) -> Iterator[bytes]:
+    """Uncompress one member after another, at most `limit` bytes at a time; as `gzip.decompress` takes them."""
+    view, position = memoryview(body), 0
+    while position < len(view):
+        if body[position : position + 2] != _GZIP_MAGIC:
+            raise gzip.BadGzipFile(f"something else follows at byte {position}")
+        member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        while not member.eof:
+            if position == len(view):
+                raise EOFError("it ends too early")
+            data = view[position : position + PIECE]
+            yield member.decompress(data, limit)
+            position += len(data) - len(member.unconsumed_tail) - len(member.unused_data)
+        padding = _ZEROS.match(body, position)
+        position = padding.end() if padding else position
+
+
+def read(answer: Any, limit: int) -> bytes:
+    """Read the body of GetObject's answer, as it was sent.
+
+    Raises:
+        TooLargeError: it has more than `limit` bytes. Then hardly more than that has been read.
+    """
+    stream, length = answer["Body"], answer.get("ContentLength")
+    if length is not None and length > limit:
+        stream.close()
+        raise TooLargeError(f"it has {length} bytes, more than max_size, {limit}")
+    if length is not None:
+        return bytes(stream.read())
+    pieces, size = [], 0
+    while piece := stream.read(PIECE):
+        size += len(piece)
+        if size > limit:
+            stream.close()
+            raise TooLargeError(f"it has {size} bytes or more, more than max_size, {limit}")
+        pieces.append(piece)
+    return b"".join(pieces)

@@ -1,0 +1,230 @@
+"""What went wrong on the way to S3, as an error of the library's: what happened, where, and what to do about it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..errors import AccessDeniedError, BucketNotFoundError, StorageError, UnknownOutcomeError
+from .clients import Counts
+from .secrets import Secret, censored
+
+UNKNOWN = {
+    "PutObject": (
+        "It is not known whether the save took effect. The next save can't overwrite anyone, whichever way it went; "
+        "load() shows what is there."
+    ),
+    "DeleteObject": "It is not known whether the file was deleted; load() shows what is there.",
+}
+"""What to say of an operation that may have taken effect without our knowing."""
+
+BUSY_CODES = frozenset(
+    {
+        *("ConditionalRequestConflict", "OperationAborted", "409", "429"),
+        *("SlowDown", "SlowDownWrite", "TooManyRequests", "Throttling", "ThrottlingException", "RequestLimitExceeded"),
+    }
+)
+"""Answers that mean: not now."""
+
+_NO_CONDITIONS = (
+    "This store doesn't know conditional writes, so it can't keep writers from overwriting each other. If only one "
+    'program writes the file, use on_conflict="overwrite".'
+)
+_LINE_BREAK = "Look for one at the end of the session token, and in put_options."
+_TRY_AGAIN = "That may pass: try again."
+_BROKEN_OFF = frozenset({"IncompleteReadError", "ResponseStreamingError"})
+_PASSING = _BROKEN_OFF | {
+    *("InternalError", "SlowDown", "ServiceUnavailable", "500", "502", "503", "504"),
+    *("ConnectionClosedError", "ReadTimeoutError"),
+}
+_UNREACHED = "Check the network, the endpoint and the region."
+_NOT_S3 = "That isn't an answer of an S3 store's: check the endpoint, and what stands between."
+_HINTS = {
+    "NoSuchBucket": "Create the bucket first, or check its name, the region and the endpoint.",
+    "NoSuchVersion": "versions() lists the ones there are.",
+    "InvalidAccessKeyId": "The access key isn't known there: check the key, and that it belongs to this endpoint.",
+    "SignatureDoesNotMatch": "The secret key doesn't belong to the access key: check both.",
+    "ExpiredToken": "The temporary credentials have expired: get new ones.",
+    "InvalidToken": "The session token doesn't belong to the access key: check both.",
+    "InvalidObjectState": "The file is archived: restore it first.",
+    "RequestTimeTooSkewed": "This machine's clock is off by more than 15 minutes: set it.",
+    "PermanentRedirect": "The bucket is in another region: pass region_name.",
+    "AuthorizationHeaderMalformed": "The bucket is in another region: pass region_name.",
+    "MetadataTooLarge": "Metadata in put_options, and what the file has already, may take some 1,900 bytes.",
+    # What botocore says without S3
+    "ConnectTimeoutError": _UNREACHED,
+    "EndpointConnectionError": _UNREACHED,
+    "SSLError": "Check the endpoint; if its certificate is of your own making, verify= takes the CA's file.",
+    "ParamValidationError": "Check put_options and bucket_name.",
+    "InvalidRegionError": "Check region_name and AWS_DEFAULT_REGION.",
+    "ProfileNotFound": "Check AWS_PROFILE, and the profiles in ~/.aws/config.",
+    "PartialCredentialsError": "Set both, or none.",
+    "SSOTokenLoadError": "Log in, by `aws sso login`.",
+    "UnauthorizedSSOTokenError": "Log in, by `aws sso login`.",
+    "TooLargeError": "If it is to be loaded all the same, pass a higher max_size.",
+    "ResponseParserError": _NOT_S3,
+    "RecursionError": "The store, or a proxy before it, may redirect in circles: check the endpoint.",
+    "NoCredentialsError": (
+        "Pass access_key_id and access_secret_key, or set up boto3's credentials: environment, profile, SSO or role."
+    ),
+}
+_PERMISSIONS = {
+    "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject",
+    "PutObject": "s3:PutObject",
+    "DeleteObject": "s3:DeleteObject",
+    "HeadBucket": "s3:ListBucket",
+    "ListObjectVersions": "s3:ListBucketVersions",
+}
+
+
+_FOREIGN = frozenset({"botocore", "boto3", "urllib3", "s3transfer", "awscrt"})
+
+
+class Situation(NamedTuple):
+    """What was being done when something went wrong.
+
+    Attributes:
+        operation: S3's name of it, or `"connecting"`.
+        address: bucket and key.
+        permission: what it needs, if that isn't what the operation always does.
+        status: the HTTP status, where that is known already.
+        counts: how often the request was begun and sent; `None` where that can't be seen.
+        secrets: what mustn't be shown.
+    """
+
+    operation: str
+    address: Mapping[str, str]
+    permission: str | None = None
+    status: int | None = None
+    counts: Counts | None = None
+    secrets: Secret[list[str]] = Secret([])
+
+    @property
+    def uri(self) -> str:
+        return "s3://{Bucket}/{Key}".format_map(self.address)
+
+
+def is_known(error: Exception) -> bool:
+    """Is it an exception of botocore's, of what it builds on, or of the standard library?"""
+    home, *bases = (kind.__module__.partition(".")[0] for kind in type(error).__mro__)
+    return home in sys.stdlib_module_names or isinstance(error, OSError) or not _FOREIGN.isdisjoint([home, *bases])
+
+
+def translated(error: Exception, situation: Situation) -> StorageError:
+    """The same as an error of this library's, without a cause."""
+    from botocore.exceptions import ClientError
+
+    failure = (_refused if isinstance(error, ClientError) else _failed)(error, situation)
+    if situation.operation in UNKNOWN and not _is_proven(error, situation):
+        return unknown(failure)
+    return failure
+
+
+def unknown(failure: StorageError) -> UnknownOutcomeError:
+    """The same failure of a PUT or DELETE, where nothing proves that it was refused."""
+    if isinstance(failure, UnknownOutcomeError):
+        return failure
+    assert failure.operation is not None
+    return UnknownOutcomeError(
+        sentences(str(failure).replace(_TRY_AGAIN, ""), UNKNOWN[failure.operation]),
+        uri=failure.uri,
+        operation=failure.operation,
+        code=failure.code,
+        status=failure.status,
+    )
+
+
+def sentences(text: str, hint: str) -> str:
+    return f"{text.rstrip('. ')}. {hint}".rstrip()
+
+
+def _is_proven(error: Exception, situation: Situation) -> bool:
+    """Is it certain that a PUT or DELETE which ended so has not taken effect?
+
+    How its last attempt ended doesn't tell how the first did.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, HTTPClientError
+    from botocore.exceptions import ConnectionError as NoConnectionError
+
+    if isinstance(error, ClientError):
+        answer = error.response.get("ResponseMetadata", {})
+        code, status = error.response.get("Error", {}).get("Code") or "", answer.get("HTTPStatusCode", 0)
+        if answer.get("RetryAttempts", 0) > 0 or not code or code.isdigit():
+            return False
+        return status < 500 or status == 501 or (status == 503 and code in BUSY_CODES)
+    if situation.counts is not None:
+        begun, sent = situation.counts
+        return sent == 0 or (begun == 1 and isinstance(error, EndpointConnectionError))
+    return isinstance(error, BotoCoreError) and not isinstance(error, (HTTPClientError, NoConnectionError))
+
+
+def _refused(error: Any, situation: Situation) -> StorageError:
+    answer, operation = error.response.get("Error", {}), situation.operation
+    code = answer.get("Code") or None
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    kind, hint = StorageError, _hint(code or "", operation)
+    if code == "NoSuchBucket":
+        kind = BucketNotFoundError
+    elif status == 403:
+        kind, hint = AccessDeniedError, hint or _permission_hint(situation)
+    elif status == 501 and operation == "PutObject":
+        hint = _NO_CONDITIONS
+    said = censored(_printable(_answer(status, code, answer.get("Message"))), situation.secrets.reveal())
+    text = f"{operation} of {situation.uri} was refused with {said}"
+    return kind(sentences(text, hint), uri=situation.uri, operation=operation, code=code, status=status)
+
+
+def _failed(error: Exception, situation: Situation) -> StorageError:
+    operation = situation.operation
+    doing = "Making a client for" if operation == "connecting" else f"{operation} of"
+    said = f"{doing} {situation.uri} failed: {censored(_reason(error), situation.secrets.reveal())}"
+    hint = _LINE_BREAK if _shows_header(error) else _hint(type(error).__name__, operation)
+    return StorageError(sentences(said, hint), uri=situation.uri, operation=operation, status=situation.status)
+
+
+def _permission_hint(situation: Situation) -> str:
+    permission = situation.permission or _PERMISSIONS.get(situation.operation, situation.operation)
+    bucket, key = situation.address["Bucket"], situation.address["Key"]
+    resource = bucket if permission in ("s3:ListBucketVersions", "s3:ListBucket") else f"{bucket}/{key}"
+    needed = f"It needs {permission} on {resource if bucket.startswith('arn:') else f'arn:aws:s3:::{resource}'}"
+    if permission == "s3:GetObject":
+        return f"{needed}; and without s3:ListBucket on the bucket, S3 answers 403 also where there is no such file."
+    return f"{needed}; with SSE-KMS the key's permissions, too." if permission == "s3:PutObject" else f"{needed}."
+
+
+def _answer(status: int | None, code: str | None, message: str | None) -> str:
+    """What came back, in short. Without a body that is S3's, botocore repeats the status as the code."""
+    named = f"{status} {code}" if code and code != str(status) else str(status)
+    return f"{named}: {message}" if message else named
+
+
+def _hint(name: str, operation: str) -> str:
+    """What to do about an error code of S3's, or an exception of botocore's."""
+    if name in _PASSING:
+        return "" if operation in UNKNOWN else _TRY_AGAIN  # what may have taken effect mustn't just be done again
+    return _HINTS.get(name, "")
+
+
+def _reason(error: Exception) -> str:
+    from botocore.exceptions import BotoCoreError
+
+    if _shows_header(error):
+        return "a header with a line break in it"
+    if isinstance(error, UnicodeError):  # its text shows what couldn't be encoded
+        return f"{type(error).__name__}: {error.reason}" if isinstance(error, UnicodeEncodeError) else "UnicodeError"
+    if type(error).__name__ in _BROKEN_OFF:
+        return "the answer broke off"
+    said = _printable(str(error))
+    return said if said and isinstance(error, (BotoCoreError, OSError)) else f"{type(error).__name__}: {said}"
+
+
+def _printable(text: str) -> str:
+    """On one line, and without escape sequences for the terminal."""
+    return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
+
+
+def _shows_header(error: Exception) -> bool:
+    """http.client shows the header that it refuses, and that may be the session token."""
+    return "Invalid header value" in str(error)

@@ -1,0 +1,204 @@
+"""The one way out to S3: sends a request, and whatever goes wrong comes back as an error of the library's.
+
+Every S3 behaviour it relies on is described in Amazon's "Conditional writes" and the API reference of GetObject and
+PutObject; what other stores do differently is said where it is dealt with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from ..errors import CorruptFileError
+from . import bodies, clients
+from .failures import Situation, is_known, translated
+from .secrets import Hidden, Secret, secrets_of, shows, strip_tracebacks
+from .version import Version, version_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
+
+# An object encrypted with a customer's key can't be read without it
+_READ_OPTIONS = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5", "RequestPayer", "ExpectedBucketOwner")
+
+
+class Read(NamedTuple):
+    """An object that was read: its body as it was sent, that uncompressed if it isn't damaged, and its version."""
+
+    body: bytes
+    text: bytes | None
+    version: Version
+
+
+class Requests:
+    """The requests that concern one object.
+
+    Args:
+        bucket: the bucket's name, or an access point's ARN.
+        key: the object's key.
+        connect: gives the client, at each request: it may change, as after a fork.
+        put_options: further arguments of every PutObject.
+        secrets: what mustn't be shown, besides what the client has.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        key: str,
+        connect: Callable[[], S3Client],
+        put_options: Mapping[str, Any],
+        secrets: Iterable[str] = (),
+    ) -> None:
+        self.address = {"Bucket": bucket, "Key": key}
+        self._connect = connect
+        self._secrets = Secret(tuple(secrets))
+        read_options = {name: put_options[name] for name in _READ_OPTIONS if name in put_options}
+        plain = {name: value for name, value in read_options.items() if not name.startswith("SSE")}
+        self._options = {
+            "GetObject": Hidden(read_options),
+            "HeadObject": Hidden(read_options),
+            "PutObject": Hidden({"ContentType": "application/json", **put_options}),
+            "DeleteObject": Hidden(plain),
+        }
+
+    @property
+    def uri(self) -> str:
+        return "s3://{Bucket}/{Key}".format_map(self.address)
+
+    def get(self, condition: Hidden, permission: str | None = None) -> Mapping[str, Any]:
+        return self._send("GetObject", condition, permission=permission)
+
+    def read(self, answer: Mapping[str, Any], limit: int) -> Read:
+        """Read the body of what `get` gave, if it has no more bytes than that."""
+        return self._call("GetObject", lambda _: _read(answer, limit), status=200)
+
+    def head(self) -> Mapping[str, Any]:
+        return self._send("HeadObject", Hidden(), check=_has_etag)
+
+    def put(self, upload: Hidden) -> Mapping[str, Any]:
+        return self._send("PutObject", upload, check=_is_saved)
+
+    def delete(self, condition: Hidden) -> None:
+        self._send("DeleteObject", condition, check=_is_deleted)
+
+    def head_bucket(self) -> None:
+        self._call("HeadBucket", lambda client: client.head_bucket(Bucket=self.address["Bucket"]))
+
+    def version_pages(self) -> Iterator[Mapping[str, Any]]:
+        """The pages of a listing of all versions of keys that begin like this one, which comes first."""
+        prefix = {"Bucket": self.address["Bucket"], "Prefix": self.address["Key"]}
+        markers: dict[str, str] = {}
+        while True:
+            page = self._call("ListObjectVersions", partial(_list_versions, {**prefix, **markers}))
+            yield page
+            following = {name: page[f"Next{name}"] for name in _MARKERS if page.get(f"Next{name}")}
+            if not page.get("IsTruncated") or not following or following == markers:
+                return
+            markers = following
+
+    def _send(
+        self,
+        operation: str,
+        arguments: Hidden,
+        *,
+        permission: str | None = None,
+        check: Callable[[Mapping[str, Any]], object] = bool,
+    ) -> Mapping[str, Any]:
+        request = Hidden({**self._options[operation], **self.address, **arguments})
+
+        def act(client: Any) -> Mapping[str, Any]:
+            answer: Mapping[str, Any] = getattr(client, _METHODS[operation])(**request)
+            check(answer)
+            return answer
+
+        return self._call(operation, act, permission=permission)
+
+    def _call(
+        self, operation: str, act: Callable[[Any], T], *, status: int | None = None, permission: str | None = None
+    ) -> T:
+        """Turn any exception into this library's.
+
+        What isn't an `Exception`, as Ctrl-C, passes; and what only someone else's stand-in for a client can raise.
+        """
+        client, doing = None, "connecting"
+        problem: Exception | None = None
+        try:
+            client = self._connect()
+            clients.count_requests(client)
+            doing = operation
+            return act(client)
+        except Exception as error:  # botocore lets through what any library below it raises
+            if clients.is_real(client) or client is None or is_known(error):
+                problem = error
+            else:
+                raise
+        try:
+            secrets = Secret([*self._secrets.reveal(), *secrets_of(client)])
+            counts = clients.requests_counted(client)
+            situation = Situation(doing, self.address, permission, status, counts, secrets)
+            hidden = shows(problem, secrets.reveal())
+            strip_tracebacks(problem)
+            raise translated(problem, situation) from (None if hidden else problem)
+        finally:
+            del problem  # or the frames that it came through would be kept by this one, and this one by them
+
+
+_METHODS = {
+    "GetObject": "get_object",
+    "HeadObject": "head_object",
+    "PutObject": "put_object",
+    "DeleteObject": "delete_object",
+}
+_MARKERS = ("KeyMarker", "VersionIdMarker")
+_REQUEST_IDS = ("x-amz-request-id", "x-amz-id-2", "x-amzn-requestid")
+
+
+def _list_versions(request: Mapping[str, str], client: Any) -> Mapping[str, Any]:
+    page: Mapping[str, Any] = client.list_object_versions(**request)
+    return page
+
+
+def _read(answer: Mapping[str, Any], limit: int) -> Read:
+    etag_of(answer)
+    body = bodies.read(answer, limit)
+    try:
+        text = bodies.unpacked(body, limit)
+    except CorruptFileError:
+        return Read(body, None, version_of(answer, seen=True))
+    return Read(body, text, version_of(answer, bodies.number_of(text), seen=True))
+
+
+def etag_of(answer: Mapping[str, Any]) -> str:
+    etag: str = answer.get("ETag", "")
+    if not etag:
+        raise OSError("the answer has no ETag, so it isn't an S3 store's: check the endpoint")
+    return etag
+
+
+def _has_etag(answer: Mapping[str, Any]) -> None:
+    etag_of(answer)
+
+
+def _is_saved(answer: Mapping[str, Any]) -> None:
+    """Raise an `OSError` if an answer doesn't say that something was done, or isn't an S3 store's.
+
+    A proxy's error page, or the login page of a network, may come with status 200, too.
+    """
+    etag_of(answer)
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    if headers.get("content-type", "").startswith("text/html") and headers.get("content-length") != "0":
+        raise OSError(f"it was answered with a web page. {_CHECK}")
+
+
+def _is_deleted(answer: Mapping[str, Any]) -> None:
+    """The same. S3 answers a DELETE with 204; other stores that do it with another one leave a trace of being S3."""
+    metadata = answer.get("ResponseMetadata", {})
+    status, headers = metadata.get("HTTPStatusCode", 204), metadata.get("HTTPHeaders", {})
+    if status != 204 and headers.get("content-length") != "0" and not any(name in headers for name in _REQUEST_IDS):
+        raise OSError(f"it was answered with {status}, but not as S3 does it. {_CHECK}")
+
+
+_CHECK = "Check the endpoint, and what stands between"

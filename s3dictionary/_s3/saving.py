@@ -1,0 +1,300 @@
+"""Saves and deletes that take effect at most once, and what is known of the ones that got no answer."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+from ..errors import BucketNotFoundError, ConflictError, StorageError, UnknownOutcomeError
+from .failures import BUSY_CODES, UNKNOWN, sentences, unknown
+from .lineage import Attempt, Outcome, Record, following, settle
+from .requests import Requests, etag_of
+from .secrets import Hidden
+from .tries import Earlier, Tries, forms_of, opaque
+from .version import Version, superseded, version_of, written
+
+
+class _Request:
+    """A PUT or DELETE on condition, sent again while the store is busy, and with other forms of the ETag."""
+
+    operation = ""
+    patience = 30.0
+    """Seconds to wait, all in all, for a store that is busy."""
+
+    def __init__(self, requests: Requests, tries: Tries, etag: str | None, form: int = 0) -> None:
+        self._requests = requests
+        self._tries = tries
+        self._doubt = False
+        self._waited = 0.0
+        self._began = time.monotonic()
+        self.form = form
+        self._forms = [] if etag is None else forms_of(etag)
+        if form < len(self._forms):
+            self._forms = [self._forms[form], *self._forms]
+        self._sent: list[str] = []
+
+    def run(self) -> Any:
+        """Send it until its outcome is known, as far as it can be."""
+        while True:
+            try:
+                return self._send(self._condition())
+            except StorageError as error:
+                self._doubt = self._doubt or isinstance(error, UnknownOutcomeError)
+                is_busy = error.code in BUSY_CODES or error.status == 429
+                if self._is_refusal(error):
+                    outcome = self._settle(error)
+                    if outcome is not None:
+                        return outcome
+                elif not is_busy or self._is_tired():
+                    if self._doubt:
+                        raise unknown(error) from error.__cause__
+                    self._refused()
+                    raise
+            if is_busy:
+                self._wait()
+
+    def _condition(self) -> Hidden:
+        if not self._forms:
+            return Hidden()
+        self._sent.append(self._forms[0])
+        return Hidden(IfMatch=self._forms[0])
+
+    def _is_refusal(self, error: StorageError) -> bool:
+        """Did S3 not hold the version that the condition names?"""
+        if isinstance(error, BucketNotFoundError):
+            return False
+        return error.status == 412 or (error.code == "NoSuchKey" and bool(self._forms))
+
+    def _is_tired(self) -> bool:
+        return max(self._waited, time.monotonic() - self._began) + self._next_wait > self.patience
+
+    @property
+    def _next_wait(self) -> float:
+        return min(2.0, 0.1 + self._waited / 2)
+
+    def _wait(self) -> None:
+        seconds = self._next_wait * random.uniform(0.5, 1.5)
+        self._waited += seconds
+        time.sleep(seconds)
+
+    def _look(self) -> Version | None:
+        """What is there now; `None` if there is no such object."""
+        try:
+            return version_of(self._requests.head())
+        except StorageError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def _look_after(self, refusal: StorageError) -> Version | None:
+        """See what is there instead. After a request whose answer got lost, only this tells whether it took effect."""
+        try:
+            return self._look()
+        except StorageError as error:
+            if not self._is_doubtful:
+                self._refused()
+                raise conflict(refusal, self._tries.base) from refusal.__cause__
+            raise UnknownOutcomeError(
+                f"{self.operation} of {self._requests.uri} was refused after an answer had been lost, and what is "
+                f"there now can't be seen. {UNKNOWN[self.operation]} {error}",
+                uri=self._requests.uri,
+                operation=self.operation,
+                code=error.code,
+                status=error.status,
+            ) from error.__cause__
+
+    def _try_another_form(self, found: Version | None) -> bool:
+        """If what is there is the version that the condition names after all: name it in another way."""
+        if found is None or not self._forms or not self._is_base(found):
+            return False
+        forms = [form for form in (found.etag, *self._forms, *forms_of(found.etag)) if form not in self._sent]
+        if forms:
+            self._forms = forms
+            self.form = next((at for at, form in enumerate(forms_of(found.etag)) if form == forms[0]), 0)
+        return bool(forms)
+
+    def _is_base(self, found: Version) -> bool:
+        base = self._tries.base
+        if base is None:
+            return False
+        if opaque(found.etag) == opaque(base.etag):
+            return True
+        if base.number is None or found.number != base.number:
+            return False
+        seen = self._whole()  # another tool may have edited it, and kept the metadata
+        return seen is not None and (seen.number, seen.size, seen.etag) == (base.number, base.size, found.etag)
+
+    def _whole(self) -> Version | None:
+        """What is there now, by its content."""
+        try:
+            answer = self._requests.get(Hidden())
+            return self._requests.read(answer, 1 << 62).version
+        except StorageError:
+            return None
+
+    def _unknown(self, error: StorageError) -> UnknownOutcomeError:
+        return UnknownOutcomeError(
+            sentences(
+                f"{self.operation} of {self._requests.uri} got no answer, then it was refused, and what is there now "
+                "doesn't tell whether it had taken effect before",
+                UNKNOWN[self.operation],
+            ),
+            uri=self._requests.uri,
+            operation=self.operation,
+            code=error.code,
+            status=error.status,
+        )
+
+    @property
+    def _is_doubtful(self) -> bool:
+        return self._doubt
+
+    def _send(self, condition: Hidden) -> Any:
+        raise NotImplementedError
+
+    def _settle(self, error: StorageError) -> Any:
+        """Decide what became of it after a refusal; `None` to send it again."""
+        raise NotImplementedError
+
+    def _refused(self) -> None:
+        """It is proven that it has not taken effect."""
+        raise NotImplementedError
+
+
+class Save(_Request):
+    """One save.
+
+    Args:
+        requests: the way to S3.
+        tries: the saves from the same version, this one among them.
+        attempt: this one.
+        upload: arguments of PutObject.
+        record: the record in it.
+        condition: what the version has to be; empty to overwrite whatever is there.
+        form: which form of the ETag the store took last.
+    """
+
+    operation = "PutObject"
+
+    def __init__(
+        self,
+        requests: Requests,
+        tries: Tries,
+        attempt: Attempt,
+        upload: Hidden,
+        record: Record,
+        *,
+        overwrite: bool,
+        form: int,
+    ) -> None:
+        base = tries.base
+        super().__init__(requests, tries, None if overwrite or base is None else base.etag, form)
+        self._attempt = attempt
+        self._upload = upload
+        self._record = record
+        self._create = Hidden(IfNoneMatch="*") if base is None and not overwrite else Hidden()
+
+    def run(self) -> Version | Earlier:
+        outcome: Version | Earlier = super().run()
+        return outcome
+
+    def _send(self, condition: Hidden) -> Version:
+        answer = self._requests.put(Hidden({**self._upload, **self._create, **condition}))
+        return written(etag_of(answer), self._record, self._upload)
+
+    @property
+    def _is_doubtful(self) -> bool:
+        return self._doubt or len(self._tries.open) > 1
+
+    def _settle(self, error: StorageError) -> Version | Earlier | None:
+        found = self._look_after(error)
+        if self._try_another_form(found):
+            return None
+        record, tries = found and found.record, self._tries
+        outcome, attempt = settle(record, tries.record, tries.open)
+        if outcome is Outcome.UNKNOWN and self._is_doubtful and found is not None and record is None:
+            found = self._whole() or found  # a store may keep the metadata to itself; the content has the number, too
+            attempt = next((each for each in tries.open if each.number == found.number), None)
+        if attempt is not None and found is not None:
+            return self._took_effect(attempt, found)
+        if outcome is Outcome.UNKNOWN and self._is_doubtful:
+            raise self._unknown(error) from error.__cause__
+        tries.abandon()  # from another version than theirs nothing can take effect any more
+        raise conflict(error, tries.base, found, seen=True) from error.__cause__
+
+    def _took_effect(self, attempt: Attempt, found: Version) -> Version | Earlier:
+        record = following(self._tries.record, attempt)
+        is_last = found.number == attempt.number
+        version = found._replace(record=found.record or record) if is_last else superseded(record)
+        if attempt == self._attempt:
+            return version
+        return Earlier(version, self._tries.open[attempt])
+
+    def _refused(self) -> None:
+        self._tries.refused(self._attempt)
+
+
+class Delete(_Request):
+    """One delete, of the version that the tries were made from, or of a save from it of unknown outcome."""
+
+    operation = "DeleteObject"
+    patience = 10.0
+
+    def __init__(self, requests: Requests, tries: Tries, etag: str | None, form: int) -> None:
+        super().__init__(requests, tries, etag, form)
+        tries.deleting = True
+
+    def _send(self, condition: Hidden) -> bool:
+        self._requests.delete(condition)
+        return True
+
+    def _settle(self, error: StorageError) -> bool | None:
+        found = None if error.status == 404 else self._look_after(error)
+        if found is None:
+            return True  # gone, and that was wanted
+        if self._try_another_form(found):
+            return None
+        own = [attempt.number for attempt, content in self._tries.open.items() if not content.merged]
+        if found.number in own and found.etag not in self._sent:
+            self._forms = [found.etag]
+            return None
+        outcome, _ = settle(found.record, self._tries.record, ())
+        if self._is_doubtful and outcome is Outcome.UNKNOWN:
+            raise self._unknown(error) from error.__cause__
+        self._refused()
+        raise conflict(error, self._tries.base, found, seen=True) from error.__cause__
+
+    def _refused(self) -> None:
+        self._tries.deleting = False
+
+
+def conflict(
+    refusal: StorageError, base: Version | None, found: Version | None = None, *, seen: bool = False
+) -> ConflictError:
+    """The error that someone else wrote in between.
+
+    Args:
+        refusal: what S3 said.
+        base: the version that ours was made from.
+        found: the version that is there now, where known; `None` if nothing is.
+        seen: whether that has been looked at.
+    """
+    if base is None:
+        done = "created"
+    elif found is not None:
+        done = "written"
+    else:
+        done = "deleted" if seen or refusal.status == 404 else "written"
+    when = f", at {found.last_modified:%Y-%m-%d %H:%M:%S %Z}" if found and found.last_modified else ""
+    kept = "deleted" if refusal.operation == Delete.operation else "overwritten"
+    return ConflictError(
+        f"{refusal.uri} was {done} by someone else since it was loaded{when}; nothing was {kept}. "
+        "load() brings what is there now, in place of what is in memory; then make the changes again.",
+        etag=found.etag if found else None,
+        last_modified=found.last_modified if found else None,
+        uri=refusal.uri,
+        operation=refusal.operation,
+        code=refusal.code,
+        status=refusal.status,
+    )

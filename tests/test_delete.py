@@ -1,0 +1,159 @@
+"""delete(): it takes along nothing that others have saved, and says so if it isn't known whether it did anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.config import Config
+
+from proxy import AlterHeaders, Answer, Call, LostAnswer, Reset, Response
+from s3dictionary import ConflictError, S3Dict, UnknownOutcomeError
+from servers import Site
+
+ONCE = Config(retries={"total_max_attempts": 1})
+
+
+def state(s3: Site, **options: Any) -> S3Dict:
+    return S3Dict(s3.bucket, **{"file_name": "state.json", **s3.options, **options})
+
+
+def saved(s3: Site, **options: Any) -> S3Dict:
+    """One that holds what the file holds, with its requests forgotten."""
+    d = state(s3, data={"n": 1}, **options)
+    d.save()
+    s3.requests.clear()
+    return d
+
+
+def others_save(s3: Site) -> None:
+    with S3Dict(s3.bucket, file_name="state.json", **s3.direct) as other:
+        other["theirs"] = 1
+
+
+def exists(s3: Site) -> bool:
+    return "Contents" in s3.client.list_objects_v2(Bucket=s3.bucket)
+
+
+def test_it_names_the_version_that_may_be_deleted(s3: Site) -> None:
+    """One DELETE, and nothing else."""
+    d = saved(s3)
+    etag = d.etag
+    d.delete()
+    assert s3.requests.count() == {"DELETE": 1}
+    assert s3.requests.log[0].headers["If-Match"] == etag
+    assert not exists(s3)
+    assert (d, d.etag, d.changed) == ({}, None, False)
+
+
+def test_it_takes_along_nobody_elses_save(s3: Site) -> None:
+    d = saved(s3)
+    others_save(s3)
+    with pytest.raises(ConflictError, match=r"written by someone else.*nothing was deleted") as error:
+        d.delete()
+    assert error.value.operation == "DeleteObject"
+    assert d == {"n": 1}
+    assert state(s3) == {"n": 1, "theirs": 1}
+    d.load()
+    d.delete()
+    assert not exists(s3)
+
+
+def test_with_overwrite_it_deletes_whatever_is_there(s3: Site) -> None:
+    d = saved(s3, on_conflict="overwrite")
+    others_save(s3)
+    d.delete()
+    assert s3.requests.count()["DELETE"] == 1
+    assert not exists(s3)
+
+
+def test_a_file_that_is_gone_already_is_no_error(s3: Site) -> None:
+    d = saved(s3)
+    s3.client.delete_object(Bucket=s3.bucket, Key="state.json")
+    d.delete()
+    assert d == {}
+
+
+def test_a_file_that_somebody_has_created_meanwhile_is_not_deleted(s3: Site) -> None:
+    """DELETE knows no condition that there be none, so it has to look."""
+    d = state(s3, default={"n": 1})
+    others_save(s3)
+    with pytest.raises(ConflictError, match=r"created by someone else.*nothing was deleted"):
+        d.delete()
+    assert state(s3) == {"theirs": 1}
+    assert d == {"n": 1}
+
+
+def test_a_resent_delete_that_finds_nothing_is_done(s3: Site) -> None:
+    d = saved(s3)
+    s3.faults.append(LostAnswer())
+    d.delete()
+    assert s3.requests.count()["DELETE"] == 2
+    assert d == {}
+
+
+def test_a_delete_that_got_no_answer_and_then_a_file_of_others_is_not_known(moto_s3: Site) -> None:
+    """Theirs may have been made after ours was deleted."""
+    d = saved(moto_s3)
+
+    def lose(request: Any, forward: Any) -> None:
+        forward(request)
+        others_save(moto_s3)
+
+    moto_s3.faults.append(Call(lose, method="DELETE"))
+    with pytest.raises(UnknownOutcomeError, match="not known whether the file was deleted"):
+        d.delete()
+    assert state(moto_s3) == {"theirs": 1}
+
+
+def test_a_delete_that_never_arrived_before_others_saved_is_a_conflict(moto_s3: Site) -> None:
+    """Their file goes on from ours, so ours can't have been deleted."""
+    d = saved(moto_s3)
+    moto_s3.faults.append(Call(lambda request, forward: others_save(moto_s3), method="DELETE"))
+    with pytest.raises(ConflictError):
+        d.delete()
+    assert state(moto_s3) == {"n": 1, "theirs": 1}
+
+
+@pytest.mark.parametrize("fault", [LostAnswer(), Reset()], ids=["done", "not done"])
+def test_after_a_delete_that_is_not_known_the_next_save_brings_nothing_back_unseen(moto_s3: Site, fault: Any) -> None:
+    d = saved(moto_s3, config=ONCE)
+    moto_s3.faults.append(fault)
+    with pytest.raises(UnknownOutcomeError):
+        d.delete()
+    assert d == {"n": 1}
+    assert d.changed
+    if exists(moto_s3):
+        d.save()
+        assert state(moto_s3) == {"n": 1}
+    else:
+        with pytest.raises(ConflictError, match="deleted by someone else"):
+            d.save()
+
+
+@pytest.mark.parametrize("status", [200, 404, 503])
+def test_a_web_page_acknowledges_no_delete(moto_s3: Site, status: int) -> None:
+    d = saved(moto_s3, config=ONCE)
+    moto_s3.faults.append(Call(lambda request, forward: Response(status, body=b"<html>Log in</html>")))
+    with pytest.raises(UnknownOutcomeError):
+        d.delete()
+    assert d == {"n": 1}
+
+
+def test_a_weak_etag_is_sent_back_as_the_store_wants_it(moto_s3: Site) -> None:
+    """A gateway shows it so, and the store behind it knows it as strong."""
+    saved(moto_s3)
+    etag = moto_s3.client.head_object(Bucket=moto_s3.bucket, Key="state.json")["ETag"]
+    for method in "GET", "HEAD":
+        moto_s3.faults.append(AlterHeaders({"ETag": f"W/{etag}"}, method=method, forever=True))
+    d = state(moto_s3)
+    d.delete()
+    assert not exists(moto_s3)
+
+
+def test_a_busy_store_is_waited_for(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    d = saved(moto_s3)
+    moto_s3.faults.extend([Answer(409, "OperationAborted"), Answer(429, "TooManyRequests")])
+    d.delete()
+    assert not exists(moto_s3)
