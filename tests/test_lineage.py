@@ -55,6 +55,7 @@ class World:
         applied: how often each save took effect.
         refused: the saves whose writers were told that they didn't.
         wrong: what was told, or done, that isn't as promised.
+        serials: which version each save has made.
     """
 
     random: random.Random
@@ -65,6 +66,7 @@ class World:
     applied: Counter[int] = field(default_factory=Counter)
     refused: set[int] = field(default_factory=set)
     wrong: Counter[str] = field(default_factory=Counter)
+    serials: dict[int, int] = field(default_factory=dict)
 
     def apply(self, save: int, request: Request, base: int | None) -> str | None:
         """What the store does with a PUT; gives the new ETag, or `None` if the condition isn't met."""
@@ -74,7 +76,8 @@ class World:
         self.wrong["took effect on another version than it was made from"] += base != (held and held.serial)
         self.wrong["told that it was refused, took effect later"] += save in self.refused
         self.serial += 1
-        self.stored = Stored(request, f'"{hashlib.md5(request["Body"]).hexdigest()}"', self.serial)
+        self.serials.setdefault(save, self.serial)  # what a late create brings back is the version that it was
+        self.stored = Stored(request, f'"{hashlib.md5(request["Body"]).hexdigest()}"', self.serials[save])
         self.applied[save] += 1
         if "IfMatch" in request:  # a create that comes late can find its file deleted: no condition of S3's helps
             self.wrong["took effect twice"] += self.applied[save] > 1
