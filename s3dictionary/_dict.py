@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from ._blocks import Block, Blocks, Kind, Place, Transaction, place_of
 from ._exits import Ending
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ._s3.file import FileVersion
 
+P = ParamSpec("P")
 T = TypeVar("T")
 K2 = TypeVar("K2")
 V2 = TypeVar("V2")
@@ -322,8 +323,12 @@ class S3Dict(LazyDict[K, V]):
     @overload
     def run(self, function: Callable[[Self], T], *, attempts: int = 10) -> T: ...
     @overload
-    def run(self, function: Callable[..., T], *args: Any, attempts: int = 10, **kwargs: Any) -> T: ...
-    def run(self, function: Callable[..., T], *args: Any, attempts: int = 10, **kwargs: Any) -> T:
+    def run(self, function: Callable[Concatenate[Self, P], T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+    @overload
+    def run(self, function: Callable[..., T], arg: Any, /, *args: Any, attempts: int = 10, **kwargs: Any) -> T: ...
+    def run(  # type: ignore[misc]  # the function's own arguments may have any name
+        self, function: Callable[..., T], *args: Any, attempts: int = 10, **kwargs: Any
+    ) -> T:
         """Call a function in a `with` block, again from a fresh load if someone else has written meanwhile.
 
         >>> def count(state):
