@@ -8,6 +8,7 @@ OWNERS = ("tests/test_block_owners.py", "tests/test_block_tasks.py", "tests/test
 THREADS = ("tests/test_requests_under_way.py", "tests/test_threads_at_any_moment.py")
 INTERRUPTS = ("tests/test_interrupts.py",)
 EXITS = ("tests/test_exits.py",)
+TURN_TAKING = ("tests/test_turns.py",)
 
 
 class Mutation(NamedTuple):
@@ -29,44 +30,79 @@ class Mutation(NamedTuple):
 
 
 MEMORY, SAVEPOINT = "_memory/memory.py", "_memory/savepoint.py"
-BLOCKS, STORE, EXIT = "_blocks.py", "_store.py", "_exits.py"
+TURNS, BLOCKS, STORE, DICT, EXIT = "_turns.py", "_blocks.py", "_store.py", "_dict.py", "_exits.py"
 
 MUTATIONS: list[Mutation] = [
     # Whose turn it is
     Mutation(
         "anybody may act in another's block",
-        BLOCKS,
-        "if turn is None or turn.owner == current_owner():",
+        TURNS,
+        "if current.owner == current_owner():",
         "if True:",
         OWNERS,
     ),
     Mutation(
         "a task waits for another one of its thread",
-        BLOCKS,
-        "if turn.thread == threading.get_ident():",
+        TURNS,
+        "if current.thread == threading.get_ident():",
         "if False:",
         ("tests/test_block_tasks.py",),
     ),
     Mutation(
         "the turn is not given back after a block",
         BLOCKS,
-        "        if self.turn is block:\n            self.turn = None",
+        "        self.turns.end(block)",
         "        pass",
         OWNERS,
     ),
     Mutation(
         "the turn is not given back after a request",
-        BLOCKS,
-        "            if self.turn is turn:\n                self.turn = None",
+        TURNS,
+        "            if self.current is turn:\n                self.current = None\n            self.end(turn)",
         "            pass",
         (*OWNERS, *THREADS),
     ),
     Mutation(
         "whoever enters a block in one's own takes the turn over",
-        BLOCKS,
-        "self.turn = self.turn or turn",
-        "self.turn = turn",
+        TURNS,
+        "self.current = self.current or turn",
+        "self.current = turn",
         OWNERS,
+    ),
+    Mutation(
+        "whoever comes first takes a turn that is kept for one who waits",
+        TURNS,
+        "if ahead is not None and ahead is not waiting and not ahead.has_gone:",
+        "if False:",
+        TURN_TAKING,
+    ),
+    Mutation(
+        "the turn is kept for one who was interrupted, forever",
+        TURNS,
+        "return time.monotonic() > self._until",
+        "return False",
+        TURN_TAKING,
+    ),
+    Mutation(
+        "who waits last is served first",
+        TURNS,
+        "self._next = self._waiting.pop(0)",
+        "self._next = self._waiting.pop()",
+        TURN_TAKING,
+    ),
+    Mutation(
+        "nobody is told that it is his turn",
+        TURNS,
+        "                self._tell_next()\n\n    def _tell_next",
+        "                pass\n\n    def _tell_next",
+        TURN_TAKING,
+    ),
+    Mutation(
+        "an update in between doesn't pass the turn on",
+        TURNS,
+        "                    if self._waiting:\n                        self._tell_next()\n",
+        "",
+        TURN_TAKING,
     ),
     Mutation(
         "a block that isn't innermost is left as if it were",
@@ -107,8 +143,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "an inner block's notes are not handed on when it is undone",
         MEMORY,
-        "self.savepoints[-2].absorb_entry(key, savepoint)",
-        "pass",
+        "                self.savepoints[-2].absorb(savepoint)\n            self.savepoints.pop()\n        self",
+        "                pass\n            self.savepoints.pop()\n        self",
         INTERRUPTS,
     ),
     Mutation(
@@ -151,8 +187,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a block's load takes no second look at memory",
         STORE,
-        "if not self._memory.changed:  # by whoever",
-        "if True:  # by whoever",
+        "elif not self._memory.changed:  # by one",
+        "else:  # by one",
         THREADS,
     ),
     Mutation(
@@ -165,7 +201,7 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "what is saved is noted for the values of now, not for those that were encoded",
         MEMORY,
-        "entry.raw = members.get(key, MISSING)",
+        "entry.raw = members.get(key)",
         "entry.raw = codec.encode_all({key: object_of(entry)})[key]",
         THREADS,
     ),
@@ -183,12 +219,26 @@ MUTATIONS: list[Mutation] = [
         "if False else None",
         THREADS,
     ),
+    Mutation(
+        "a write without a lock doesn't look whether somebody's turn began meanwhile",
+        DICT,
+        "if memory.items.get(key) is entry and turns.current is None:",
+        "if True:",
+        ("tests/test_threads_and_forks.py", *THREADS),
+    ),
+    Mutation(
+        "a default is handed out itself, so edits inside it are in the next default, too",
+        STORE,
+        "values = deepcopy(self._default) if",
+        "values = self._default if",
+        ("tests/test_construction.py",),
+    ),
     # Exits
     Mutation(
         "at exit, blocks of other threads are not waited for",
         EXIT,
-        "if not self._blocks.take(Turn(), _BLOCK_SECONDS):",
-        "if not self._blocks.take(Turn(), 0):",
+        "if not self._blocks.turns.take(Turn(), _BLOCK_SECONDS):",
+        "if not self._blocks.turns.take(Turn(), 0):",
         EXITS,
     ),
     Mutation(
