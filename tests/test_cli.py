@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from command_line import FILE, CommandLine, meanwhile
-from proxy import Answer
+from proxy import Answer, Call, Forward, Request, Response
 from s3dictionary import S3Dict
 from s3dictionary.cli import main
 from s3dictionary.cli.arguments import make_parser
@@ -351,8 +351,29 @@ def test_restore_overwrites_nobody(cli: CommandLine, moto_s3: Site, versioned: l
     moto_s3.faults.append(meanwhile(moto_s3, b'{"theirs":1}'))
     ended = cli("restore", "-1")
     assert ended.code == ExitCode.CONFLICT
-    assert "nothing was overwritten" in ended.err
+    assert f"{cli.uri} was written by someone else" in ended.err
+    assert "nothing was overwritten. Do it again." in ended.err
     assert moto_s3.read(FILE) == b'{"theirs":1}'
+
+
+@pytest.mark.parametrize("was", ["deleted", "created"])
+def test_a_conflict_tells_whether_the_file_was_deleted_or_created(
+    cli: CommandLine, moto_s3: Site, monkeypatch: pytest.MonkeyPatch, was: str
+) -> None:
+    """In the library's words, but for what only a program can do next."""
+
+    def delete(request: Request, forward: Forward) -> Response | None:
+        moto_s3.client.delete_object(Bucket=moto_s3.bucket, Key=FILE)
+        return forward(request)
+
+    if was == "deleted":
+        moto_s3.write(FILE, b'{"a":1}')
+    monkeypatch.setattr("s3dictionary._dict.backoff", lambda attempts: [])
+    moto_s3.faults.append(Call(delete, method="PUT") if was == "deleted" else meanwhile(moto_s3, b"{}"))
+    ended = cli("set", "b", "1")
+    assert ended.code == ExitCode.CONFLICT
+    assert f"{cli.uri} was {was} by someone else" in ended.err
+    assert "load()" not in ended.err
 
 
 @pytest.mark.parametrize("version", ["00000000-0000-0000-0000-000000000000", "-3", "-99"])

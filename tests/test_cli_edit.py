@@ -110,7 +110,7 @@ def test_keys_can_be_removed_added_and_put_in_another_order(cli: CommandLine, mo
     moto_s3.write(FILE, BODY)
     editor("""path.write_text('{"c": "x", "d": 1, "a": 1.10}')""")
     assert cli("edit").code == 0
-    assert moto_s3.read(FILE) == b'{"c":"x","d":1,"a":1.1}'
+    assert moto_s3.read(FILE) == b'{"c":"x","d":1,"a":1.10}'
 
 
 def test_keys_that_are_no_strings_stay_what_they_are(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
@@ -218,6 +218,26 @@ def test_someone_else_who_wrote_meanwhile_is_not_overwritten(
     [line] = [line for line in ended.err.splitlines() if "--file" in line]
     shown = cli("diff", *shlex.split(line.partition(cli.uri)[2])).out
     assert shown.splitlines()[3:] == [" {", '-  "a": 2,', '-  "c": "x"', '+  "a": 1.10,', '+  "c": "y"', " }"]
+
+
+THEIRS = "data=b'{}', headers={'Content-Type': 'application/json'}, "
+
+
+@pytest.mark.parametrize(("was", "action", "request_"), [
+    ("deleted", "delete_object", "method='DELETE'"),
+    ("created", "put_object", f"{THEIRS}method='PUT'"),
+])  # fmt: skip
+def test_a_conflict_tells_whether_the_file_was_deleted_or_created_while_it_was_edited(
+    cli: CommandLine, moto_s3: Site, editor: Editor, was: str, action: str, request_: str
+) -> None:
+    if was == "deleted":
+        moto_s3.write(FILE, BODY)
+    url = moto_s3.client.generate_presigned_url(action, Params={"Bucket": moto_s3.bucket, "Key": FILE})
+    editor(f"import urllib.request as r\nr.urlopen(r.Request({url!r}, {request_}))\npath.write_text('{{\"ours\": 1}}')")
+    ended = cli("edit")
+    assert ended.code == ExitCode.CONFLICT
+    assert f"{cli.uri} was {was} by someone else while you edited it" in ended.err
+    assert '"ours"' in kept(ended).read_text()
 
 
 @pytest.mark.parametrize("what", ["conflict", "refusal"])

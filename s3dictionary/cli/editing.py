@@ -89,9 +89,10 @@ def _save(file: File, found: Found | None, before: codec.Members | None, after: 
     """Write what was changed; tells whether there was anything."""
     with file.dict(data={} if before is None else None) as d:
         if d.etag != (found.version.etag if found else None):
+            done = "created" if found is None else "deleted" if d.etag is None else "written"
             raise Failure(
                 ExitCode.CONFLICT,
-                f"{file.uri} was written by someone else while you edited it, and nothing was overwritten.",
+                f"{file.uri} was {done} by someone else while you edited it, and nothing was overwritten.",
             )
         _apply(d, before or {}, after)
         changed = d.changed

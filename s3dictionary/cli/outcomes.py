@@ -47,10 +47,8 @@ class Failure(Exception):
 def failure_of(error: S3DictError) -> Failure:
     """The same as a failure: the library's words, and what they mean for someone at a terminal."""
     if isinstance(error, ConflictError):
-        return Failure(
-            ExitCode.CONFLICT,
-            f"{error.uri} was written by someone else meanwhile, and nothing was overwritten. Do it again.",
-        )
+        happened = str(error).partition(" load() ")[0]  # what follows is for a program that has a dict
+        return Failure(ExitCode.CONFLICT, f"{happened} Do it again.")
     if isinstance(error, CorruptFileError):
         advice = "`edit` opens it as it is; `history` lists older versions, and `restore` brings one back."
         return Failure(ExitCode.CORRUPT, f"{str(error).rstrip('.')}. {advice}")
