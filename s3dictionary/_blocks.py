@@ -52,7 +52,7 @@ class Block(Savepoint, Turn):
 
     def __init__(self, kind: Kind, place: Place, token: object = None) -> None:
         Savepoint.__init__(self)
-        Turn.__init__(self)  # not super(), as neither knows of the other
+        Turn.__init__(self)
         self.kind = kind
         self.token = place if token is None else token
         self.place = place

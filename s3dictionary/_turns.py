@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, TypeVar
 
 from ._memory import Memory
@@ -25,7 +26,7 @@ def current_owner() -> Any:
     asyncio = sys.modules.get("asyncio")
     loop = None if asyncio is None else asyncio._get_running_loop()
     task = None if asyncio is None or loop is None else asyncio.current_task(loop)
-    return threading.get_ident() if task is None else task
+    return get_ident() if task is None else task
 
 
 class Turn:
@@ -38,7 +39,7 @@ class Turn:
 
     def __init__(self) -> None:
         self.owner = current_owner()
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
 
 
 class _Waiting:
@@ -77,6 +78,10 @@ class Turns:
 
     def take(self, turn: Turn, seconds: float = float("inf")) -> bool:
         """Wait for the turn, so many seconds at most. Returns whether it is the caller's now."""
+        with self._memory.lock:
+            if self.current is None and self._next is None:
+                self.current = turn
+                return True
         waiting, end = None, time.monotonic() + seconds
         while True:
             with self._memory.lock:
@@ -137,7 +142,7 @@ class Turns:
             return True
         if current.owner == current_owner():
             return True
-        if current.thread == threading.get_ident():
+        if current.thread == get_ident():
             raise TransactionError(
                 "Another task of this thread has a block of this dict open, and waiting for its end would block the "
                 "event loop. Nothing was done. Don't await inside a `with` block of an S3Dict."
@@ -158,5 +163,5 @@ class Turns:
     def after_fork_in_child(self) -> None:
         """Only the thread that forked is left: others neither have a turn nor wait for one."""
         self._waiting, self._next = [], None
-        if self.current is not None and self.current.thread != threading.get_ident():
+        if self.current is not None and self.current.thread != get_ident():
             self.current = None

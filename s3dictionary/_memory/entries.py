@@ -52,10 +52,12 @@ class Asleep(Struct, eq=False):
     Attributes:
         kept: the object.
         raw: what the file holds under the key; `None` for nothing.
+        found: the containers in it, as `containers` gives them: nobody can change them as long as it is asleep.
     """
 
     kept: Any
     raw: Raw | None
+    found: tuple[Any, ...] = ()
 
 
 Entry: TypeAlias = Raw | Awake | Asleep
@@ -73,4 +75,5 @@ def object_of(entry: Awake | Asleep) -> Any:
 
 def references(entry: Awake | Asleep) -> list[Any]:
     """The containers that an entry itself refers to."""
-    return [object_of(entry), *entry.found] if type(entry) is Decoded else [object_of(entry)]
+    found = entry.found if isinstance(entry, (Decoded, Asleep)) else ()
+    return [object_of(entry), *found]

@@ -1,9 +1,8 @@
-"""`Memory`: the items of a dict, raw until they are touched; what the file holds; and the savepoints of open blocks."""
+"""`Memory`: a dict's items, with what it takes to undo changes, and to load and save the file."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from copy import deepcopy
 from functools import partial
 from itertools import islice
@@ -12,15 +11,12 @@ from typing import Any, NamedTuple
 from msgspec import Raw
 
 from .._format import codec
-from .._format.types import SCALARS
 from ..errors import NotStorableError
-from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of, references
-from .holding import add_references, is_held, is_in_use
-from .savepoint import Savepoint
-from .snapshots import containers, detached, fresh_containers, is_built_in, refill
-
-Base = Any
-"""Which version of the file something is: known to the caller alone."""
+from .entries import Asleep, Awake, Entry, object_of, raw_of
+from .holding import is_held
+from .items import Base, objects_of
+from .snapshots import detached, is_built_in, refill
+from .undoing import UndoableItems
 
 
 class Encoded(NamedTuple):
@@ -35,333 +31,8 @@ class Encoded(NamedTuple):
     changed: bool
 
 
-class Memory:
-    """The items of a dict and what the file holds in their place. All costs are costs of what was touched.
-
-    All methods that change something hold the lock, or expect their caller to. Reading an awake value needs none.
-
-    A step first notes what it is going to change, and then publishes by one assignment; so an exception at any point
-    leaves the state before or after it. A step that can't be published at once (`_do`) is kept until it is finished:
-    doing it again comes to the same, and the next step finishes what was interrupted.
-
-    Attributes:
-        lock: held for moments only, never during a request.
-        items: an entry for each key, in order; none while `data` is handed out.
-        data: the dict that was handed out, whose holder can change it any time. From then on it is what counts, until
-            a block or a load finds that nobody holds it any more.
-        filed: what the file holds under keys that have no entry. (Under the others: `raw_of(entry)`.)
-        filed_order: the file's keys in order, noted before the first key was removed. `None`: those of `items` that
-            are in the file, in their order.
-        base: the version of the file that all this refers to.
-        savepoints: those of the open blocks, the outermost one first.
-
-    Invariants, which `check` asserts:
-        - The key of an awake value that isn't a scalar is in `_awake`, that of any other entry that isn't raw in one of
-          `_quiet` and `_awake`. (There may be more in both.)
-        - What a key that is awake at the begin of a block held is in the block's savepoint; so is each entry that was
-          replaced or removed since.
-        - A key of the file that has no entry is in `filed`, and `filed_order` is noted.
-        - While `data` is handed out, no key has an entry, and the innermost savepoint has noted all keys in order.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.items: dict[Any, Entry] = {}
-        self.data: dict[Any, Any] | None = None
-        self.filed: dict[Any, Raw | None] = {}
-        self.filed_order: list[Any] | None = None
-        self.base: Base = None
-        self.savepoints: list[Savepoint] = []
-        self._quiet: set[Any] = set()
-        self._awake: set[Any] = set()
-        self._unfinished: Callable[[], None] | None = None
-
-    def _do(self, step: Callable[[], None]) -> None:
-        """Do a step that takes several assignments. The last thing it does is `self._unfinished = None`."""
-        self._unfinished = step
-        step()
-
-    def finish(self) -> None:
-        """Finish a step that was interrupted."""
-        if self._unfinished is not None:
-            self._unfinished()
-
-    # Reading
-
-    @property
-    def keys(self) -> dict[Any, Any]:
-        """A dict with the keys, in order."""
-        if self._unfinished is not None:
-            with self.lock:  # a rollback puts keys back, which are gone for a moment
-                self.finish()
-        return self.items if self.data is None else self.data
-
-    def touch(self, key: Any) -> Any:
-        """Give a value, whatever its entry. Two threads that touch a raw one at once get the same object.
-
-        Raises:
-            KeyError: it isn't there.
-        """
-        with self.lock:
-            if self._unfinished is not None:
-                self._unfinished()
-            if self.data is not None:
-                return self.data[key]
-            entry = self.items[key]
-            return entry.value if isinstance(entry, Awake) else self._wake(key, entry)
-
-    def _wake(self, key: Any, entry: Raw | Asleep) -> Any:
-        """Make an entry's object readable, and note what it holds before anybody can change it."""
-        if type(entry) is Asleep:
-            awake = Awake(entry.kept, entry.raw)
-            if self.savepoints:
-                self.savepoints[-1].note_copy(key, awake)
-        else:
-            value = codec.decode(entry)  # type: ignore[arg-type]  # it is raw
-            if not self.savepoints or type(value) in SCALARS:
-                awake = Decoded(value, entry)  # type: ignore[arg-type]
-            else:
-                awake = Decoded(value, entry, fresh_containers(value))  # type: ignore[arg-type]
-                self.savepoints[-1].note(key, awake)
-        self._put(key, awake)
-        return awake.value
-
-    def _put(self, key: Any, entry: Awake) -> None:
-        (self._quiet if type(entry.value) in SCALARS else self._awake).add(key)
-        self.items[key] = entry
-
-    def objects(self) -> dict[Any, Any]:
-        """A plain dict of everything, all of it awake."""
-        with self.lock:
-            self.finish()
-            self._wake_all()
-            return _objects(self._entries())
-
-    def first(self, count: int) -> list[tuple[Any, Any]]:
-        """The first items as they are, some still raw: to be looked at, not to be handed out. Changes nothing."""
-        with self.lock:
-            if self.data is not None:
-                return list(islice(self.data.items(), count))
-            return [
-                (key, entry if type(entry) is Raw else object_of(entry))
-                for key, entry in list(islice(self.items.items(), count))
-            ]
-
-    def hand_out(self) -> dict[Any, Any]:
-        """Hand out a dict with everything in it. Whoever holds it can change it any time, and so changes this."""
-        with self.lock:
-            self.finish()
-            if self.data is None:
-                self._wake_all()
-                self._do(self._hand_out)
-            return self.keys
-
-    def _wake_all(self) -> None:
-        for key, entry in list(self.items.items()):
-            if not isinstance(entry, Awake):
-                self._wake(key, entry)
-
-    def _hand_out(self) -> None:
-        if self.data is None:
-            self._wake_all()
-            if self.savepoints:
-                self._note_all(self.savepoints[-1])
-            self._note_filed_order()
-            self.filed = self.filed | {key: raw_of(entry) for key, entry in self.items.items()}
-            self.data = _objects(self.items)
-        self.items = {}
-        self._unfinished = None
-
-    def _note_all(self, savepoint: Savepoint) -> None:
-        savepoint.note_order(self.items)
-        for key, entry in self.items.items():
-            savepoint.note(key, entry)
-
-    # Changing. The caller holds the lock
-
-    def put(self, key: Any, value: Any) -> None:
-        self.finish()
-        self._set(key, value)
-
-    def _set(self, key: Any, value: Any) -> None:
-        if self.data is not None:
-            self.data[key] = value
-            return
-        entry = self.items.get(key, MISSING)
-        if self.savepoints:
-            self.savepoints[-1].note(key, entry)
-        elif type(entry) is Awake:
-            if type(value) not in SCALARS:
-                self._awake.add(key)
-            entry.value = value
-            return
-        raw = self.filed.get(key) if entry is MISSING else raw_of(entry)
-        self._put(key, Awake(value, raw))
-
-    def delete(self, key: Any) -> None:
-        """Remove a key that is there."""
-        self.finish()
-        self._remove(key)
-
-    def _remove(self, key: Any) -> None:
-        if self.data is None and key in self.items:
-            self._note_removal([key])
-        self.keys.pop(key, None)
-
-    def clear(self) -> None:
-        self.finish()
-        if self.data is None:
-            self._note_removal(list(self.items))
-        self.keys.clear()
-
-    def replace(self, items: dict[Any, Any]) -> None:
-        """Take over other items, in their order."""
-        self.finish()
-        if self.data is not None:
-            self._do(partial(self._refill, items))
-            return
-        self._note_removal(list(self.items))
-        if self.savepoints:
-            for key in items:
-                self.savepoints[-1].note(key, self.items.get(key, MISSING))
-        self._awake.update(items)
-        self.items = {key: Awake(value, self._raw_of(key)) for key, value in items.items()}
-
-    def _refill(self, items: dict[Any, Any]) -> None:
-        assert self.data is not None
-        refill(self.data, items)
-        self._unfinished = None
-
-    def _raw_of(self, key: Any) -> Raw | None:
-        """What the file holds under a key."""
-        return raw_of(self.items[key]) if key in self.items else self.filed.get(key)
-
-    def _note_removal(self, keys: list[Any]) -> None:
-        """Before keys are removed: note what they have, and the order of all of them."""
-        self._note_filed_order()
-        for key in keys:
-            entry = self.items[key]
-            self.filed[key] = raw_of(entry)
-            if self.savepoints:
-                self.savepoints[-1].note(key, entry)
-        if self.savepoints:
-            self.savepoints[-1].note_order(self.items)
-
-    def _note_filed_order(self) -> None:
-        if self.filed_order is None:
-            new = {key for key in self._touched() if key in self.items and raw_of(self.items[key]) is None}
-            self.filed_order = [key for key in self.items if key not in new] if new else list(self.items)
-
-    # Blocks
-
-    def begin(self, savepoint: Savepoint) -> None:
-        """Begin a block, which `commit` or `rollback` ends."""
-        with self.lock:
-            self.finish()
-            self._note_begin(savepoint)
-            self.savepoints.append(savepoint)
-
-    def _note_begin(self, savepoint: Savepoint) -> None:
-        if self.data is not None and not is_held([self.data], {}):
-            self._take_back(self._entries())
-        if self.data is not None:
-            savepoint.note_order(self.data)
-            for key, entry in self._entries().items():
-                savepoint.note_copy(key, entry)  # type: ignore[arg-type]  # all are awake
-            return
-        for key in list(self._awake):
-            if self._holds_container(key) and not self._fell_asleep(key):
-                savepoint.note_copy(key, self.items[key])  # type: ignore[arg-type]  # it is awake
-            else:
-                self._quiet.add(key)
-                self._awake.discard(key)
-
-    def _take_back(self, items: dict[Any, Entry]) -> None:
-        """Nobody holds the dict that was handed out any more, so its items get entries again."""
-        self._awake = set(items)
-        self.items, self.data = items, None  # no call in between, so nothing else gets in
-
-    def _holds_container(self, key: Any) -> bool:
-        entry = self.items.get(key)
-        return isinstance(entry, Awake) and type(entry.value) not in SCALARS
-
-    def _fell_asleep(self, key: Any) -> bool:
-        """Put an awake entry to sleep, if nobody holds its value."""
-        # No variable refers to the entry, so that its references can be counted
-        pair: list[Any] = [self.items[key], Awake(None, None)]
-        try:
-            # First of all, nobody can get at it any more without the lock. So what is counted then stays true
-            self.items[key] = Asleep(pair[0].value, pair[0].raw)
-            if not self._is_held(key, pair) and self.items[key].kept is pair[0].value:  # type: ignore[union-attr]
-                return True
-        except BaseException:
-            self.items[key] = pair[0]
-            raise
-        self.items[key] = pair[0]
-        return False
-
-    def _is_held(self, key: Any, pair: list[Any]) -> bool:
-        """Does anybody hold a value that fell asleep just now, or its entry from before?"""
-        known: dict[int, int] = {}
-        add_references(known, references(pair[0]))
-        entries = {id(pair[0])}
-        noted = 0
-        for savepoint in self.savepoints:
-            noted += savepoint.journal.get(key) is pair[0]
-            savepoint.add_references(key, known, entries)
-        return is_in_use(pair, noted) or is_held(containers(pair[0].value), known)
-
-    def commit(self, savepoint: Savepoint) -> None:
-        """End the innermost block. The one around it can still undo it. Does nothing if it has ended."""
-        with self.lock:
-            self.finish()
-            if not self._is_innermost(savepoint):
-                return
-            if len(self.savepoints) > 1:
-                self.savepoints[-2].absorb(savepoint)  # doing it again comes to the same
-            self.savepoints.pop()
-            if not self.savepoints:
-                savepoint.let_go()
-
-    def _is_innermost(self, savepoint: Savepoint) -> bool:
-        return bool(self.savepoints) and self.savepoints[-1] is savepoint
-
-    def rollback(self, savepoint: Savepoint) -> list[Exception]:
-        """Undo and end the innermost block: in place, so that whoever holds a part of it sees it undone.
-
-        Returns:
-            Why some containers could not be restored, if so.
-        """
-        failures: list[Exception] = []
-        with self.lock:
-            self.finish()
-            if self._is_innermost(savepoint):
-                self._do(partial(self._rollback, savepoint, savepoint.restored(self.items), failures))
-        return failures
-
-    def _rollback(self, savepoint: Savepoint, items: dict[Any, Entry] | None, failures: list[Exception]) -> None:
-        if self._is_innermost(savepoint):
-            failures.clear()
-            savepoint.restore_contents(failures)
-            self._restore_entries(savepoint, items)
-            self._quiet.update(savepoint.journal)
-            self._awake.update(savepoint.exposed)
-            if len(self.savepoints) > 1:  # whoever holds a value can still change it, and the outer block be undone
-                self.savepoints[-2].absorb(savepoint)
-            self.savepoints.pop()
-        self._unfinished = None
-
-    def _restore_entries(self, savepoint: Savepoint, items: dict[Any, Entry] | None) -> None:
-        """Put back entries, in the dict that somebody may be iterating over."""
-        if self.data is not None:  # then all keys are in the journal
-            refill(self.data, _objects({key: savepoint.journal[key] for key in savepoint.order or ()}))
-        elif items is None:
-            savepoint.restore_entries(self.items)
-        else:
-            self.items.clear()
-            self.items.update(items)
-
-    # The file
+class Memory(UndoableItems):
+    """A dict's items and its file. All costs are costs of what was touched, not of what the file holds."""
 
     @property
     def changed(self) -> bool:
@@ -375,17 +46,14 @@ class Memory:
             return False  # a new key is in _touched
         return not _same_keys(self.filed_order, list(self.keys))
 
-    def _touched(self) -> set[Any]:
-        return self._quiet | self._awake
-
     def _touched_values(self) -> codec.Touched:
         """The values that may differ from what the file holds, and that."""
         if self.data is not None:
             return {key: (value, self.filed.get(key)) for key, value in list(self.data.items())}
         touched = {}
         for key in self._touched():
-            entry = self.items.get(key, MISSING)
-            if entry is not MISSING and type(entry) is not Raw:
+            entry = self.items.get(key)
+            if isinstance(entry, (Awake, Asleep)):
                 touched[key] = (object_of(entry), entry.raw)
         return touched
 
@@ -527,7 +195,7 @@ class Memory:
         else:
             items.update({key: Awake(value, members[key]) for key, value in values.items()})
         # Whoever holds the dict that was handed out goes on holding it; if nobody does, it has had its time
-        data = _objects(items) if self.data is not None and is_held([self.data], {}) else None
+        data = objects_of(items) if self.data is not None and is_held([self.data], {}) else None
 
         def step() -> None:
             self._load(items, base, data)
@@ -582,7 +250,7 @@ class Memory:
             self.finish()
             self._wake_all()
             return self._twin(
-                {key: Awake(value, self._raw_of(key)) for key, value in _objects(self._entries()).items()}
+                {key: Awake(value, self._raw_of(key)) for key, value in objects_of(self._entries()).items()}
             )
 
     def deepcopy(self, memo: dict[int, Any]) -> Memory:
@@ -595,11 +263,6 @@ class Memory:
                     for key, entry in self._entries().items()
                 }
             )
-
-    def _entries(self) -> dict[Any, Entry]:
-        if self.data is None:
-            return dict(self.items)
-        return {key: Awake(value, self.filed.get(key)) for key, value in list(self.data.items())}
 
     def _twin(self, items: dict[Any, Entry]) -> Memory:
         return Memory.restored({**self.__getstate__(), "items": items})
@@ -637,7 +300,7 @@ class Memory:
         if type(entry) is Raw:
             return
         assert key in self._touched(), f"{key!r} has changed, and would not be saved"
-        if self._holds_container(key):
+        if self._is_awake(key):
             assert key in self._awake, f"{key!r} can change, and a block would not undo it"
             if self.savepoints:
                 assert key in self.savepoints[-1].journal, f"{key!r} can change, and the open block would not undo it"
@@ -646,12 +309,7 @@ class Memory:
         """A plain dict of everything, that shares no container with this one."""
         with self.lock:
             self.finish()
-            return {key: detached(value) for key, value in _objects(self._entries()).items()}
-
-
-def _objects(items: dict[Any, Any]) -> dict[Any, Any]:
-    """The objects of entries; raw ones are decoded."""
-    return {key: codec.decode(entry) if type(entry) is Raw else object_of(entry) for key, entry in items.items()}
+            return {key: detached(value) for key, value in objects_of(self._entries()).items()}
 
 
 def _same_keys(then: list[Any], now: list[Any]) -> bool:

@@ -12,6 +12,7 @@ from .holding import add_references
 from .snapshots import (
     Snapshot,
     add_snapshot_references,
+    containers,
     contents_of_twins,
     fresh_containers,
     restore,
@@ -42,10 +43,10 @@ class Savepoint:
         if key not in self.journal:
             self.journal[key] = entry
 
-    def note_copy(self, key: Any, entry: Awake) -> None:
-        """Note what a key has, and what the value holds, before somebody may change it."""
+    def note_copy(self, key: Any, entry: Awake, found: Iterable[Any] | None = None) -> None:
+        """Note what a key has, and what the containers in it hold, before somebody may change it."""
         if key not in self.journal:
-            self.copies[key] = snapshot(entry.value)
+            self.copies[key] = snapshot(containers(entry.value) if found is None else found)
             self.journal[key] = entry
 
     def note_order(self, keys: Iterable[Any]) -> None:

@@ -27,13 +27,16 @@ def containers(value: Any) -> list[Any]:
     for item in ahead:  # it grows meanwhile
         kind = type(item)
         if kind is dict:
-            children = [child for child in list(item.values()) if type(child) not in SCALARS]
+            values = list(item.values())
         elif kind is list or kind is tuple:
-            children = [child for child in item if type(child) not in SCALARS]
-            if kind is tuple and not children:
-                continue
+            values = item
         else:
             return _any_containers(value)
+        if SCALARS.issuperset(map(type, values)):
+            if kind is not tuple:
+                found.append(item)
+            continue
+        children = [child for child in values if type(child) not in SCALARS]
         found.append(item)
         ahead += children
         if len(ahead) > _MANY:  # it may contain itself
@@ -85,10 +88,13 @@ A block may have hundreds of thousands of them, and this is the shape that costs
 """
 
 
-def snapshot(value: Any) -> Snapshot:
-    """Take down what every container in a value holds now."""
-    found = [item for item in containers(value) if not isinstance(item, tuple)]
-    return tuple(chain.from_iterable(zip(found, map(_contents, found), strict=True)))
+def snapshot(found: Iterable[Any]) -> Snapshot:
+    """Take down what containers hold now. Tuples can't change."""
+    taken: list[Any] = []
+    for container in found:
+        if not isinstance(container, tuple):
+            taken += (container, _contents(container))
+    return tuple(taken)
 
 
 def restore(containers: Iterable[Any], contents: Iterable[Any], failures: list[Exception]) -> None:

@@ -1,0 +1,251 @@
+"""The items of a dict, raw until they are touched, and what the file holds in their place."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from msgspec import Raw
+
+from .._format import codec
+from .._format.types import SCALARS
+from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of
+from .savepoint import Savepoint
+from .snapshots import fresh_containers, refill
+
+Base = Any
+"""Which version of the file something is: known to the caller alone."""
+
+
+class Items:
+    """The items of a dict and what the file holds in their place. All costs are costs of what was touched.
+
+    All methods that change something hold the lock, or expect their caller to. Reading an awake value needs none.
+
+    A step first notes what it is going to change, and then publishes by one assignment; so an exception at any point
+    leaves the state before or after it. A step that can't be published at once (`_do`) is kept until it is finished:
+    doing it again comes to the same, and the next step finishes what was interrupted.
+
+    Attributes:
+        lock: held for moments only, never during a request.
+        items: an entry for each key, in order; none while `data` is handed out.
+        data: the dict that was handed out, whose holder can change it any time. From then on it is what counts, until
+            a block or a load finds that nobody holds it any more.
+        filed: what the file holds under keys that have no entry. (Under the others: `raw_of(entry)`.)
+        filed_order: the file's keys in order, noted before the first key was removed. `None`: those of `items` that
+            are in the file, in their order.
+        base: the version of the file that all this refers to.
+        savepoints: those of the open blocks, the outermost one first.
+
+    Invariants, which `check` asserts:
+        - The key of an awake value that isn't a scalar is in `_awake`, that of any other entry that isn't raw in one of
+          `_quiet` and `_awake`. (There may be more in both.)
+        - What a key that is awake at the begin of a block held is in the block's savepoint; so is each entry that was
+          replaced or removed since.
+        - A key of the file that has no entry is in `filed`, and `filed_order` is noted.
+        - While `data` is handed out, no key has an entry, and the innermost savepoint has noted all keys in order.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.items: dict[Any, Entry] = {}
+        self.data: dict[Any, Any] | None = None
+        self.filed: dict[Any, Raw | None] = {}
+        self.filed_order: list[Any] | None = None
+        self.base: Base = None
+        self.savepoints: list[Savepoint] = []
+        self._quiet: set[Any] = set()
+        self._awake: set[Any] = set()
+        self._unfinished: Callable[[], None] | None = None
+
+    def _do(self, step: Callable[[], None]) -> None:
+        """Do a step that takes several assignments. The last thing it does is `self._unfinished = None`."""
+        self._unfinished = step
+        step()
+
+    def finish(self) -> None:
+        """Finish a step that was interrupted."""
+        if self._unfinished is not None:
+            self._unfinished()
+
+    # Reading
+
+    @property
+    def keys(self) -> dict[Any, Any]:
+        """A dict with the keys, in order."""
+        if self._unfinished is not None:
+            with self.lock:  # a rollback puts keys back, which are gone for a moment
+                self.finish()
+        return self.items if self.data is None else self.data
+
+    def touch(self, key: Any) -> Any:
+        """Give a value, whatever its entry. Two threads that touch a raw one at once get the same object.
+
+        Raises:
+            KeyError: it isn't there.
+        """
+        with self.lock:
+            if self._unfinished is not None:
+                self._unfinished()
+            if self.data is not None:
+                return self.data[key]
+            entry = self.items[key]
+            return entry.value if isinstance(entry, Awake) else self._wake(key, entry)
+
+    def _wake(self, key: Any, entry: Raw | Asleep) -> Any:
+        """Make an entry's object readable, and note what it holds before anybody can change it."""
+        if type(entry) is Asleep:
+            awake = Awake(entry.kept, entry.raw)
+            if self.savepoints:
+                self.savepoints[-1].note_copy(key, awake, entry.found)
+        else:
+            value = codec.decode(entry)  # type: ignore[arg-type]  # it is raw
+            if not self.savepoints or type(value) in SCALARS:
+                awake = Decoded(value, entry)  # type: ignore[arg-type]
+            else:
+                awake = Decoded(value, entry, fresh_containers(value))  # type: ignore[arg-type]
+                self.savepoints[-1].note(key, awake)
+        self._put(key, awake)
+        return awake.value
+
+    def _put(self, key: Any, entry: Awake) -> None:
+        (self._quiet if type(entry.value) in SCALARS else self._awake).add(key)
+        self.items[key] = entry
+
+    def objects(self) -> dict[Any, Any]:
+        """A plain dict of everything, all of it awake."""
+        with self.lock:
+            self.finish()
+            self._wake_all()
+            return objects_of(self._entries())
+
+    def _entries(self) -> dict[Any, Entry]:
+        if self.data is None:
+            return dict(self.items)
+        return {key: Awake(value, self.filed.get(key)) for key, value in list(self.data.items())}
+
+    def _touched(self) -> set[Any]:
+        return self._quiet | self._awake
+
+    def first(self, count: int) -> list[tuple[Any, Any]]:
+        """The first items as they are, some still raw: to be looked at, not to be handed out. Changes nothing."""
+        with self.lock:
+            if self.data is not None:
+                return list(islice(self.data.items(), count))
+            return [
+                (key, entry if type(entry) is Raw else object_of(entry))
+                for key, entry in list(islice(self.items.items(), count))
+            ]
+
+    def hand_out(self) -> dict[Any, Any]:
+        """Hand out a dict with everything in it. Whoever holds it can change it any time, and so changes this."""
+        with self.lock:
+            self.finish()
+            if self.data is None:
+                self._wake_all()
+                self._do(self._hand_out)
+            return self.keys
+
+    def _wake_all(self) -> None:
+        for key, entry in list(self.items.items()):
+            if not isinstance(entry, Awake):
+                self._wake(key, entry)
+
+    def _hand_out(self) -> None:
+        if self.data is None:
+            self._wake_all()
+            if self.savepoints:
+                self._note_all(self.savepoints[-1])
+            self._note_filed_order()
+            self.filed = self.filed | {key: raw_of(entry) for key, entry in self.items.items()}
+            self.data = objects_of(self.items)
+        self.items = {}
+        self._unfinished = None
+
+    def _note_all(self, savepoint: Savepoint) -> None:
+        savepoint.note_order(self.items)
+        for key, entry in self.items.items():
+            savepoint.note(key, entry)
+
+    # Changing. The caller holds the lock
+
+    def put(self, key: Any, value: Any) -> None:
+        self.finish()
+        self._set(key, value)
+
+    def _set(self, key: Any, value: Any) -> None:
+        if self.data is not None:
+            self.data[key] = value
+            return
+        entry = self.items.get(key, MISSING)
+        if self.savepoints:
+            self.savepoints[-1].note(key, entry)
+        elif type(entry) is Awake:
+            if type(value) not in SCALARS:
+                self._awake.add(key)
+            entry.value = value
+            return
+        raw = self.filed.get(key) if entry is MISSING else raw_of(entry)
+        self._put(key, Awake(value, raw))
+
+    def delete(self, key: Any) -> None:
+        """Remove a key that is there."""
+        self.finish()
+        self._remove(key)
+
+    def _remove(self, key: Any) -> None:
+        if self.data is None and key in self.items:
+            self._note_removal([key])
+        self.keys.pop(key, None)
+
+    def clear(self) -> None:
+        self.finish()
+        if self.data is None:
+            self._note_removal(list(self.items))
+        self.keys.clear()
+
+    def replace(self, items: dict[Any, Any]) -> None:
+        """Take over other items, in their order."""
+        self.finish()
+        if self.data is not None:
+            self._do(partial(self._refill, items))
+            return
+        self._note_removal(list(self.items))
+        if self.savepoints:
+            for key in items:
+                self.savepoints[-1].note(key, self.items.get(key, MISSING))
+        self._awake.update(items)
+        self.items = {key: Awake(value, self._raw_of(key)) for key, value in items.items()}
+
+    def _refill(self, items: dict[Any, Any]) -> None:
+        assert self.data is not None
+        refill(self.data, items)
+        self._unfinished = None
+
+    def _raw_of(self, key: Any) -> Raw | None:
+        """What the file holds under a key."""
+        return raw_of(self.items[key]) if key in self.items else self.filed.get(key)
+
+    def _note_removal(self, keys: list[Any]) -> None:
+        """Before keys are removed: note what they have, and the order of all of them."""
+        self._note_filed_order()
+        for key in keys:
+            entry = self.items[key]
+            self.filed[key] = raw_of(entry)
+            if self.savepoints:
+                self.savepoints[-1].note(key, entry)
+        if self.savepoints:
+            self.savepoints[-1].note_order(self.items)
+
+    def _note_filed_order(self) -> None:
+        if self.filed_order is None:
+            new = {key for key in self._touched() if key in self.items and raw_of(self.items[key]) is None}
+            self.filed_order = [key for key in self.items if key not in new] if new else list(self.items)
+
+
+def objects_of(items: dict[Any, Any]) -> dict[Any, Any]:
+    """The objects of entries; raw ones are decoded."""
+    return {key: codec.decode(entry) if type(entry) is Raw else object_of(entry) for key, entry in items.items()}

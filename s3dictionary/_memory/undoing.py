@@ -1,0 +1,128 @@
+"""Items whose changes can be undone, in place: blocks begin, and are committed or rolled back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from .._format.types import SCALARS
+from .entries import Asleep, Awake, Entry
+from .holding import is_held, is_in_use
+from .items import Items, objects_of
+from .savepoint import Savepoint
+from .snapshots import containers, refill
+
+
+class UndoableItems(Items):
+    """The items, and the savepoints of the open blocks."""
+
+    def begin(self, savepoint: Savepoint) -> None:
+        """Begin a block, which `commit` or `rollback` ends."""
+        with self.lock:
+            self.finish()
+            self._note_begin(savepoint)
+            self.savepoints.append(savepoint)
+
+    def _note_begin(self, savepoint: Savepoint) -> None:
+        if self.data is not None and not is_held([self.data], {}):
+            self._take_back(self._entries())
+        if self.data is not None:
+            savepoint.note_order(self.data)
+            for key, entry in self._entries().items():
+                savepoint.note_copy(key, entry)  # type: ignore[arg-type]  # all are awake
+            return
+        for key in list(self._awake):
+            if self._is_awake(key) and not self._fell_asleep(key):
+                savepoint.note_copy(key, self.items[key])  # type: ignore[arg-type]  # it is awake
+            else:
+                self._quiet.add(key)
+                self._awake.discard(key)
+
+    def _take_back(self, items: dict[Any, Entry]) -> None:
+        """Nobody holds the dict that was handed out any more, so its items get entries again."""
+        self._awake = set(items)
+        self.items, self.data = items, None  # no call in between, so nothing else gets in
+
+    def _is_awake(self, key: Any) -> bool:
+        """Is there an object that somebody may hold and change?"""
+        entry = self.items.get(key)
+        return isinstance(entry, Awake) and type(entry.value) not in SCALARS
+
+    def _fell_asleep(self, key: Any) -> bool:
+        """Put an awake entry to sleep, if nobody holds its value."""
+        # No variable refers to the entry, so that its references can be counted
+        pair: list[Any] = [self.items[key], Awake(None, None)]
+        asleep = Asleep(pair[0].value, pair[0].raw)
+        try:
+            # First of all, nobody can get at it any more without the lock. So what is counted then stays true
+            self.items[key] = asleep
+            noted = sum([savepoint.journal.get(key) is pair[0] for savepoint in self.savepoints])
+            if not is_in_use(pair, noted) and pair.pop(0).value is asleep.kept and not self._is_held(key, asleep):
+                return True
+        except BaseException:
+            self.items[key] = Awake(asleep.kept, asleep.raw)
+            raise
+        self.items[key] = pair[0] if len(pair) > 1 else Awake(asleep.kept, asleep.raw)
+        return False
+
+    def _is_held(self, key: Any, asleep: Asleep) -> bool:
+        """Does anybody hold a value that fell asleep just now?"""
+        found = containers(asleep.kept)
+        known: dict[int, int] = {}
+        entries: set[int] = set()
+        for savepoint in self.savepoints:
+            savepoint.add_references(key, known, entries)
+        if is_held(found, known):
+            return True
+        asleep.found = tuple(found)
+        return False
+
+    def commit(self, savepoint: Savepoint) -> None:
+        """End the innermost block. The one around it can still undo it. Does nothing if it has ended."""
+        with self.lock:
+            self.finish()
+            if not self._is_innermost(savepoint):
+                return
+            if len(self.savepoints) > 1:
+                self.savepoints[-2].absorb(savepoint)  # doing it again comes to the same
+            self.savepoints.pop()
+            if not self.savepoints:
+                savepoint.let_go()
+
+    def _is_innermost(self, savepoint: Savepoint) -> bool:
+        return bool(self.savepoints) and self.savepoints[-1] is savepoint
+
+    def rollback(self, savepoint: Savepoint) -> list[Exception]:
+        """Undo and end the innermost block: in place, so that whoever holds a part of it sees it undone.
+
+        Returns:
+            Why some containers could not be restored, if so.
+        """
+        failures: list[Exception] = []
+        with self.lock:
+            self.finish()
+            if self._is_innermost(savepoint):
+                self._do(partial(self._rollback, savepoint, savepoint.restored(self.items), failures))
+        return failures
+
+    def _rollback(self, savepoint: Savepoint, items: dict[Any, Entry] | None, failures: list[Exception]) -> None:
+        if self._is_innermost(savepoint):
+            failures.clear()
+            savepoint.restore_contents(failures)
+            self._restore_entries(savepoint, items)
+            self._quiet.update(savepoint.journal)
+            self._awake.update(savepoint.exposed)
+            if len(self.savepoints) > 1:  # whoever holds a value can still change it, and the outer block be undone
+                self.savepoints[-2].absorb(savepoint)
+            self.savepoints.pop()
+        self._unfinished = None
+
+    def _restore_entries(self, savepoint: Savepoint, items: dict[Any, Entry] | None) -> None:
+        """Put back entries, in the dict that somebody may be iterating over."""
+        if self.data is not None:  # then all keys are in the journal
+            refill(self.data, objects_of({key: savepoint.journal[key] for key in savepoint.order or ()}))
+        elif items is None:
+            savepoint.restore_entries(self.items)
+        else:
+            self.items.clear()
+            self.items.update(items)
