@@ -30,6 +30,7 @@ class Mutation(NamedTuple):
 
 
 MEMORY, SAVEPOINT = "_memory/memory.py", "_memory/savepoint.py"
+ITEMS, UNDOING = "_memory/items.py", "_memory/undoing.py"
 TURNS, BLOCKS, STORE, DICT, EXIT = "_turns.py", "_blocks.py", "_store.py", "_dict.py", "_exits.py"
 
 MUTATIONS: list[Mutation] = [
@@ -44,8 +45,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a task waits for another one of its thread",
         TURNS,
-        "if current.thread == threading.get_ident():",
-        "if False:",
+        "        if current.thread == get_ident():",
+        "        if False:",
         ("tests/test_block_tasks.py",),
     ),
     Mutation(
@@ -135,21 +136,21 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "an inner block's notes are not handed on when it commits",
-        MEMORY,
+        UNDOING,
         "self.savepoints[-2].absorb(savepoint)  # doing it again comes to the same",
         "pass",
         ("tests/test_interrupts.py", "tests/test_scheduled_threads.py"),
     ),
     Mutation(
         "an inner block's notes are not handed on when it is undone",
-        MEMORY,
+        UNDOING,
         "                self.savepoints[-2].absorb(savepoint)\n            self.savepoints.pop()\n        self",
         "                pass\n            self.savepoints.pop()\n        self",
         INTERRUPTS,
     ),
     Mutation(
         "the savepoint goes before the rollback is done",
-        MEMORY,
+        UNDOING,
         "            failures.clear()\n            savepoint.restore_contents(failures)",
         "            self.savepoints.pop()\n            self.savepoints.append(Savepoint())\n"
         "            savepoint.restore_contents(failures)",
@@ -157,7 +158,7 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "what was interrupted is not finished",
-        MEMORY,
+        ITEMS,
         "        self._unfinished = step\n        step()",
         "        step()",
         INTERRUPTS,
@@ -165,8 +166,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "containers that were awake are not copied at a block's begin",
         SAVEPOINT,
-        "self.copies[key] = snapshot(entry.value)",
-        "self.copies[key] = snapshot(None)",
+        "snapshot(containers(entry.value) if found is None else found)",
+        "snapshot(())",
         ("tests/test_block_owners.py", "tests/test_requests_under_way.py", "tests/test_interrupts.py"),
     ),
     Mutation(
@@ -178,10 +179,17 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "values that somebody holds fall asleep",
-        MEMORY,
-        "return is_in_use(pair, noted) or is_held(containers(pair[0].value), known)",
-        "return False",
+        UNDOING,
+        "if is_held(found, known):",
+        "if False:",
         ("tests/test_interrupts.py",),
+    ),
+    Mutation(
+        "values whose entry somebody is just reading fall asleep",
+        UNDOING,
+        "if not is_in_use(pair, noted) and",
+        "if",
+        THREADS,
     ),
     # Loading and saving
     Mutation(
