@@ -14,9 +14,9 @@ from pathlib import Path
 
 from s3dictionary import S3Dict
 from s3dictionary._format import codec
-from s3dictionary._memory.values import Values
 
 from .data import KEY, body, records
+from .encoding import loaded
 from .local import s3dict
 from .report import Section, Table
 from .stage import Stage
@@ -28,7 +28,7 @@ TEXT = """\
 Next to raw requests, a big file costs one thing more, at any distance: it is split into its members, which msgspec does
 (`Decoder.decode`). Behind a network that is little. A transaction is Python code that notes what the containers in a
 record hold, and finds out who else holds them, while writing an item is hardly more than an assignment in a dict. To
-make the file, the type of everything in it is looked at first (the comprehensions in codec.py), as msgspec writes more
+make the file, the type of everything in it is looked at first (the comprehensions in plain.py), as msgspec writes more
 than JSON can tell apart, a tuple as a list.
 
 By Python's profiler, which makes calls of Python functions look slower than they are: the functions with the most time
@@ -51,13 +51,13 @@ def measure(stage: Stage) -> Section:
         with state.transaction():
             state[next(keys)]["visits"] += 1
 
-    touched = Values(codec.split(body(count)))
-    for key in touched.items:
+    touched = loaded(body(count))
+    for key in list(touched.items):
         touched.touch(key)["visits"] += 1
     section.tables = [
         _profile(f"Editing one of {count:,} records in a `with` block", edit, 5),
         _profile("A transaction that edits one record", transaction, 10_000),
-        _profile(f"Making the file, {count:,} records touched", lambda: codec.join(touched.members()), 3),
+        _profile(f"Making the file, {count:,} records touched", lambda: codec.join(touched.encode().members), 3),
         _imports(),
     ]
     return section
