@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,12 +18,17 @@ AFTER_THEIRS = "save() after someone else's"
 
 
 class Section(NamedTuple):
-    """A table: the faults of one request, in each operation that sends it."""
+    """A table: the faults of one request, in each operation that sends it.
+
+    Attributes:
+        rows: what goes wrong, and how often; empty for all faults.
+    """
 
     title: str
     method: str
     about: str
     operations: tuple[str, ...]
+    rows: tuple[tuple[str, str], ...] = ()
 
 
 LOADING = Section(
@@ -46,7 +52,20 @@ LOOKING = Section(
     "else wrote. The fault hits that HEAD.",
     (AFTER_LOST_ANSWER, AFTER_THEIRS, MERGING),
 )
-SECTIONS = (LOADING, SAVING, DELETING, LOOKING)
+EDITED = Section(
+    "Another tool edits the file",
+    "PUT",
+    "Another program adds a key to the file after it was loaded. It doesn't use this library, so it either keeps the "
+    "object's metadata as it is, or writes none. It comes before the PUT arrives, or after it has taken effect and "
+    "its answer was lost. What it wrote is never lost.",
+    ("save()", "autosaved update", "with d:", "d.run(…)", MERGING),
+    tuple(
+        (f"{when}, metadata {what}", "")
+        for when in ("before the save", "before a save whose answer is lost", "after a save whose answer is lost")
+        for what in ("kept", "dropped")
+    ),
+)
+SECTIONS = (LOADING, SAVING, DELETING, LOOKING, EDITED)
 
 FAULTS = (
     "connection refused",
@@ -99,7 +118,7 @@ class Cell(NamedTuple):
 
     @property
     def row(self) -> str:
-        return f"{self.fault}, {self.times}"
+        return f"{self.fault}, {self.times}" if self.times else self.fault
 
     @property
     def name(self) -> str:
@@ -108,10 +127,9 @@ class Cell(NamedTuple):
 
 def cells() -> Iterator[Cell]:
     for section in SECTIONS:
-        for fault in FAULTS:
-            for times in TIMES:
-                for operation in section.operations:
-                    yield Cell(section, fault, times, operation)
+        for fault, times in section.rows or product(FAULTS, TIMES):
+            for operation in section.operations:
+                yield Cell(section, fault, times, operation)
 
 
 @cache
@@ -140,11 +158,10 @@ def write(outcomes: Mapping[str, str]) -> None:
 
 def _render(section: Section, outcomes: Mapping[str, str]) -> str:
     table = [["what goes wrong", *map(_as_code, section.operations)]]
-    for fault in FAULTS:
-        for times in TIMES:
-            row = [Cell(section, fault, times, operation) for operation in section.operations]
-            if row[0].applies:
-                table.append([row[0].row, *(outcomes.get(cell.name, "?") for cell in row)])
+    for fault, times in section.rows or product(FAULTS, TIMES):
+        row = [Cell(section, fault, times, operation) for operation in section.operations]
+        if row[0].applies:
+            table.append([row[0].row, *(outcomes.get(cell.name, "?") for cell in row)])
     lines = ["| " + " | ".join(row) + " |" for row in table]
     lines.insert(1, "|---" * len(table[0]) + "|")
     reasons = [

@@ -20,7 +20,18 @@ from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
 import fault_cells
-from fault_cells import AFTER_LOST_ANSWER, AFTER_THEIRS, DELETING, LOADING, LOOKING, MERGING, SAVING, Cell, Section
+from fault_cells import (
+    AFTER_LOST_ANSWER,
+    AFTER_THEIRS,
+    DELETING,
+    EDITED,
+    LOADING,
+    LOOKING,
+    MERGING,
+    SAVING,
+    Cell,
+    Section,
+)
 from proxy import AlterBody, AlterHeaders, Answer, Call, CutOff, Fault, LostAnswer, Proxy, Request, Reset, Response
 from s3dictionary import ConflictError, S3Dict, S3DictError, StorageError, UnknownOutcomeError
 from s3dictionary import _store as store
@@ -35,6 +46,7 @@ RETRIES = {
 START = {"n": 1}
 OURS = {"ours": 1}
 THEIRS = {"theirs": 1}
+EDIT = {"edited": 1}
 UNDER_WAY = threading.Lock()
 UNKNOWN = "unknown, said so"
 ON_SEAWEEDFS = (
@@ -209,6 +221,27 @@ class Scene:
         with S3Dict(self.site.bucket, file_name=self.key, client=self.site.client) as other:
             other["theirs"] = other.get("theirs", 0) + 1
 
+    def others_edit(self, *, keep_metadata: bool) -> None:
+        """Another program that doesn't know this library."""
+        place: dict[str, Any] = {"Bucket": self.site.bucket, "Key": self.key}
+        found = self.site.client.get_object(**place)
+        body = json.dumps(json.loads(found["Body"].read()) | EDIT).encode()
+        self.site.client.put_object(**place, Body=body, Metadata=found["Metadata"] if keep_metadata else {})
+
+    def edit(self, cell: Cell) -> Call:
+        """That such a program edits the file while a save is under way."""
+        before, lost = cell.fault.startswith("before"), "answer is lost" in cell.fault
+
+        def act(request: Request, forward: Any) -> Response | None:
+            if before:
+                self.others_edit(keep_metadata=cell.fault.endswith("kept"))
+            response = forward(request)
+            if not before:
+                self.others_edit(keep_metadata=cell.fault.endswith("kept"))
+            return None if lost else response
+
+        return Call(act, method="PUT")
+
     @contextmanager
     def fault(self, cell: Cell) -> Iterator[None]:
         """Let it happen meanwhile."""
@@ -330,6 +363,11 @@ PLANS: dict[tuple[Section, str], Callable[[Scene], Plan]] = {
     (LOOKING, AFTER_LOST_ANSWER): save,
     (LOOKING, AFTER_THEIRS): after_theirs(save),
     (LOOKING, MERGING): after_theirs(merge),
+    (EDITED, "save()"): save,
+    (EDITED, "autosaved update"): update,
+    (EDITED, "with d:"): block,
+    (EDITED, "d.run(…)"): run,
+    (EDITED, MERGING): merge,
 }
 
 
@@ -437,6 +475,45 @@ def check(stage: Stage, cell: Cell, record_property: Callable[[str, object], Non
         assert outcome == fault_cells.read()[cell.name]
 
 
+def attempt_while_edited(scene: Scene, cell: Cell, plan: Plan) -> str:
+    """Do it while another tool edits the file; gives the outcome, which has to be true."""
+    scene.site.faults.append(scene.edit(cell))
+    try:
+        plan.act()
+    except S3DictError as error:
+        stored = scene.stored()
+        unknown = isinstance(error, UnknownOutcomeError)
+        assert stored in (START | EDIT, *([START | EDIT | OURS] if unknown else []))
+        assert plan.unsaved is None or error.unsaved in (plan.unsaved, {**plan.unsaved, **EDIT})
+        return UNKNOWN if unknown else f"not done: {type(error).__name__}"
+    assert scene.stored() == START | EDIT | OURS
+    return "done"
+
+
+def overwrites_no_tool(scene: Scene, plan: Plan) -> None:
+    """What the other tool wrote is still there after the next save, whether that meets a conflict or not."""
+    before = scene.stored()
+    plan.d["next"] = 1
+    try:
+        plan.d.save()
+    except (ConflictError, UnknownOutcomeError):
+        assert scene.stored() == before
+    else:
+        assert scene.stored() == {**before, **OURS, "next": 1}
+
+
+def check_edited(stage: Stage, cell: Cell, record_property: Callable[[str, object], None], write_faults: bool) -> None:
+    scene = stage.scene(cell)
+    plan = PLANS[cell.section, cell.operation](scene)
+    outcome = attempt_while_edited(scene, cell, plan)
+    overwrites_no_tool(scene, plan)
+    works_again(scene, plan)
+    assert scene.stored().items() >= EDIT.items()
+    record_property("cell", (cell.name, outcome))
+    if not write_faults:
+        assert outcome == fault_cells.read()[cell.name]
+
+
 @pytest.fixture
 def write_faults(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--write-faults"))
@@ -446,7 +523,7 @@ def write_faults(request: pytest.FixtureRequest) -> bool:
 def test_it_is_done_or_not_done_or_said_to_be_unknown(
     moto_stage: Stage, cell: Cell, record_property: Any, write_faults: bool
 ) -> None:
-    check(moto_stage, cell, record_property, write_faults)
+    (check_edited if cell.section is EDITED else check)(moto_stage, cell, record_property, write_faults)
 
 
 def on_seaweedfs() -> Iterator[Any]:
