@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Raw
 
 from s3dictionary import S3Dict
+from s3dictionary._format import codec
 from s3dictionary._format.types import SCALARS
 from s3dictionary._memory import Awake
 from s3dictionary._memory.entries import object_of
@@ -43,3 +44,13 @@ def _contains(item: Any, container: Any) -> bool:
     if isinstance(item, dict):
         return any(_contains(inner, container) for inner in item.values())
     return isinstance(item, (list, tuple)) and any(_contains(inner, container) for inner in item)
+
+
+def touched(values: dict[Any, tuple[Any, Raw | None]]) -> codec.Touched:
+    """Values by key, and what the file holds in their place, as memory gives them to be written."""
+    return codec.Touched(list(values), [value for value, _ in values.values()], [raw for _, raw in values.values()])
+
+
+def written(values: dict[Any, tuple[Any, Raw | None]]) -> dict[Any, Raw]:
+    """By key what is written of them."""
+    return dict(zip(values, codec.encode_changes(touched(values)), strict=True))

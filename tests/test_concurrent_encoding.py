@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import inside
 from comparison import same
 from moments import at_moments
 from s3dictionary._format import codec
@@ -32,7 +33,7 @@ def write_all(value: Any) -> Any:
 
 def write_changes(value: Any) -> Any:
     """What is read of a value that is written in the place of another one."""
-    members = codec.encode_changes({"x": ([1], None), "a": (value, codec.Raw(b"[ 1, 2 ]")), "y": (1, codec.Raw(b"1"))})
+    members = inside.written({"x": ([1], None), "a": (value, codec.Raw(b"[ 1, 2 ]")), "y": (1, codec.Raw(b"1"))})
     return codec.decode(members["a"])
 
 

@@ -18,7 +18,7 @@ from inside import awake_keys, raw_keys
 from memory_s3 import MemoryS3
 from s3dictionary import Rollback, S3Dict
 from s3dictionary._format import codec
-from s3dictionary._memory import holding, memory, savepoint
+from s3dictionary._memory import holding, savepoint, undoing
 
 KEY = "state.json"
 RECORDS = 2000
@@ -51,10 +51,10 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
 
     count(codec, "decode", "decoded")
     count(codec, "encode", "encoded")
-    count(codec, "encode_changes", "encoded", len)
-    count(codec, "any_change", "encoded", len)
+    count(codec, "encode_changes", "encoded", lambda touched: len(touched.keys))
+    count(codec, "any_change", "encoded", lambda touched: len(touched.keys))
     count(savepoint, "snapshot", "snapshots")
-    count(memory, "containers", "looked at")
+    count(undoing, "containers", "looked at")
     return work
 
 

@@ -6,37 +6,54 @@ equal, but not the same, and the order of keys counts.
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import Any
+from operator import is_
+from typing import Any, NamedTuple
 
 from msgspec import Raw
 
 from ..errors import CorruptFileError, NotStorableError
-from .encoding import batches, canonical, encode_batch
+from .encoding import canonical, encode_batch
 from .reading import decode, decode_plain
 
-Touched = dict[Any, tuple[Any, Raw | None]]
-"""Values by key, each with the text that the file holds in its place; None if it holds none."""
 
-_MOST_AT_ONCE = 256
+class Touched(NamedTuple):
+    """Values, and what the file holds in their place, side by side.
+
+    Attributes:
+        keys: whose values they are, for the error message.
+        values: the values.
+        raws: for each the text that the file holds; `None` if it holds none.
+    """
+
+    keys: list[Any]
+    values: list[Any]
+    raws: list[Raw | None]
+
+    def part(self, start: int, stop: int) -> Touched:
+        """Those from one place to another."""
+        return Touched(self.keys[start:stop], self.values[start:stop], self.raws[start:stop])
 
 
-def encode_changes(touched: Touched) -> dict[Any, Raw]:
+_AT_ONCE = 256
+
+
+def encode_changes(touched: Touched) -> list[Raw]:
     """Write many values, and keep the texts of those that haven't changed.
 
     Returns:
-        For each key the very text that the file holds, if it stands for just this value, however it is spelled.
+        For each value the very text that the file holds, if it stands for just this value, however it is spelled.
         Otherwise a new one.
 
     Raises:
         NotStorableError: one of the values can't be stored.
     """
-    members: dict[Any, Raw] = {}
-    for keys, pairs in batches(touched):
-        texts, copies = encode_batch(keys, [value for value, _ in pairs])
-        raws = [raw for _, raw in pairs]
-        kept = _unchanged(raws, texts, copies)
-        members.update(zip(keys, [kept.get(index, text) for index, text in enumerate(texts)], strict=True))
+    members: list[Raw] = []
+    for start in range(0, len(touched.keys), _AT_ONCE):
+        part = touched.part(start, start + _AT_ONCE)
+        texts, copies = encode_batch(part.keys, part.values)
+        for index, raw in _unchanged(part.raws, texts, copies).items():
+            texts[index] = raw
+        members += texts
     return members
 
 
@@ -45,16 +62,17 @@ def any_change(touched: Touched) -> bool:
 
     Stops soon after the first one.
     """
-    if any(raw is None for _, raw in touched.values()):
+    if None in touched.raws:
         return True
-    items, size = iter(touched.items()), 1
-    while batch := dict(islice(items, size)):
+    start, size = 0, 1
+    while start < len(touched.keys):
+        part = touched.part(start, start + size)
         try:
-            if any(text is not batch[key][1] for key, text in encode_changes(batch).items()):
+            if not all(map(is_, encode_changes(part), part.raws)):
                 return True
         except NotStorableError:
             return True
-        size = min(2 * size, _MOST_AT_ONCE)
+        start, size = start + size, min(2 * size, _AT_ONCE)
     return False
 
 

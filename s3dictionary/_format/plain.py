@@ -88,6 +88,9 @@ _Inner = tuple[list[Any], list[Any]]
 
 def _copy_inner(level: list[Any]) -> _Inner | None:
     """Put copies in the place of the containers in containers; None if there is anything that JSON lacks."""
+    alike = _copy_inner_of_alike(level)
+    if alike is not None:
+        return alike
     originals: list[Any] = []
     copies: list[Any] = []
     for container in level:
@@ -108,6 +111,32 @@ def _copy_inner(level: list[Any]) -> _Inner | None:
                 container[place] = copy = item.copy()
                 copies.append(copy)
     return originals, copies
+
+
+def _copy_inner_of_alike(level: list[Any]) -> _Inner | None:
+    """The same for dicts with the same names, as records are: a name at a time, most of which stand for scalars alone.
+
+    None if they aren't like that, or if there is anything that JSON lacks.
+    """
+    if len(level) < _MANY or set(map(type, level)) != {dict} or len(set(map(tuple, level))) > 1:
+        return None
+    originals: list[Any] = []
+    copies: list[Any] = []
+    for name, column in zip(tuple(level[0]), zip(*map(dict.values, level), strict=True), strict=True):
+        kinds = set(map(type, column))
+        if kinds <= JSON_SCALARS:
+            continue
+        if not kinds <= JSON_SCALARS | JSON_GROUPS:
+            return None
+        for container, item in zip(level, column, strict=True):
+            if type(item) not in JSON_SCALARS:
+                originals.append(item)
+                container[name] = copy = item.copy()
+                copies.append(copy)
+    return originals, copies
+
+
+_MANY = 8
 
 
 def _copy_inner_once(level: list[Any]) -> _Inner | None:

@@ -30,7 +30,7 @@ def decode(raw: Raw | bytes) -> Any:
         CorruptFileError: it is nested too deeply for the stack that is left.
     """
     text = bytes(raw)
-    if is_tagged(text):
+    if TAG in text or (b"\\" in text and is_tagged(text)):
         return loads(text.decode())
     try:
         return _decoder.decode(text)

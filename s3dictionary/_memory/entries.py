@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
@@ -40,10 +41,11 @@ class Decoded(Awake, eq=False, gc=False):
     of somebody else's may refer back to the dict, so that the collector has to know; it never stands in here.)
 
     Attributes:
-        found: the containers in the value, as they were when it was decoded; see `fresh_containers`.
+        found: the containers in the value, as they were when it was decoded in a block; see `fresh_containers`. Empty
+            if there is just the value itself.
     """
 
-    found: tuple[Any, ...] = ()
+    found: Sequence[Any] = ()
 
 
 class Asleep(Struct, eq=False):
@@ -57,7 +59,7 @@ class Asleep(Struct, eq=False):
 
     kept: Any
     raw: Raw | None
-    found: tuple[Any, ...] = ()
+    found: Sequence[Any] = ()
 
 
 Entry: TypeAlias = Raw | Awake | Asleep
@@ -75,5 +77,5 @@ def object_of(entry: Awake | Asleep) -> Any:
 
 def references(entry: Awake | Asleep) -> list[Any]:
     """The containers that an entry itself refers to."""
-    found = entry.found if isinstance(entry, (Decoded, Asleep)) else ()
+    found = entry.found if isinstance(entry, Decoded) else ()
     return [object_of(entry), *found]

@@ -57,8 +57,8 @@ class Items:
         self.filed_order: list[Any] | None = None
         self.base: Base = None
         self.savepoints: list[Savepoint] = []
-        self._quiet: set[Any] = set()
-        self._awake: set[Any] = set()
+        self._quiet: dict[Any, None] = {}
+        self._awake: dict[Any, None] = {}
         self._unfinished: Callable[[], None] | None = None
 
     def _do(self, step: Callable[[], None]) -> None:
@@ -77,7 +77,7 @@ class Items:
     def keys(self) -> dict[Any, Any]:
         """A dict with the keys, in order."""
         if self._unfinished is not None:
-            with self.lock:  # a rollback puts keys back, which are gone for a moment
+            with self.lock:
                 self.finish()
         return self.items if self.data is None else self.data
 
@@ -97,22 +97,31 @@ class Items:
 
     def _wake(self, key: Any, entry: Raw | Asleep) -> Any:
         """Make an entry's object readable, and note what it holds before anybody can change it."""
-        if type(entry) is Asleep:
-            awake = Awake(entry.kept, entry.raw)
-            if self.savepoints:
-                self.savepoints[-1].note_copy(key, awake, entry.found)
-        else:
-            value = codec.decode(entry)  # type: ignore[arg-type]  # it is raw
-            if not self.savepoints or type(value) in SCALARS:
-                awake = Decoded(value, entry)  # type: ignore[arg-type]
-            else:
-                awake = Decoded(value, entry, fresh_containers(value))  # type: ignore[arg-type]
-                self.savepoints[-1].note(key, awake)
+        if type(entry) is not Asleep:
+            return self._decode(key, entry)  # type: ignore[arg-type]  # it is raw
+        awake = Awake(entry.kept, entry.raw)
+        if self.savepoints:
+            self.savepoints[-1].note_copy(key, awake, entry.found)
         self._put(key, awake)
         return awake.value
 
+    def _decode(self, key: Any, raw: Raw) -> Any:
+        value = codec.decode(raw)
+        awake = Decoded(value, raw)
+        if type(value) in SCALARS:
+            self._quiet[key] = None
+        else:
+            if self.savepoints:
+                found = fresh_containers(value)
+                if len(found) > 1:
+                    awake.found = found
+                self.savepoints[-1].journal.setdefault(key, awake)
+            self._awake[key] = None
+        self.items[key] = awake
+        return value
+
     def _put(self, key: Any, entry: Awake) -> None:
-        (self._quiet if type(entry.value) in SCALARS else self._awake).add(key)
+        (self._quiet if type(entry.value) in SCALARS else self._awake)[key] = None
         self.items[key] = entry
 
     def objects(self) -> dict[Any, Any]:
@@ -127,7 +136,8 @@ class Items:
             return dict(self.items)
         return {key: Awake(value, self.filed.get(key)) for key, value in list(self.data.items())}
 
-    def _touched(self) -> set[Any]:
+    def _touched(self) -> dict[Any, None]:
+        """The keys of all entries that aren't raw, in the order in which they were touched, and maybe more."""
         return self._quiet | self._awake
 
     def first(self, count: int) -> list[tuple[Any, Any]]:
@@ -185,7 +195,7 @@ class Items:
             self.savepoints[-1].note(key, entry)
         elif type(entry) is Awake:
             if type(value) not in SCALARS:
-                self._awake.add(key)
+                self._awake[key] = None
             entry.value = value
             return
         raw = self.filed.get(key) if entry is MISSING else raw_of(entry)
@@ -217,7 +227,7 @@ class Items:
         if self.savepoints:
             for key in items:
                 self.savepoints[-1].note(key, self.items.get(key, MISSING))
-        self._awake.update(items)
+        self._awake.update(dict.fromkeys(items))
         self.items = {key: Awake(value, self._raw_of(key)) for key, value in items.items()}
 
     def _refill(self, items: dict[Any, Any]) -> None:

@@ -39,7 +39,8 @@ class Memory(UndoableItems):
         """Is there anything here that the file doesn't hold, or the other way round?"""
         with self.lock:
             self.finish()
-            return self._keys_differ() or codec.any_change(self._touched_values())
+            touched = self._touched_values()
+            return self._keys_differ() or (bool(touched.keys) and codec.any_change(touched))
 
     def _keys_differ(self) -> bool:
         if self.filed_order is None:
@@ -48,13 +49,15 @@ class Memory(UndoableItems):
 
     def _touched_values(self) -> codec.Touched:
         """The values that may differ from what the file holds, and that."""
+        touched = codec.Touched([], [], [])
         if self.data is not None:
-            return {key: (value, self.filed.get(key)) for key, value in list(self.data.items())}
-        touched = {}
+            for key, value in list(self.data.items()):
+                _add(touched, key, value, self.filed.get(key))
+            return touched
         for key in self._touched():
             entry = self.items.get(key)
             if isinstance(entry, (Awake, Asleep)):
-                touched[key] = (object_of(entry), entry.raw)
+                _add(touched, key, object_of(entry), entry.raw)
         return touched
 
     def encode(self) -> Encoded:
@@ -67,11 +70,11 @@ class Memory(UndoableItems):
             self.finish()
             touched = self._touched_values()
             texts = codec.encode_changes(touched)
-            same = [key for key, (_, raw) in touched.items() if texts[key] is raw]
-            members: dict[Any, Any] = dict.fromkeys(touched) if self.data is not None else dict(self.items)
-            members.update(texts)
-            self._let_go(same, texts)
-            return Encoded(members, len(same) < len(touched) or self._keys_differ())
+            same = [key for key, raw, text in zip(touched.keys, touched.raws, texts, strict=True) if text is raw]
+            members: dict[Any, Any] = dict.fromkeys(touched.keys) if self.data is not None else dict(self.items)
+            members.update(zip(touched.keys, texts, strict=True))
+            self._let_go(same, members)
+            return Encoded(members, len(same) < len(texts) or self._keys_differ())
 
     def _let_go(self, keys: Iterable[Any], texts: codec.Members) -> None:
         """Keep just the text of objects that nobody holds, and that come back the same."""
@@ -83,7 +86,7 @@ class Memory(UndoableItems):
                 and not any(key in savepoint.journal for savepoint in self.savepoints)
             ):
                 self.items[key] = texts[key]
-                self._quiet.discard(key)
+                self._quiet.pop(key, None)
 
     def filed_members(self) -> codec.Members:
         """The file's members, in order, as they were when it was last loaded or saved."""
@@ -170,11 +173,10 @@ class Memory(UndoableItems):
         """
         with self.lock:
             self.finish()
-            now = self._touched_values()
             edited = {
                 key: value
-                for key, (value, _) in now.items()
-                if key not in ours or codec.any_change({key: (value, ours[key])})
+                for key, value, _ in zip(*self._touched_values(), strict=True)
+                if key not in ours or codec.any_change(codec.Touched([key], [value], [ours[key]]))
             }
             removed = [key for key in self.touched_keys() if key in ours and key not in self.keys]
             self._take_over(merged, base, None, edited, removed, ending)
@@ -210,17 +212,19 @@ class Memory(UndoableItems):
 
     def _kept(self, members: codec.Members) -> dict[Any, Entry]:
         """Entries for the objects that are just what a file holds, and can stay."""
-        held: codec.Touched = {
-            key: (value, members[key]) for key, (value, _) in self._touched_values().items() if key in members
-        }
+        held = codec.Touched([], [], [])
+        for key, value, _ in zip(*self._touched_values(), strict=True):
+            if key in members:
+                _add(held, key, value, members[key])
         try:
-            texts = codec.encode_changes(held)
+            texts = codec.encode_changes(held) if held.keys else []
         except NotStorableError:
             return self._kept_one_by_one(held)
-        return {key: Awake(value, raw) for key, (value, raw) in held.items() if texts[key] is raw}
+        return {key: Awake(value, raw) for key, value, raw, text in zip(*held, texts, strict=True) if text is raw}
 
     def _kept_one_by_one(self, held: codec.Touched) -> dict[Any, Entry]:
-        return {key: Awake(*pair) for key, pair in held.items() if not codec.any_change({key: pair})}
+        parts = [held.part(at, at + 1) for at in range(len(held.keys))]
+        return {part.keys[0]: Awake(part.values[0], part.raws[0]) for part in parts if not codec.any_change(part)}
 
     def _load(self, items: dict[Any, Entry], base: Base, data: dict[Any, Any] | None) -> None:
         if self.data is not None and data is not None:
@@ -229,8 +233,8 @@ class Memory(UndoableItems):
         else:
             self.items, self.data = items, None
             self.filed, self.filed_order = {}, None
-        kept = {key for key, entry in items.items() if isinstance(entry, Awake)}
-        self._quiet, self._awake = set(), kept
+        kept = dict.fromkeys(key for key, entry in items.items() if isinstance(entry, Awake))
+        self._quiet, self._awake = {}, kept
         self.base = base
 
     def load_changes(self, members: codec.Members) -> None:
@@ -278,7 +282,7 @@ class Memory(UndoableItems):
         """Make one of what `__getstate__` gave."""
         memory = cls()
         memory.__dict__.update(state)
-        memory._awake = {key for key, entry in memory.items.items() if type(entry) is not Raw}
+        memory._awake = dict.fromkeys(key for key, entry in memory.items.items() if type(entry) is not Raw)
         return memory
 
     def check(self) -> None:
@@ -310,6 +314,12 @@ class Memory(UndoableItems):
         with self.lock:
             self.finish()
             return {key: detached(value) for key, value in objects_of(self._entries()).items()}
+
+
+def _add(touched: codec.Touched, key: Any, value: Any, raw: Raw | None) -> None:
+    touched.keys.append(key)
+    touched.values.append(value)
+    touched.raws.append(raw)
 
 
 def _same_keys(then: list[Any], now: list[Any]) -> bool:

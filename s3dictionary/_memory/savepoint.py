@@ -62,8 +62,7 @@ class Savepoint:
         """Put back what the containers held, in place. What can't be is left, and why is added to `failures`."""
         for entry in self._decoded():
             value = codec.decode(entry.raw)  # type: ignore[arg-type]  # it was decoded from that
-            twins, originals = (value, *fresh_containers(value)), (entry.value, *entry.found)
-            restore(*contents_of_twins(twins, originals), failures)
+            restore(*contents_of_twins(fresh_containers(value), entry.found or [entry.value]), failures)
         for taken in self.copies.values():
             restore(taken[::2], taken[1::2], failures)
 

@@ -118,23 +118,27 @@ def _restore(container: Any, content: Any) -> None:
         refill(container, content)
 
 
-def fresh_containers(value: Any) -> tuple[Any, ...]:
-    """The containers in a value that was just decoded, in the order of a walk. Decoding shares nothing.
+def fresh_containers(value: Any) -> list[Any]:
+    """The containers in a value that was just decoded, itself included, in the order of a walk.
 
-    Decoding the same text again gives as many, in the same order. The value itself is left out: it comes first.
+    Decoding shares nothing, and decoding the same text again gives as many, in the same order.
     """
-    found = _fresh_children(value)
+    found = [value]
     for item in found:  # it grows meanwhile
-        found += _fresh_children(item)
-    return tuple(found)
+        kind = type(item)
+        if kind is dict:
+            children = item.values()
+        elif kind is list or kind is tuple:
+            children = item
+        else:
+            continue  # members of a set are hashable
+        for child in children:
+            if type(child) in _HOLDERS:
+                found.append(child)  # noqa: PERF401  # a comprehension takes longer for a few
+    return found
 
 
-def _fresh_children(container: Any) -> list[Any]:
-    if type(container) is dict:
-        return [item for item in container.values() if type(item) not in SCALARS]
-    if type(container) is list or type(container) is tuple:
-        return [item for item in container if type(item) not in SCALARS]
-    return []  # members of a set are hashable
+_HOLDERS = frozenset(CONTAINERS)
 
 
 def contents_of_twins(twins: Iterable[Any], originals: Iterable[Any]) -> tuple[list[Any], list[Any]]:

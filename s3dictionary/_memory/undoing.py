@@ -35,12 +35,12 @@ class UndoableItems(Items):
             if self._is_awake(key) and not self._fell_asleep(key):
                 savepoint.note_copy(key, self.items[key])  # type: ignore[arg-type]  # it is awake
             else:
-                self._quiet.add(key)
-                self._awake.discard(key)
+                self._quiet[key] = None
+                self._awake.pop(key, None)
 
     def _take_back(self, items: dict[Any, Entry]) -> None:
         """Nobody holds the dict that was handed out any more, so its items get entries again."""
-        self._awake = set(items)
+        self._awake = dict.fromkeys(items)
         self.items, self.data = items, None  # no call in between, so nothing else gets in
 
     def _is_awake(self, key: Any) -> bool:
@@ -110,19 +110,20 @@ class UndoableItems(Items):
             failures.clear()
             savepoint.restore_contents(failures)
             self._restore_entries(savepoint, items)
-            self._quiet.update(savepoint.journal)
-            self._awake.update(savepoint.exposed)
+            self._quiet.update(dict.fromkeys(savepoint.journal))
+            self._awake.update(dict.fromkeys(savepoint.exposed))
             if len(self.savepoints) > 1:  # whoever holds a value can still change it, and the outer block be undone
                 self.savepoints[-2].absorb(savepoint)
             self.savepoints.pop()
         self._unfinished = None
 
     def _restore_entries(self, savepoint: Savepoint, items: dict[Any, Entry] | None) -> None:
-        """Put back entries, in the dict that somebody may be iterating over."""
+        """Put back entries. Who iterates where keys were removed meets the same RuntimeError as in a dict."""
         if self.data is not None:  # then all keys are in the journal
             refill(self.data, objects_of({key: savepoint.journal[key] for key in savepoint.order or ()}))
         elif items is None:
             savepoint.restore_entries(self.items)
         else:
-            self.items.clear()
-            self.items.update(items)
+            removed_from, self.items = self.items, items
+            if removed_from is not items:
+                removed_from.clear()
