@@ -14,7 +14,7 @@ from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
 from memory_s3 import MemoryS3, refusal
-from proxy import AlterHeaders, Answer, Call, Response
+from proxy import AlterHeaders, Answer, Call, LostAnswer, Response
 from s3dictionary import MISSING, ConflictError, CorruptFileError, S3Dict, StorageError, UnknownOutcomeError
 from s3dictionary._s3 import addresses, clients
 from servers import Site
@@ -171,11 +171,30 @@ def test_a_file_that_was_edited_with_its_metadata_kept_is_not_overwritten(moto_s
     d = saved(moto_s3)
     moto_s3.faults.append(AlterHeaders({"ETag": '"another"'}, method="PUT"))
     d.save()
-    address = {"Bucket": moto_s3.bucket, "Key": "state.json"}
-    moto_s3.write("state.json", b'{"n": 7}', Metadata=moto_s3.client.head_object(**address)["Metadata"])
+    edit_and_keep_metadata(moto_s3)
     d["n"] = 2
     with pytest.raises(ConflictError):
         d.save()
+    assert state(moto_s3) == {"n": 7}
+
+
+def edit_and_keep_metadata(s3: Site) -> None:
+    address = {"Bucket": s3.bucket, "Key": "state.json"}
+    s3.write("state.json", b'{"n": 7}', Metadata=s3.client.head_object(**address)["Metadata"])
+
+
+@pytest.mark.parametrize("action", [S3Dict.save, S3Dict.delete])
+def test_nor_is_one_that_was_edited_so_after_a_save_that_got_no_answer(moto_s3: Site, action: Any) -> None:
+    """Its metadata is that of our save, and tells that this took effect; but what is there now isn't ours."""
+    d = saved(moto_s3)
+    moto_s3.faults.append(LostAnswer(method="PUT"))
+    d["n"] = 2
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+    edit_and_keep_metadata(moto_s3)
+    d["n"] = 3
+    with pytest.raises(ConflictError):
+        action(d)
     assert state(moto_s3) == {"n": 7}
 
 

@@ -275,8 +275,8 @@ other = state(file_name='other.json')
 def test_without_autosave_unsaved_changes_give_one_warning_at_exit_and_no_write(moto_s3: Site) -> None:
     moto_s3.write("state.json", b'{"jobs":[]}')
     output = run(moto_s3, "d = state()\nd['jobs'].append(1)\nd['other'] = 1")
-    assert output.count("ResourceWarning") == 1
-    assert f"s3://{moto_s3.bucket}/state.json: there were unsaved changes at exit" in output
+    assert output.count("UnsavedChangesWarning:") == 1
+    assert f"s3://{moto_s3.bucket}/state.json had unsaved changes when Python exited" in output
     assert moto_s3.requests.count() == {"GET": 1}
     assert content(moto_s3) == {"jobs": []}
 
@@ -317,7 +317,7 @@ generator = half()
 next(generator)
 """
     output = run(moto_s3, script)
-    assert "ResourceWarning" in output
+    assert "UnsavedChangesWarning:" in output
     assert content(moto_s3) == {"a": 1}
 
 
@@ -334,5 +334,5 @@ threading.Thread(target=half, daemon=True).start()
 inside.wait()
 """
     output = run(moto_s3, script)
-    assert "ResourceWarning" in output
+    assert "UnsavedChangesWarning:" in output
     assert content(moto_s3) == {"a": 1}

@@ -481,20 +481,23 @@ def attempt_while_edited(scene: Scene, cell: Cell, plan: Plan) -> str:
     try:
         plan.act()
     except S3DictError as error:
-        stored = scene.stored()
-        unknown = isinstance(error, UnknownOutcomeError)
-        assert stored in (START | EDIT, *([START | EDIT | OURS] if unknown else []))
-        assert plan.unsaved is None or error.unsaved in (plan.unsaved, {**plan.unsaved, **EDIT})
-        return UNKNOWN if unknown else f"not done: {type(error).__name__}"
+        return failed_while_edited(scene, plan, error)
     assert scene.stored() == START | EDIT | OURS
     return "done"
+
+
+def failed_while_edited(scene: Scene, plan: Plan, error: S3DictError) -> str:
+    unknown = isinstance(error, UnknownOutcomeError)
+    assert scene.stored() in (START | EDIT, *([START | EDIT | OURS] if unknown else []))
+    assert plan.unsaved is None or error.unsaved in (plan.unsaved, {**plan.unsaved, **EDIT})
+    return UNKNOWN if unknown else f"not done: {type(error).__name__}"
 
 
 def overwrites_no_tool(scene: Scene, plan: Plan) -> None:
     """What the other tool wrote is still there after the next save, whether that meets a conflict or not."""
     before = scene.stored()
-    plan.d["next"] = 1
     try:
+        plan.d["next"] = 1
         plan.d.save()
     except (ConflictError, UnknownOutcomeError):
         assert scene.stored() == before

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import time
+from hashlib import md5
 from typing import Any
 
 from ..errors import BucketNotFoundError, ConflictError, StorageError, UnknownOutcomeError
+from .bodies import unpacked
 from .failures import BUSY_CODES, UNKNOWN, sentences, unknown
 from .lineage import Attempt, Outcome, Record, following, settle
-from .requests import Requests, etag_of
+from .requests import Read, Requests, etag_of
 from .secrets import Hidden
 from .tries import Earlier, Tries, forms_of, opaque
 from .version import Version, superseded, version_of, written
@@ -127,9 +129,12 @@ class _Request:
 
     def _whole(self) -> Version | None:
         """What is there now, by its content."""
+        read = self._read()
+        return None if read is None else read.version
+
+    def _read(self) -> Read | None:
         try:
-            answer = self._requests.get(Hidden())
-            return self._requests.read(answer, 1 << 62).version
+            return self._requests.read(self._requests.get(Hidden()), 1 << 62)
         except StorageError:
             return None
 
@@ -225,11 +230,20 @@ class Save(_Request):
 
     def _took_effect(self, attempt: Attempt, found: Version) -> Version | Earlier:
         record = following(self._tries.record, attempt)
-        is_last = found.number == attempt.number
+        is_last = found.number == attempt.number and self._is_intact(attempt, found)
         version = found._replace(record=found.record or record) if is_last else superseded(record)
         if attempt == self._attempt:
             return version
         return Earlier(version, self._tries.open[attempt])
+
+    def _is_intact(self, attempt: Attempt, found: Version) -> bool:
+        """Is there still what was written? Another tool may have edited it, and kept the metadata."""
+        if opaque(found.etag) == md5(self._upload["Body"], usedforsecurity=False).hexdigest():
+            return True  # most stores' ETags are that, which needs no other request
+        read = self._read()
+        if read is None or read.version.number != attempt.number:
+            return False
+        return attempt != self._attempt or read.text == unpacked(self._upload["Body"], 1 << 62)
 
     def _refused(self) -> None:
         self._tries.refused(self._attempt)
@@ -256,7 +270,7 @@ class Delete(_Request):
         if self._try_another_form(found):
             return None
         own = [attempt.number for attempt, content in self._tries.open.items() if not content.merged]
-        if found.number in own and found.etag not in self._sent:
+        if found.number in own and found.etag not in self._sent and self._is_by_content(found):
             self._forms = [found.etag]
             return None
         outcome, _ = settle(found.record, self._tries.record, ())
@@ -264,6 +278,11 @@ class Delete(_Request):
             raise self._unknown(error) from error.__cause__
         self._refused()
         raise conflict(error, self._tries.base, found, seen=True) from error.__cause__
+
+    def _is_by_content(self, found: Version) -> bool:
+        """Is it the save that its metadata names? Another tool may have edited it, and kept the metadata."""
+        seen = self._whole()
+        return seen is not None and (seen.number, seen.etag) == (found.number, found.etag)
 
     def _refused(self) -> None:
         self._tries.deleting = False
