@@ -8,6 +8,7 @@ OWNERS = ("tests/test_block_owners.py", "tests/test_block_tasks.py", "tests/test
 THREADS = ("tests/test_requests_under_way.py", "tests/test_threads_at_any_moment.py")
 INTERRUPTS = ("tests/test_interrupts.py",)
 EXITS = ("tests/test_exits.py",)
+PROMISES = ("tests/test_guarantees.py",)
 TURN_TAKING = ("tests/test_turns.py",)
 
 
@@ -184,20 +185,13 @@ MUTATIONS: list[Mutation] = [
         "if False:",
         ("tests/test_interrupts.py",),
     ),
-    Mutation(
-        "values whose entry somebody is just reading fall asleep",
-        UNDOING,
-        "if not is_in_use(pair, noted) and",
-        "if",
-        THREADS,
-    ),
     # Loading and saving
     Mutation(
         "a block's load takes no second look at memory",
         STORE,
         "elif not self._memory.changed:  # by one",
         "else:  # by one",
-        THREADS,
+        PROMISES,
     ),
     Mutation(
         "a save at a block's end begins the block anew, in place of ending it",
@@ -211,7 +205,7 @@ MUTATIONS: list[Mutation] = [
         MEMORY,
         "entry.raw = members.get(key)",
         "entry.raw = codec.encode_all({key: object_of(entry)})[key]",
-        THREADS,
+        PROMISES,
     ),
     Mutation(
         "edits made while others are merged with are not kept",
@@ -225,7 +219,7 @@ MUTATIONS: list[Mutation] = [
         MEMORY,
         "if self.data is not None and is_held([self.data], {}) else None",
         "if False else None",
-        THREADS,
+        PROMISES,
     ),
     Mutation(
         "a write without a lock doesn't look whether somebody's turn began meanwhile",

@@ -1,4 +1,4 @@
-"""What docs/guarantees.md promises besides: of defaults, read-only dicts and copies, and what S3 can't give."""
+"""Promises of docs/guarantees.md that have no other test: defaults, read-only dicts, copies, unseen edits, late creates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from adversary.hooked_s3 import HookedS3
-from s3dictionary import ReadOnlyError, S3Dict, UnsavedChangesWarning
+from s3dictionary import ConflictError, ReadOnlyError, S3Dict, UnsavedChangesWarning
 
 D = S3Dict[Any, Any]
 
@@ -131,3 +131,46 @@ def test_a_create_that_comes_after_the_file_was_deleted_brings_it_back(s3: Hooke
     assert s3.stored() is None
     put(**create)
     assert s3.stored() == {"a": 0}
+
+
+# Edits that nobody can see as they happen -----------------------------------------------------------------------------
+
+
+def test_an_edit_inside_a_value_while_a_block_loads_what_others_have_saved_is_kept(s3: HookedS3) -> None:
+    """Memory is looked at once more before it gives way to what was loaded. The edit then meets the others' save."""
+    d = s3.begin({"list": [1]})
+    held = d["list"]
+    with d:
+        pass  # so that the next block has to load
+    with s3.open() as other:
+        other["theirs"] = 1
+    s3.once("GetObject", lambda: held.append(2))
+    with pytest.raises(ConflictError) as caught, d:
+        assert d["list"] is held
+    assert caught.value.unsaved == {"list": [1, 2]}
+    assert s3.stored() == {"list": [1], "theirs": 1}
+
+
+def test_an_edit_inside_a_value_while_it_is_saved_is_an_unsaved_change(s3: HookedS3) -> None:
+    """What was saved is what was sent, not what is in memory when the answer comes."""
+    d = s3.begin({"list": [1]})
+    held = d["list"]
+    held.append(2)
+    s3.once("PutObject", lambda: held.append(3))
+    d.save()
+    assert s3.stored() == {"list": [1, 2]}
+    assert d.changed
+    with d:
+        pass
+    assert s3.stored() == {"list": [1, 2, 3]}
+
+
+def test_data_that_somebody_holds_is_still_the_dict_after_a_load(s3: HookedS3) -> None:
+    d = s3.begin({"a": 1})
+    data = d.data
+    with s3.open() as other:
+        other["a"] = 2
+    d.load()
+    assert data == {"a": 2}
+    data["b"] = 3
+    assert d == {"a": 2, "b": 3}
