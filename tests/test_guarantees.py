@@ -1,4 +1,4 @@
-"""Promises of docs/guarantees.md without another test: defaults, read-only dicts, copies, unseen edits, late creates."""
+"""Promises of docs/guarantees.md that no other test tries: defaults, read-only dicts, copies, unseen edits."""
 
 from __future__ import annotations
 
