@@ -751,7 +751,7 @@ HOLDERS = [
 def test_a_value_held_only(open_dict: Opener, s3: MemoryS3, holder: Callable[[Any], Any], saves: bool) -> None:
     d = open_dict(value={"inner": [1]}, n=0)
     get = holder(d["value"])
-    for _ in range(3):  # time enough to be found dormant, and to become raw again
+    for _ in range(3):  # time enough to fall asleep, and to become raw again
         with d if saves else d.transaction():
             d["n"] += 1
     value = get()
@@ -796,7 +796,7 @@ def test_a_bytearray_held_only_by_a_memoryview(open_dict: Opener) -> None:
 @pytest.mark.parametrize(
     "touch", [lambda d: d["a"], lambda d: d.get("a"), lambda d: d.setdefault("a"), lambda d: d.data["a"]]
 )
-def test_a_dormant_value_taken_again_is_seen_again(open_dict: Opener, s3: MemoryS3, touch: Any) -> None:
+def test_a_sleeping_value_taken_again_is_seen_again(open_dict: Opener, s3: MemoryS3, touch: Any) -> None:
     d = open_dict(a=[1])
     d["a"].append(2)
     for _ in range(3):
@@ -811,7 +811,7 @@ def test_a_dormant_value_taken_again_is_seen_again(open_dict: Opener, s3: Memory
     assert saved(s3) == {"a": [1, 2, 4]}
 
 
-def test_a_dormant_value_is_undone_by_every_block_around(open_dict: Opener) -> None:
+def test_a_sleeping_value_is_undone_by_every_block_around(open_dict: Opener) -> None:
     d = open_dict(a=[1])
     with d.transaction():
         d["a"].append(2)
