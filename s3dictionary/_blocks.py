@@ -225,15 +225,16 @@ class Blocks:
 
 
 class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
-    """A block in memory: `with d.transaction():`, or a decorator. It has no state, so it can be used again."""
+    """A block in memory: `with d.transaction():`, or a decorator. It can be used again."""
 
     def __init__(self, owner: D, blocks: Blocks, save: Callable[[], None]) -> None:
         self._owner = owner
         self._blocks = blocks
         self._save = save
+        self._token = object()  # not itself, which would keep it alive
 
     def __enter__(self) -> D:
-        block = Block(Kind.TRANSACTION, place_of(sys._getframe(1)), self)
+        block = Block(Kind.TRANSACTION, place_of(sys._getframe(1)), self._token)
         try:
             self._blocks.enter(block)
             return self._owner
@@ -246,10 +247,16 @@ class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
     ) -> bool:
         leaving: list[Block] = []
         try:
-            return self._blocks.leave(self, error, self._save, leaving)
+            return self._blocks.leave(self._token, error, self._save, leaving)
         except BaseException:
-            self._blocks.end_left(self, leaving)
+            self._blocks.end_left(self._token, leaving)
             raise
+
+    def __del__(self) -> None:
+        """An interrupt may come before `__exit__` begins. Nobody can leave the block any more then."""
+        for block in reversed(self._blocks.open):
+            if block.token is self._token:
+                self._blocks.end(block)
 
     def __call__(self, function: F) -> F:
         for late in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):

@@ -12,7 +12,7 @@ from ._format import codec
 from ._memory import Memory
 from ._merge import Resolver, merge
 from ._s3.tries import Earlier
-from .errors import ConflictError, CorruptFileError, ReadOnlyError, StorageError, keep_unsaved
+from .errors import ConflictError, CorruptFileError, ReadOnlyError, S3DictError, StorageError, keep_unsaved
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
@@ -174,7 +174,7 @@ class Store:
                 self._put(members, ending=True)
         except BaseException as error:
             keep_unsaved(error, self._memory.detached if members is None else codec.join(members))
-            self._file.abandon()
+            self._file.abandon(interrupted=not isinstance(error, S3DictError))
             raise
 
     def refuse_read_only(self) -> None:

@@ -109,6 +109,10 @@ class Turns:
         try:
             self.take(turn)
             return function(*args)
+        except BaseException:
+            with self._memory.lock:
+                self._memory.finish()
+            raise
         finally:
             if self.current is turn:
                 self.current = None

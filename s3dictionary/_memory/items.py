@@ -156,7 +156,7 @@ class Items:
             self.finish()
             if self.data is None:
                 self._wake_all()
-                self._do(self._hand_out)
+                self._do(partial(self._hand_out, self.items))
             return self.keys
 
     def _wake_all(self) -> None:
@@ -164,20 +164,20 @@ class Items:
             if not isinstance(entry, Awake):
                 self._wake(key, entry)
 
-    def _hand_out(self) -> None:
+    def _hand_out(self, items: dict[Any, Entry]) -> None:
         if self.data is None:
-            self._wake_all()
             if self.savepoints:
-                self._note_all(self.savepoints[-1])
+                self._note_all(self.savepoints[-1], items)
             self._note_filed_order()
-            self.filed = self.filed | {key: raw_of(entry) for key, entry in self.items.items()}
-            self.data = objects_of(self.items)
+            self.filed = self.filed | {key: raw_of(entry) for key, entry in items.items()}
+            self.items = {}  # from here on, nobody writes into an entry without the lock
+            self.data = objects_of(items)
         self.items = {}
         self._unfinished = None
 
-    def _note_all(self, savepoint: Savepoint) -> None:
-        savepoint.note_order(self.items)
-        for key, entry in self.items.items():
+    def _note_all(self, savepoint: Savepoint, items: dict[Any, Entry]) -> None:
+        savepoint.note_order(items)
+        for key, entry in items.items():
             savepoint.note(key, entry)
 
     # Changing. The caller holds the lock

@@ -59,10 +59,10 @@ class UndoableItems(Items):
             noted = sum([savepoint.journal.get(key) is pair[0] for savepoint in self.savepoints])
             if not is_in_use(pair, noted) and pair.pop(0).value is asleep.kept and not self._is_held(key, asleep):
                 return True
+            self.items[key] = Awake(asleep.kept, asleep.raw)
         except BaseException:
             self.items[key] = Awake(asleep.kept, asleep.raw)
             raise
-        self.items[key] = pair[0] if len(pair) > 1 else Awake(asleep.kept, asleep.raw)
         return False
 
     def _is_held(self, key: Any, asleep: Asleep) -> bool:

@@ -167,9 +167,14 @@ class S3File:
         """Did a save of unknown outcome write more than what is in memory?"""
         return any(content.merged for content in self._tries.open.values())
 
-    def abandon(self) -> None:
-        """Memory went back to what it was before the saves of unknown outcome, so none of them is built on."""
-        self._tries.abandon()
+    def abandon(self, *, interrupted: bool = False) -> None:
+        """Memory went back to what it was before the saves of unknown outcome, so none of them is built on.
+
+        Args:
+            interrupted: by Ctrl-C, say. Should the next save meet one of them, and nobody's since, it takes its place:
+                there is nobody else that this would be a conflict with.
+        """
+        self._tries.abandon(interrupted=interrupted)
 
     def loaded(self, version: Version | None) -> None:
         """The dict goes on from this version."""

@@ -214,7 +214,7 @@ class Save(_Request):
 
     def _settle(self, error: StorageError) -> Version | Earlier | None:
         found = self._look_after(error)
-        if self._try_another_form(found):
+        if self._try_another_form(found) or self._goes_on_from_undone(found):
             return None
         record, tries = found and found.record, self._tries
         outcome, attempt = settle(record, tries.record, tries.open)
@@ -227,6 +227,16 @@ class Save(_Request):
             raise self._unknown(error) from error.__cause__
         tries.abandon()  # from another version than theirs nothing can take effect any more
         raise conflict(error, tries.base, found, seen=True) from error.__cause__
+
+    def _goes_on_from_undone(self, found: Version | None) -> bool:
+        """Is what is there a save of our own that was undone in memory, and nobody's since? Then go on from that."""
+        if found is None or found.number not in self._tries.undone or found.etag in self._sent:
+            return False
+        seen = self._whole()
+        if seen is None or (seen.number, seen.etag) != (found.number, found.etag):
+            return False
+        self._create, self._forms = Hidden(), [found.etag]
+        return True
 
     def _took_effect(self, attempt: Attempt, found: Version) -> Version | Earlier:
         record = following(self._tries.record, attempt)

@@ -43,6 +43,7 @@ class Tries:
         base: the version.
         record: its record.
         open: the saves that may have taken effect, and that the next one may be built on.
+        undone: the numbers of saves that were interrupted, and undone in memory.
         deleting: whether a delete of it may have taken effect.
     """
 
@@ -50,6 +51,7 @@ class Tries:
         self.base = base
         self.record = (base.record if base is not None else None) or first_record()
         self.open: dict[Attempt, Content] = {}
+        self.undone: set[int] = set()
         self.deleting = False
         self._generation = self.record.generation
         if before is not None and before.record.lineage == self.record.lineage:  # one of those may still arrive
@@ -68,8 +70,14 @@ class Tries:
         """It is proven that a save has not taken effect, and can't any more."""
         self.open = {each: content for each, content in self.open.items() if each != attempt}
 
-    def abandon(self) -> None:
-        """Build on none of them: they aren't in memory any more. If one took effect, the next save is a conflict."""
+    def abandon(self, *, interrupted: bool = False) -> None:
+        """Build on none of them: they aren't in memory any more. If one took effect, the next save is a conflict.
+
+        Args:
+            interrupted: nobody was told that it isn't known. So the next save may take the place of one of them.
+        """
+        if interrupted:
+            self.undone |= {attempt.number for attempt in self.open}
         self.open = {}
         self.deleting = False
 

@@ -25,14 +25,22 @@ class TimeLimit(Exception):
 
 
 def interrupt_at_each_moment(
-    make: Callable[[], S], act: Callable[[S], object], check: Callable[[S], None], rng: random.Random, quick: int = 4
+    make: Callable[[], S],
+    act: Callable[[S], object],
+    check: Callable[[S], None],
+    rng: random.Random,
+    quick: int = 4,
+    only: type[BaseException] | None = None,
 ) -> None:
-    """Interrupt `act(scene)` at moments of each kind, all of them in the long form, and check each scene."""
+    """Interrupt `act(scene)` at moments of each kind, all of them in the long form, and check each scene.
+
+    By exceptions of all kinds, or by `only` one.
+    """
     failures: list[str] = []
     for kind in Kind:
         count = _count(kind, make(), act)
         for number in _chosen(count, rng, quick):
-            for error in (KeyboardInterrupt, TimeLimit) if LONG else (_any_error(rng),):
+            for error in (only,) if only else (KeyboardInterrupt, TimeLimit) if LONG else (_any_error(rng),):
                 found = _interrupt(Moments(kind, number, _raising(error)), make(), act, check)
                 failures += [f"by {error.__name__} {failure}" for failure in found]
                 if len(failures) >= ENOUGH:
