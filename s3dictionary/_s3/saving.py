@@ -127,6 +127,11 @@ class _Request:
         seen = self._whole()  # another tool may have edited it, and kept the metadata
         return seen is not None and (seen.number, seen.size, seen.etag) == (base.number, base.size, found.etag)
 
+    def _is_by_content(self, found: Version) -> bool:
+        """Is it the save that its metadata names? Another tool may have edited it, and kept the metadata."""
+        seen = self._whole()
+        return seen is not None and (seen.number, seen.etag) == (found.number, found.etag)
+
     def _whole(self) -> Version | None:
         """What is there now, by its content."""
         read = self._read()
@@ -232,8 +237,7 @@ class Save(_Request):
         """Is what is there a save of our own that was undone in memory, and nobody's since? Then go on from that."""
         if found is None or found.number not in self._tries.undone or found.etag in self._sent:
             return False
-        seen = self._whole()
-        if seen is None or (seen.number, seen.etag) != (found.number, found.etag):
+        if not self._is_by_content(found):
             return False
         self._create, self._forms = Hidden(), [found.etag]
         return True
@@ -288,11 +292,6 @@ class Delete(_Request):
             raise self._unknown(error) from error.__cause__
         self._refused()
         raise conflict(error, self._tries.base, found, seen=True) from error.__cause__
-
-    def _is_by_content(self, found: Version) -> bool:
-        """Is it the save that its metadata names? Another tool may have edited it, and kept the metadata."""
-        seen = self._whole()
-        return seen is not None and (seen.number, seen.etag) == (found.number, found.etag)
 
     def _refused(self) -> None:
         self._tries.deleting = False
