@@ -62,6 +62,7 @@ class S3File:
         put_options: further arguments of every PutObject.
         max_size: bytes that it may have, stored or uncompressed, to be read.
         secrets: what mustn't be shown, besides what the client has.
+        renew: told of a client whose credentials were refused; says whether the next one may get in.
     """
 
     def __init__(
@@ -73,9 +74,10 @@ class S3File:
         *,
         max_size: int = MAX_SIZE,
         secrets: Iterable[str] = (),
+        renew: Callable[[S3Client], bool] = lambda _: False,
     ) -> None:
         self._put_options = Hidden(put_options or {})
-        self._requests = Requests(bucket, key, connect, self._put_options, secrets)
+        self._requests = Requests(bucket, key, connect, self._put_options, secrets, renew)
         self.uri = self._requests.uri
         self._key = key
         self._max_size = max_size
