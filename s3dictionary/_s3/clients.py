@@ -40,6 +40,7 @@ _Key = tuple[sessions.Place, tuple[tuple[str, Any], ...]]
 
 _clients: dict[_Key, Any] = {}
 _worked: weakref.WeakSet[Any] = weakref.WeakSet()
+_limits: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
 
 
 def all_options() -> frozenset[str]:
@@ -78,6 +79,14 @@ def worked(client: Any) -> None:
         _worked.add(client)
 
 
+def time_limit(client: Any) -> float | None:
+    """Seconds that a request may take without getting on; `None` for a client that isn't of this module's making.
+
+    That is the time that all its attempts may take to connect and to wait, as its configuration says.
+    """
+    return _limits.get(client) if is_real(client) else None
+
+
 def renew(options: dict[str, Any], client: Any) -> bool:
     """Forget a client whose credentials were refused, and the session that it was made from.
 
@@ -106,7 +115,19 @@ def _publish(key: _Key, client: Any) -> Any:
 def _make(options: dict[str, Any], place: sessions.Place) -> S3Client:
     client = sessions.make_client(options, place)
     client.meta.events.register_last("before-call.s3", _send_at_once)
+    limit = _limit(client.meta.config)
+    if limit is not None:
+        _limits[client] = limit
     return client
+
+
+def _limit(config: Any) -> float | None:
+    """The time limit that a configuration stands for; `None` if it lets a request wait for ever."""
+    if config.connect_timeout is None or config.read_timeout is None:
+        return None
+    retries = config.retries or {}
+    attempts = retries.get("total_max_attempts") or (3 if retries.get("mode") in ("standard", "adaptive") else 5)
+    return float(attempts * (config.connect_timeout + config.read_timeout))
 
 
 def _send_at_once(params: dict[str, Any], **_: Any) -> None:

@@ -64,6 +64,7 @@ _HINTS = {
     # What botocore says without S3
     "ConnectTimeoutError": _UNREACHED,
     "EndpointConnectionError": _UNREACHED,
+    "TooSlowError": f"{_UNREACHED} config=Config(read_timeout=...) allows more time.",
     "SSLError": "Check the endpoint; if its certificate is of your own making, verify= takes the CA's file.",
     "ParamValidationError": "Check put_options and bucket_name.",
     "InvalidRegionError": "Check region_name and AWS_DEFAULT_REGION.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StorageError
 from .bodies import TooLargeError, unpacked
+from .calls import TooSlowError
 from .failures import unknown
 from .lineage import Outcome, following, new_writer, settle
 from .requests import Requests
@@ -25,6 +26,7 @@ __all__ = ["Earlier", "FileVersion", "Found", "S3File", "Version"]
 log = logging.getLogger("s3dictionary")
 
 READ_ATTEMPTS = 3
+_FINAL = (TooLargeError, TooSlowError)
 MAX_SIZE = 2**30
 """Bytes of a file that is loaded, unless one says otherwise."""
 
@@ -109,7 +111,7 @@ class S3File:
                 return self._get(condition, known)
             except StorageError as error:
                 # botocore sends a request again that got no answer, but not one whose answer broke off in its body
-                if attempt == READ_ATTEMPTS or error.status != 200 or isinstance(error.__cause__, TooLargeError):
+                if attempt == READ_ATTEMPTS or error.status != 200 or isinstance(error.__cause__, _FINAL):
                     raise
                 log.debug("reading %s again: %s", self.uri, error)
         raise AssertionError("unreachable")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import CorruptFileError, StorageError
 from . import bodies, clients
-from .calls import Call
+from .calls import Call, step
 from .failures import Situation, is_known, is_refusal_of_credentials, translated
 from .secrets import Hidden, Secret, secrets_of, shows, strip_tracebacks
 from .version import Version, version_of
@@ -124,13 +124,14 @@ class Requests:
         self, operation: str, act: Callable[[Any], T], *, status: int | None = None, permission: str | None = None
     ) -> T:
         """Do it with the client of the moment; once more with a fresh one, if that may have better credentials."""
-        call = Call()
+        what = f"{operation} of {self.uri}"
+        call = Call(what)
         try:
             return self._try(call, operation, act, status, permission)
         except StorageError:
             if not call.may_get_in:
                 raise
-        return self._try(Call(), operation, act, status, permission)
+        return self._try(Call(what), operation, act, status, permission)
 
     def _try(
         self, call: Call, operation: str, act: Callable[[Any], T], status: int | None, permission: str | None
@@ -187,7 +188,7 @@ def _list_versions(request: Mapping[str, str], client: Any) -> Mapping[str, Any]
 
 def _read(answer: Mapping[str, Any], limit: int) -> Read:
     etag_of(answer)
-    body = bodies.read(answer, limit)
+    body = bodies.read(answer, limit, step)
     try:
         text = bodies.unpacked(body, limit)
     except CorruptFileError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
+_TIMEOUTS = {"connect_timeout": 5, "read_timeout": 14}
+_RETRIES = {"mode": "standard", "total_max_attempts": 3}
+"""A request that gets no answer ends after 3 * (5 + 14) s; boto3's own limits let it wait for 5 minutes, or 14."""
+
 _PREFIX = "AWS_"
 _VARIABLES = frozenset({"HOME", "USERPROFILE", "BOTO_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
 _FILES = {"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CONFIG_FILE": "~/.aws/config"}
@@ -83,28 +88,40 @@ def _new_session(profile: str | None) -> boto3.Session:
 
 
 def _client(session: boto3.Session, options: dict[str, Any]) -> S3Client:
-    client: S3Client = session.client("s3", **options)
-    config = _checksums_when_required(session, client.meta.endpoint_url, options.get("config"))
-    return client if config is None else session.client("s3", **{**options, "config": config})
+    """Make a client. Whether checksums are its own affair depends on the endpoint, which boto3 may have to find."""
+    given = options.get("endpoint_url")
+    config = _config(session, options.get("config"), for_aws=given is None or _is_aws(session, given))
+    client: S3Client = session.client("s3", **{**options, "config": config})
+    if given is not None or _is_aws(session, client.meta.endpoint_url):
+        return client
+    return session.client("s3", **{**options, "config": _config(session, options.get("config"), for_aws=False)})
 
 
-def _checksums_when_required(session: boto3.Session, endpoint_url: str, config: Config | None) -> Config | None:
-    """The configuration to use instead, where the endpoint isn't AWS and nobody has chosen checksums."""
+def _config(session: boto3.Session, given: Config | None, *, for_aws: bool) -> Config:
+    """The configuration to use: this library's, as far as nobody has chosen another."""
     from botocore.config import Config
 
-    host = urlsplit(endpoint_url).hostname or ""
-    if host.endswith(_suffixes_of_aws(session)):
-        return None
     profile = session._session.get_scoped_config() if session.profile_name in session.available_profiles else {}
-    chosen = [
-        name
-        for name in _CHECKSUMS
-        if getattr(config, name, None) or f"AWS_{name.upper()}" in os.environ or name in profile
-    ]
-    if chosen:
-        return None
-    required: Any = dict.fromkeys(_CHECKSUMS, "when_required")
-    return Config(**required) if config is None else config.merge(Config(**required))
+    own: dict[str, Any] = dict(_TIMEOUTS)
+    if not any(_is_chosen(name, profile) for name in ("retry_mode", "max_attempts")):
+        own["retries"] = dict(_RETRIES)
+    theirs = [each for each in (session._session.get_default_client_config(), given) if each is not None]
+    if not for_aws and not any(
+        _is_chosen(name, profile) or any(getattr(each, name, None) for each in theirs) for name in _CHECKSUMS
+    ):
+        own |= dict.fromkeys(_CHECKSUMS, "when_required")
+    config = Config(**own)
+    for each in theirs:
+        config = config.merge(each)
+    return config
+
+
+def _is_chosen(name: str, profile: Mapping[str, Any]) -> bool:
+    return f"{_PREFIX}{name.upper()}" in os.environ or name in profile
+
+
+def _is_aws(session: boto3.Session, endpoint_url: str) -> bool:
+    return (urlsplit(endpoint_url).hostname or "").endswith(_suffixes_of_aws(session))
 
 
 def _suffixes_of_aws(session: boto3.Session) -> tuple[str, ...]:
