@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    import boto3
     from botocore.config import Config
     from mypy_boto3_s3 import S3Client
 
@@ -39,7 +38,19 @@ class Place(NamedTuple):
     session: Any
 
 
-_idle: dict[tuple[Place, str | None], boto3.Session] = {}
+class _Session(NamedTuple):
+    """A session.
+
+    Attributes:
+        core: botocore's.
+        client: makes a client of a service; as `boto3.Session.client`.
+    """
+
+    core: Any
+    client: Callable[..., Any]
+
+
+_idle: dict[tuple[Place, str | None], _Session] = {}
 
 
 def place() -> Place:
@@ -68,7 +79,7 @@ def make_client(options: dict[str, Any], place: Place) -> S3Client:
     options = dict(options)
     profile = options.pop("profile_name", None)
     if place.session is not None and profile is None:
-        return _client(place.session, options)
+        return _client(_Session(place.session._session, place.session.client), options)
     session = _idle.pop((place, profile), None) or _new_session(profile)
     client = _client(session, options)
     _idle.clear()  # whatever was there is from another place, or the same again
@@ -81,31 +92,53 @@ def forget(place: Place, profile: str | None) -> None:
     _idle.pop((place, profile), None)
 
 
-def _new_session(profile: str | None) -> boto3.Session:
-    import boto3
+def _new_session(profile: str | None) -> _Session:
+    """One of botocore's, which is there sooner; if the program uses boto3, and may have patched it, one of that.
 
-    return boto3.Session(profile_name=profile)
+    Descriptions of services that somebody has added are looked for as always.
+    """
+    import botocore.session
+
+    core = botocore.session.Session()
+    if profile is not None:
+        core.set_config_variable("profile", profile)
+    if core.get_config_variable("data_path") is None:
+        _read_faster(core)
+    boto3 = sys.modules.get("boto3")
+    if boto3 is not None:
+        return _Session(core, boto3.Session(botocore_session=core).client)
+    return _Session(core, core.create_client)
 
 
-def _client(session: boto3.Session, options: dict[str, Any]) -> S3Client:
+def _read_faster(core: Any) -> None:
+    try:
+        from .loading import FastLoader
+
+        core.register_component("data_loader", FastLoader())
+    except (ImportError, AttributeError, TypeError):  # a botocore that does it differently
+        return
+
+
+def _client(session: _Session, options: dict[str, Any]) -> S3Client:
     """Make a client. Whether checksums are its own affair depends on the endpoint, which boto3 may have to find."""
     given = options.get("endpoint_url")
-    config = _config(session, options.get("config"), for_aws=given is None or _is_aws(session, given))
+    config = _config(session.core, options.get("config"), for_aws=given is None or _is_aws(session.core, given))
     client: S3Client = session.client("s3", **{**options, "config": config})
-    if given is not None or _is_aws(session, client.meta.endpoint_url):
+    if given is not None or _is_aws(session.core, client.meta.endpoint_url):
         return client
-    return session.client("s3", **{**options, "config": _config(session, options.get("config"), for_aws=False)})
+    options["config"] = _config(session.core, options.get("config"), for_aws=False)
+    return cast("S3Client", session.client("s3", **options))
 
 
-def _config(session: boto3.Session, given: Config | None, *, for_aws: bool) -> Config:
+def _config(core: Any, given: Config | None, *, for_aws: bool) -> Config:
     """The configuration to use: this library's, as far as nobody has chosen another."""
     from botocore.config import Config
 
-    profile = session._session.get_scoped_config() if session.profile_name in session.available_profiles else {}
+    profile = core.get_scoped_config() if (core.profile or "default") in core.available_profiles else {}
     own: dict[str, Any] = dict(_TIMEOUTS)
     if not any(_is_chosen(name, profile) for name in ("retry_mode", "max_attempts")):
         own["retries"] = dict(_RETRIES)
-    theirs = [each for each in (session._session.get_default_client_config(), given) if each is not None]
+    theirs = [each for each in (core.get_default_client_config(), given) if each is not None]
     if not for_aws and not any(
         _is_chosen(name, profile) or any(getattr(each, name, None) for each in theirs) for name in _CHECKSUMS
     ):
@@ -120,13 +153,13 @@ def _is_chosen(name: str, profile: Mapping[str, Any]) -> bool:
     return f"{_PREFIX}{name.upper()}" in os.environ or name in profile
 
 
-def _is_aws(session: boto3.Session, endpoint_url: str) -> bool:
-    return (urlsplit(endpoint_url).hostname or "").endswith(_suffixes_of_aws(session))
+def _is_aws(core: Any, endpoint_url: str) -> bool:
+    return (urlsplit(endpoint_url).hostname or "").endswith(_suffixes_of_aws(core))
 
 
-def _suffixes_of_aws(session: boto3.Session) -> tuple[str, ...]:
+def _suffixes_of_aws(core: Any) -> tuple[str, ...]:
     """How the host names end in all of AWS's partitions, which botocore lists: amazonaws.com is but one."""
-    data = session._session.get_component("data_loader").load_data("partitions")
+    data = core.get_component("data_loader").load_data("partitions")
     outputs = [partition.get("outputs", {}) for partition in data["partitions"]]
     names = {output.get(name) for output in outputs for name in ("dnsSuffix", "dualStackDnsSuffix")}
     return tuple(f".{name}" for name in names if name)
