@@ -113,7 +113,8 @@ def _publish(key: _Key, client: Any) -> Any:
 
 
 def _make(options: dict[str, Any], place: sessions.Place) -> S3Client:
-    client = sessions.make_client(options, place)
+    with sessions.cold_start():
+        client = sessions.make_client(options, place)
     client.meta.events.register_last("before-call.s3", _send_at_once)
     limit = _limit(client.meta.config)
     if limit is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -43,11 +45,15 @@ class _Session(NamedTuple):
 
     Attributes:
         core: botocore's.
-        client: makes a client of a service; as `boto3.Session.client`.
+        outer: boto3's around it, if there is one.
     """
 
     core: Any
-    client: Callable[..., Any]
+    outer: Any
+
+    def client(self, **options: Any) -> S3Client:
+        make = self.core.create_client if self.outer is None else self.outer.client
+        return cast("S3Client", make("s3", **options))
 
 
 _idle: dict[tuple[Place, str | None], _Session] = {}
@@ -70,6 +76,22 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
+@contextmanager
+def cold_start() -> Iterator[None]:
+    """Import botocore and make the first client without the garbage collector.
+
+    It would look through all modules several times, for a sixth of the whole time, and find nothing.
+    """
+    if "botocore.client" in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def make_client(options: dict[str, Any], place: Place) -> S3Client:
     """Make a client, with the program's default session if it has one, else with one for this place.
 
@@ -79,7 +101,7 @@ def make_client(options: dict[str, Any], place: Place) -> S3Client:
     options = dict(options)
     profile = options.pop("profile_name", None)
     if place.session is not None and profile is None:
-        return _client(_Session(place.session._session, place.session.client), options)
+        return _client(_Session(place.session._session, place.session), options)
     session = _idle.pop((place, profile), None) or _new_session(profile)
     client = _client(session, options)
     _idle.clear()  # whatever was there is from another place, or the same again
@@ -105,9 +127,7 @@ def _new_session(profile: str | None) -> _Session:
     if core.get_config_variable("data_path") is None:
         _read_faster(core)
     boto3 = sys.modules.get("boto3")
-    if boto3 is not None:
-        return _Session(core, boto3.Session(botocore_session=core).client)
-    return _Session(core, core.create_client)
+    return _Session(core, None if boto3 is None else boto3.Session(botocore_session=core))
 
 
 def _read_faster(core: Any) -> None:
@@ -120,21 +140,30 @@ def _read_faster(core: Any) -> None:
 
 
 def _client(session: _Session, options: dict[str, Any]) -> S3Client:
-    """Make a client. Whether checksums are its own affair depends on the endpoint, which boto3 may have to find."""
-    given = options.get("endpoint_url")
-    config = _config(session.core, options.get("config"), for_aws=given is None or _is_aws(session.core, given))
-    client: S3Client = session.client("s3", **{**options, "config": config})
-    if given is not None or _is_aws(session.core, client.meta.endpoint_url):
-        return client
-    options["config"] = _config(session.core, options.get("config"), for_aws=False)
-    return cast("S3Client", session.client("s3", **options))
+    """Make a client. Checksums depend on its endpoint, which is known for certain only when there is a client."""
+    given = options.get("config")
+    for_aws = _is_aws(session.core, options.get("endpoint_url") or _likely_endpoint(session.core))
+    client = session.client(**{**options, "config": _config(session.core, given, for_aws=for_aws)})
+    if _is_aws(session.core, client.meta.endpoint_url) != for_aws:
+        client = session.client(**{**options, "config": _config(session.core, given, for_aws=not for_aws)})
+    return client
+
+
+def _likely_endpoint(core: Any) -> str:
+    found = next(filter(None, map(os.environ.get, ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))), None)
+    return found or _profile(core).get("endpoint_url", "https://s3.amazonaws.com")
+
+
+def _profile(core: Any) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = {}
+    return core.get_scoped_config() if (core.profile or "default") in core.available_profiles else found
 
 
 def _config(core: Any, given: Config | None, *, for_aws: bool) -> Config:
     """The configuration to use: this library's, as far as nobody has chosen another."""
     from botocore.config import Config
 
-    profile = core.get_scoped_config() if (core.profile or "default") in core.available_profiles else {}
+    profile = _profile(core)
     own: dict[str, Any] = dict(_TIMEOUTS)
     if not any(_is_chosen(name, profile) for name in ("retry_mode", "max_attempts")):
         own["retries"] = dict(_RETRIES)
