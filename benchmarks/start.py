@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from .data import KEY, body
@@ -12,7 +13,7 @@ from .plots import bars
 from .report import Section, comparison, duration
 from .rivals import ByHand, Original, Ours, Persidict, S3fsMapper
 from .stage import Stage
-from .timing import Contender, side_by_side, wall
+from .timing import Contender, cpu_of_children, side_by_side, wall
 
 COUNT = 100
 
@@ -57,27 +58,30 @@ def measure(stage: Stage) -> Section:
     stage.s3.put_object(Bucket=stage.bucket, Key="start.json", Body=body(COUNT))
     stage.s3.put_object(Bucket=stage.bucket, Key=f"start/{KEY}.json", Body=b'{"visits": 50}')
     rounds = 3 if stage.quick else 31
-    scripts = side_by_side(_scripts(stage), rounds)
+    scripts = side_by_side(_scripts(stage, wall), rounds)
+    cpu = side_by_side(_scripts(stage, cpu_of_children), rounds)
     imports = side_by_side({statement: partial(_import, statement) for statement in IMPORTS}, rounds)
 
     section = Section("Cold start", TEXT.format(count=COUNT))
     section.tables.append(comparison(scripts, ByHand.name, title="From the start of the process to its end"))
+    section.tables.append(comparison(cpu, ByHand.name, title="The processor's time of it"))
     section.tables.append(comparison(imports, "import boto3", title="Imports alone"))
     title = "A process that reads one value"
     medians = {name: its.median for name, its in scripts.items()}
     section.plots[title] = bars(medians, title=title, text=duration)
+    section.facts["start_cpu"] = cpu[Ours.name].over(cpu[ByHand.name])
     section.facts["start"] = scripts[Ours.name].over(scripts[ByHand.name])
     section.facts["import"] = imports["import s3dictionary"].over(imports["import boto3"])
     return section
 
 
-def _scripts(stage: Stage) -> dict[str, Contender]:
+def _scripts(stage: Stage, timed: Callable[[Callable[[], object]], Contender]) -> dict[str, Contender]:
     contenders = {}
     for name, script in SCRIPTS.items():
         python = stage.original if name == Original.name else sys.executable
         if python is not None:
             code = script.format(bucket=stage.bucket, key=KEY, endpoint=stage.endpoint_url)
-            contenders[name] = wall(partial(_run, python, code))
+            contenders[name] = timed(partial(_run, python, code))
     return contenders
 
 

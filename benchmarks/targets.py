@@ -74,7 +74,9 @@ TARGETS = (
     Target("making the file with every record touched / `json.dumps`", lambda facts: facts["encoding"], 0.5),
     Target("peak memory of opening 100,000 records and editing one / the file", lambda facts: facts["peak"], 4),
     Target(
-        "a script's cold start to its first value / with boto3 and json by hand", lambda facts: facts["start"], 1.05
+        "the processor time of a script's cold start to its first value / with boto3 and json by hand",
+        lambda facts: facts["start_cpu"],
+        0.8,
     ),
     Target("`import s3dictionary` / `import boto3`", lambda facts: facts["import"], 0.1),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,16 @@ def wall(function: Callable[[], object], *, per: int = 1) -> Contender:
 def cpu(function: Callable[[], object], *, per: int = 1) -> Contender:
     """Time of the processor, of all threads: for what waits for nobody. Other programs hardly disturb it."""
     return _timed(function, time.process_time, per)
+
+
+def cpu_of_children(function: Callable[[], object]) -> Contender:
+    """Time of the processor that the processes take which a function starts and waits for."""
+    return _timed(function, _children, 1)
+
+
+def _children() -> float:
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def _timed(function: Callable[[], object], clock: Callable[[], float], per: int) -> Contender:

@@ -66,6 +66,7 @@ class S3Dict(LazyDict[K, V]):
         read_only: updates and saves raise a `ReadOnlyError`. Needs no permission to write.
         max_size: bytes that the file may have, stored or uncompressed; a bigger one is refused before it is read.
         client: a boto3 S3 client to use as it is, instead of keys and options.
+        profile_name: the profile in `~/.aws/config` whose credentials and settings to use.
         put_options: further arguments of every PutObject, as in `{"ServerSideEncryption": "aws:kms"}`.
         client_options: further arguments of `boto3.client("s3", …)`, as in `endpoint_url` or `region_name`.
 
@@ -89,9 +90,12 @@ class S3Dict(LazyDict[K, V]):
         read_only: bool = False,
         max_size: int = MAX_SIZE,
         client: S3Client | None = None,
+        profile_name: str | None = None,
         put_options: Mapping[str, Any] | None = None,
         **client_options: Any,
     ) -> None:
+        if profile_name is not None:
+            client_options["profile_name"] = profile_name
         self._memory = Memory()  # so that it can be shown from here on
         settings = Settings(
             bucket_name,

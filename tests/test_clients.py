@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
@@ -15,7 +16,8 @@ import pytest
 from botocore.config import Config
 
 import s3dictionary._s3.clients
-from s3dictionary import S3Dict
+from proxy import Answer, Call, Forward, Request, Response
+from s3dictionary import AccessDeniedError, S3Dict, StorageError, UnknownOutcomeError
 from servers import Site
 
 WHERE_NEEDED = "when_required"
@@ -235,16 +237,200 @@ def test_given_keys_go_before_the_default_sessions(moto_s3: Site) -> None:
     assert signer(moto_s3) == "given"
 
 
-def test_a_default_session_from_before_the_environment_changed_is_not_used(
+def test_the_programs_default_session_stays_in_use_in_a_changed_environment(
     moto_s3: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would still have the old settings, as in a program's tests."""
-    use_keys(monkeypatch, "first")
-    boto3.setup_default_session()
+    """As `boto3.client` uses it."""
+    boto3.setup_default_session(aws_access_key_id="thesessions", aws_secret_access_key="secret")
     bare(moto_s3)
     use_keys(monkeypatch, "second")
     bare(moto_s3)
+    assert signer(moto_s3) == "thesessions"
+
+
+# Credentials that change
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A credentials file, in place of the environment's keys."""
+    for name in "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN":
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return path
+
+
+def keys(key: str, profile: str = "default") -> str:
+    return f"[{profile}]\naws_access_key_id = {key}\naws_secret_access_key = secret\n"
+
+
+def helper(answer: Path, key: str) -> str:
+    """A configuration with a credential process that gives this key."""
+    facts = {"Version": 1, "AccessKeyId": key, "SecretAccessKey": "secret"}
+    answer.write_text(json.dumps(facts))
+    return f"[default]\ncredential_process = cat {answer}\n"
+
+
+def refuse_all_but(s3: Site, key: str) -> None:
+    """The store knows just one key."""
+    refuse = Answer(403, "InvalidAccessKeyId")
+
+    def check(request: Request, forward: Forward) -> Response | None:
+        is_known = f"Credential={key}/" in request.headers["Authorization"]
+        return forward(request) if is_known else refuse(request, forward)
+
+    s3.faults.append(Call(check, forever=True))
+
+
+def test_who_logs_in_after_a_failed_login_gets_in(moto_s3: Site, credentials: Path) -> None:
+    with pytest.raises(StorageError, match="credentials"):
+        bare(moto_s3)
+    credentials.write_text(keys("loggedin"))
+    bare(moto_s3)
+    assert signer(moto_s3) == "loggedin"
+
+
+def test_a_renewed_credentials_file_is_read_by_the_next_request_of_an_old_dict(
+    moto_s3: Site, credentials: Path
+) -> None:
+    credentials.write_text(keys("first"))
+    d = bare(moto_s3)
+    assert signer(moto_s3) == "first"
+    credentials.write_text(keys("second"))
+    d.save()
     assert signer(moto_s3) == "second"
+
+
+def test_keys_that_a_helper_exchanges_are_asked_for_when_the_old_ones_are_refused(
+    moto_s3: Site, credentials: Path, tmp_path: Path
+) -> None:
+    """Nothing that could be seen from here has changed, but the store doesn't know the old ones any more."""
+    answer = tmp_path / "answer"
+    credentials.with_name("config").write_text(helper(answer, "first"))
+    d = bare(moto_s3)
+    helper(answer, "second")
+    refuse_all_but(moto_s3, "second")
+    with d:
+        d["work"] = "of an hour"
+    assert moto_s3.read("state.json") == b'{"work":"of an hour"}'
+    assert [exchange.status for exchange in moto_s3.requests.log].count(403) == 1
+
+
+def test_keys_that_never_worked_are_tried_once(moto_s3: Site, credentials: Path) -> None:
+    credentials.write_text(keys("wrong"))
+    refuse_all_but(moto_s3, "right")
+    with pytest.raises(AccessDeniedError, match="InvalidAccessKeyId"):
+        bare(moto_s3)
+    assert moto_s3.requests.count() == {"GET": 1}
+
+
+def test_given_keys_are_not_tried_again_when_they_are_refused(moto_s3: Site) -> None:
+    d = state(moto_s3)
+    refuse_all_but(moto_s3, "another")
+    with pytest.raises(AccessDeniedError):
+        d.load()
+    assert moto_s3.requests.count() == {"GET": 2}
+
+
+def test_a_helper_that_fails_in_the_middle_of_a_block_loses_no_work(
+    moto_s3: Site, credentials: Path, tmp_path: Path
+) -> None:
+    answer = tmp_path / "answer"
+    credentials.with_name("config").write_text(helper(answer, "first"))
+    d = bare(moto_s3)
+    with pytest.raises(StorageError) as caught, d:
+        d["work"] = "of an hour"
+        answer.write_text("your login has run out")
+        refuse_all_but(moto_s3, "second")
+    assert not isinstance(caught.value, UnknownOutcomeError)
+    assert caught.value.unsaved == {"work": "of an hour"}
+
+
+# Profiles
+
+
+def test_the_named_profile_is_used_even_if_the_environment_has_keys(
+    moto_s3: Site, credentials: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_keys(monkeypatch)
+    credentials.write_text(keys("work", "work"))
+    bare(moto_s3, profile_name="work")
+    assert signer(moto_s3) == "work"
+
+
+def test_the_named_profile_goes_before_the_programs_default_session(moto_s3: Site, credentials: Path) -> None:
+    boto3.setup_default_session(aws_access_key_id="thesessions", aws_secret_access_key="secret")
+    credentials.write_text(keys("work", "work"))
+    bare(moto_s3, profile_name="work")
+    assert signer(moto_s3) == "work"
+
+
+def test_a_profile_that_is_not_there_is_named(credentials: Path) -> None:
+    with pytest.raises(StorageError, match="missing"):
+        S3Dict("bucket", file_name="state.json", profile_name="missing")
+
+
+def test_an_unpickled_dict_uses_the_same_profile(moto_s3: Site, credentials: Path) -> None:
+    credentials.write_text(keys("work", "work"))
+    pickle.loads(pickle.dumps(bare(moto_s3, profile_name="work"))).load()
+    assert signer(moto_s3) == "work"
+
+
+@pytest.mark.parametrize("profile", ["", 1])
+def test_a_profile_name_that_is_no_name_is_a_value_error(profile: Any) -> None:
+    with pytest.raises(ValueError, match="profile_name"):
+        S3Dict("bucket", file_name="state.json", profile_name=profile)
+
+
+def test_a_client_has_a_profile_already(moto_s3: Site) -> None:
+    with pytest.raises(ValueError, match="client"):
+        S3Dict("bucket", file_name="state.json", client=moto_s3.proxied_client(), profile_name="work")
+
+
+# Several at once
+
+
+def test_a_signal_handler_that_saves_while_a_client_is_made_makes_one_for_itself(
+    moto_s3: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes upon its own thread, which would wait for ever for itself."""
+    make, inside = boto3.Session.client, []
+
+    def client(self: boto3.Session, *args: Any, **options: Any) -> Any:
+        if not inside:
+            inside.append(True)
+            state(moto_s3, config=config, data={"a": 1}).save()
+        return make(self, *args, **options)
+
+    config = Config(user_agent_extra="in its midst")
+    monkeypatch.setattr(boto3.Session, "client", client)
+    state(moto_s3, config=config)
+    assert moto_s3.read("state.json") == b'{"a":1}'
+
+
+def test_a_slow_login_keeps_only_those_waiting_who_need_it(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, inside, leave = boto3.Session.client, threading.Event(), threading.Event()
+
+    def client(self: boto3.Session, *args: Any, **options: Any) -> Any:
+        if "slow" in options["config"].user_agent_extra:
+            inside.set()
+            leave.wait()
+        return make(self, *args, **options)
+
+    slow_config, config = Config(user_agent_extra="slow"), Config(user_agent_extra="fast")
+    monkeypatch.setattr(boto3.Session, "client", client)
+    slow = threading.Thread(target=state, args=[moto_s3], kwargs={"config": slow_config})
+    slow.start()
+    inside.wait()
+    try:
+        state(moto_s3, config=config)
+        assert slow.is_alive()
+    finally:
+        leave.set()
+        slow.join()
 
 
 # Checksums
@@ -345,6 +531,32 @@ def test_after_a_fork_the_child_makes_a_client_of_its_own(moto_s3: Site, made: l
     d.load()
     assert d == {"a": 2}
     assert made == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_after_a_fork_the_child_uses_no_connection_of_a_given_clients(moto_s3: Site) -> None:
+    """A request on one that both have may get the answer to the other's."""
+    connections: list[int] = []
+
+    def note(request: Request, forward: Forward) -> Response | None:
+        connections.append(threading.get_ident())  # the proxy has a thread for each
+        return forward(request)
+
+    moto_s3.faults.append(Call(note, forever=True))
+    d = S3Dict(moto_s3.bucket, file_name="state.json", client=moto_s3.proxied_client())
+    d.load()
+    child = os.fork()
+    if not child:
+        try:
+            d.load()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    d.load()
+    first, second, childs, third = connections
+    assert childs not in (first, second)
+    assert first == second == third
 
 
 def test_an_unpickled_one_uses_the_credentials_of_its_place(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -340,6 +340,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("A name that S3 can't have", arguments(file_name="\ud800")),
     ("Not a size", arguments(max_size=0)),
     ("An endpoint with a query", arguments(endpoint_url="http://localhost:9000/?token=x")),
+    ("Not a profile's name", arguments(profile_name="")),
     ("The file is too big", too_big),
     ("The file is too big", too_big_when_uncompressed),
     ("Not a name, or not an option", arguments(bucket_name="my bucket")),
@@ -431,7 +432,10 @@ ABOUT_BLOCKS = {
     *list(ENTRIES)[list(ENTRIES).index("Not inside this block") : list(ENTRIES).index("moto isn't installed")]
 }
 AT_EXIT = {*list(ENTRIES)[list(ENTRIES).index("Unsaved changes") :]}
-HARD_TO_PROVOKE = {"No connection in time"}  # it takes an address that swallows packets
+HARD_TO_PROVOKE = {
+    "No connection in time",  # it takes an address that swallows packets
+    "An answer that doesn't get on",  # it takes a server that answers drop by drop, as the tests of time limits have
+}
 
 
 @pytest.mark.parametrize(("heading", "provoke"), CASES, ids=[heading for heading, _ in CASES])

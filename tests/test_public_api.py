@@ -88,7 +88,10 @@ def test_the_arguments_of_the_constructor() -> None:
     by_name = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
     others = [p.name for p in parameters.values() if p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     assert positional == ["bucket_name", "access_key_id", "access_secret_key", "file_name", "autosave"]
-    assert by_name == ["data", "default", "on_conflict", "max_size", "client", "put_options"]
+    assert by_name == [
+        *("data", "default", "on_conflict", "read_only", "max_size"),
+        *("client", "profile_name", "put_options"),
+    ]
     assert others == ["client_options"]
     defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
     assert defaults.pop("on_conflict") == "raise"

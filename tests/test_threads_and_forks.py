@@ -526,8 +526,8 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 
 PROLOGUE = """
 import json, multiprocessing, os, sys, threading, time
+import boto3
 from s3dictionary import S3Dict
-from s3dictionary._s3 import clients
 bucket, options = sys.argv[1], json.loads(sys.argv[2])
 
 def state(**more):
@@ -801,10 +801,17 @@ def test_a_fork_while_another_thread_makes_a_client_does_not_stop_the_child(moto
         d = state(data={"n": 0})
         inside, leave = threading.Event(), threading.Event()
 
+        class Slow(boto3.session.Session):
+            def client(self, *args, **options):
+                if os.getpid() == parent:
+                    inside.set()
+                    leave.wait()
+                return super().client(*args, **options)
+
+        parent, boto3.Session = os.getpid(), Slow
+
         def work():
-            with clients._lock:
-                inside.set()
-                leave.wait()
+            state(region_name="eu-west-3")
 
         thread = threading.Thread(target=work)
         thread.start()

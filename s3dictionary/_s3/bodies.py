@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import gzip
 import re
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import CorruptFileError
 
 PIECE = 1 << 20
-"""Bytes to read at a time where the length isn't known."""
+"""Bytes to uncompress at a time."""
+
+_FIRST, _LARGEST = 1 << 14, 1 << 18
+"""Bytes to read at a time: at first, and once it has proven to be fast."""
+
+_FAST = 0.1
+"""Seconds in which a piece has to come for the next one to be bigger."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _DIGITS = 64
@@ -80,8 +87,13 @@ def _gunzip(body: bytes, limit: int) -> Iterator[bytes]:
         position = padding.end() if padding else position
 
 
-def read(answer: Any, limit: int) -> bytes:
+def read(answer: Any, limit: int, step: Callable[[], None] = lambda: None) -> bytes:
     """Read the body of GetObject's answer, as it was sent.
+
+    Args:
+        answer: what GetObject gave.
+        limit: bytes that it may have.
+        step: called with each piece, the first one small: who waits for a slow one sees that it gets on.
 
     Raises:
         TooLargeError: it has more than `limit` bytes. Then hardly more than that has been read.
@@ -90,13 +102,23 @@ def read(answer: Any, limit: int) -> bytes:
     if length is not None and length > limit:
         stream.close()
         raise TooLargeError(f"it has {length} bytes, more than max_size, {limit}")
-    if length is not None:
-        return bytes(stream.read())
-    pieces, size = [], 0
-    while piece := stream.read(PIECE):
+    try:
+        return b"".join(_pieces(stream, limit, step))
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _pieces(stream: Any, limit: int, step: Callable[[], None]) -> Iterator[bytes]:
+    size, piece_size, began = 0, _FIRST, time.monotonic()
+    step()
+    while piece := stream.read(piece_size):
         size += len(piece)
         if size > limit:
-            stream.close()
             raise TooLargeError(f"it has {size} bytes or more, more than max_size, {limit}")
-        pieces.append(piece)
-    return b"".join(pieces)
+        yield piece
+        step()
+        now = time.monotonic()
+        if now - began < _FAST:
+            piece_size = min(2 * piece_size, _LARGEST)
+        began = now

@@ -1,36 +1,46 @@
-"""boto3 clients, shared by the dicts that have the same credentials and options.
+"""S3 clients, shared by the dicts that have the same options, and made anew when credentials may have changed.
 
-A client takes boto3 some 100 ms to make, the next one for the same session 4 ms, a shared one nothing.
+A client takes some 100 ms to make, a shared one nothing. No lock is held while one is made: a signal handler may want
+one in the midst of it, and a credential process may take its time.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from functools import lru_cache
+import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+
+from . import sessions
 
 if TYPE_CHECKING:
-    import boto3
-    from botocore.config import Config
     from mypy_boto3_s3 import S3Client
 
-_CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
 _SMALL = 1 << 20
 """Bytes of the largest body that is sent without waiting for `100 Continue`."""
 
-_lock = threading.Lock()  # boto3 sessions aren't thread-safe
-_default_session: tuple[Any, frozenset[tuple[str, str]]] | None = None
+_SHARED = 32
+"""Clients to keep."""
+
+_PATIENCE = 5.0
+"""Seconds to wait for another thread that is just making the same client."""
 
 
 OPTIONS = frozenset(
     {
-        *("api_version", "config", "endpoint_url", "region_name", "use_ssl", "verify"),
+        *("api_version", "config", "endpoint_url", "region_name", "use_ssl", "verify", "profile_name"),
         *("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_account_id"),
     }
 )
-"""The arguments of `boto3.client` besides the service's name, that all releases have or will have."""
+"""The arguments of `boto3.client` besides the service's name, that all releases have or will have; and the profile."""
+
+_Key = tuple[sessions.Place, tuple[tuple[str, Any], ...]]
+
+_clients: dict[_Key, Any] = {}
+_worked: weakref.WeakSet[Any] = weakref.WeakSet()
+_limits: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
 
 
 def all_options() -> frozenset[str]:
@@ -46,36 +56,79 @@ def connect(options: dict[str, Any]) -> S3Client:
     """Make or share an S3 client.
 
     Args:
-        options: arguments of `boto3.client("s3", …)`. For an endpoint that isn't AWS, checksums default to
-            `when_required`: what newer boto3 sends of its own accord breaks several S3-compatible stores.
+        options: arguments of `boto3.client("s3", …)`, and `profile_name`. For an endpoint that isn't AWS, checksums
+            default to `when_required`: what newer boto3 sends of its own accord breaks several S3-compatible stores.
     """
-    with _lock:
-        session = _session(_environment())
-        key = tuple(sorted(options.items()))
-        try:
-            hash(key)
-        except TypeError:
-            return _make_client(options, session)
-        return _shared_client(key, session)
+    key = _key(options)
+    try:
+        client = _clients.get(key)
+    except TypeError:  # an option that can't be hashed
+        return _make(options, key[0])
+    if client is None:
+        _once(key, lambda: _publish(key, _make(options, key[0])))
+        client = _clients.get(key)
+    if client is None:
+        client = _publish(key, _make(options, key[0]))
+    made: S3Client = client
+    return made
 
 
-def _environment() -> frozenset[tuple[str, str]]:
-    """What boto3 reads from the environment; when it changes, credentials and endpoint may, too."""
-    return frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+def worked(client: Any) -> None:
+    """Note that the credentials of a client were accepted."""
+    if client not in _worked:
+        _worked.add(client)
 
 
-@lru_cache(maxsize=32)
-def _shared_client(key: tuple[tuple[str, Any], ...], session: boto3.Session) -> S3Client:
-    return _make_client(dict(key), session)
+def time_limit(client: Any) -> float | None:
+    """Seconds that a request may take without getting on; `None` for a client that isn't of this module's making.
+
+    That is the time that all its attempts may take to connect and to wait, as its configuration says.
+    """
+    return _limits.get(client) if is_real(client) else None
 
 
-def _make_client(options: dict[str, Any], session: boto3.Session) -> S3Client:
-    client: S3Client = session.client("s3", **options)
-    config = _checksums_when_required(session, client.meta.endpoint_url, options.get("config"))
-    if config is not None:
-        client = session.client("s3", **{**options, "config": config})
-    client.meta.events.register_last("before-call.s3", _send_at_once)
+def renew(options: dict[str, Any], client: Any) -> bool:
+    """Forget a client whose credentials were refused, and the session that it was made from.
+
+    Returns:
+        Whether a new one may get in: the old one did, with credentials that boto3 has found.
+    """
+    key = _key(options)
+    if _clients.get(key) is client:
+        _clients.pop(key, None)
+        sessions.forget(key[0], options.get("profile_name"))
+    return client in _worked and "aws_access_key_id" not in options
+
+
+def _key(options: dict[str, Any]) -> _Key:
+    return sessions.place(), tuple(sorted(options.items()))
+
+
+def _publish(key: _Key, client: Any) -> Any:
+    """Share a client. If another thread was faster, it is that one's."""
+    client = _clients.setdefault(key, client)
+    for old in list(_clients)[:-_SHARED]:
+        _clients.pop(old, None)
     return client
+
+
+def _make(options: dict[str, Any], place: sessions.Place) -> S3Client:
+    with sessions.cold_start():
+        client = sessions.make_client(options, place)
+    client.meta.events.register_last("before-call.s3", _send_at_once)
+    limit = _limit(client.meta.config)
+    if limit is not None:
+        _limits[client] = limit
+    return client
+
+
+def _limit(config: Any) -> float | None:
+    """The time limit that a configuration stands for; `None` if it lets a request wait for ever."""
+    if config.connect_timeout is None or config.read_timeout is None:
+        return None
+    retries = config.retries or {}
+    attempts = retries.get("total_max_attempts") or (3 if retries.get("mode") in ("standard", "adaptive") else 5)
+    return float(attempts * (config.connect_timeout + config.read_timeout))
 
 
 def _send_at_once(params: dict[str, Any], **_: Any) -> None:
@@ -91,95 +144,41 @@ def _send_at_once(params: dict[str, Any], **_: Any) -> None:
         params["headers"].pop("Expect", None)
 
 
-def _session(environment: frozenset[tuple[str, str]]) -> boto3.Session:
-    """boto3's default session, if the program has one and its settings are today's; else one for these settings.
+# What one thread does for all -----------------------------------------------------------------------------------------
 
-    A session keeps the credentials it found first, so one that was made in another environment won't do; and a
-    default session that this library made would outlive the settings of a test.
+
+class _Turn(NamedTuple):
+    """A thread that is doing something which others wait for."""
+
+    thread: int
+    done: threading.Event
+
+
+_turns: dict[Any, _Turn] = {}
+
+
+def _once(key: Any, act: Callable[[], object], *, forget: bool = True) -> None:
+    """Do something, unless another thread is at it or has done it; then wait for that one, but not for ever.
+
+    A signal handler that comes upon its own thread at it goes on at once.
     """
-    global _default_session
-    import boto3
-
-    session = boto3.DEFAULT_SESSION
-    if session is None:
-        return _own_session(environment)
-    if _default_session is None or _default_session[0] is not session:
-        _default_session = (session, environment)
-    return session if _default_session[1] == environment else _own_session(environment)
-
-
-@lru_cache(maxsize=8)
-def _own_session(_environment: frozenset[tuple[str, str]]) -> boto3.Session:
-    import boto3
-
-    return boto3.Session()
+    mine = _Turn(threading.get_ident(), threading.Event())
+    turn = _turns.setdefault(key, mine)
+    if turn is not mine:
+        if turn.thread != mine.thread:
+            turn.done.wait(_PATIENCE)
+        return
+    try:
+        act()
+    finally:
+        if forget:
+            _turns.pop(key, None)
+        mine.done.set()
 
 
-def _checksums_when_required(session: boto3.Session, endpoint_url: str, config: Config | None) -> Config | None:
-    """The configuration to use instead, where the endpoint isn't AWS and nobody has chosen checksums."""
-    from botocore.config import Config
+# Clients of the caller's ----------------------------------------------------------------------------------------------
 
-    host = urlsplit(endpoint_url).hostname or ""
-    if host.endswith(_suffixes_of_aws(session)):
-        return None
-    profile = session._session.get_scoped_config() if session.profile_name in session.available_profiles else {}
-    chosen = [
-        name
-        for name in _CHECKSUMS
-        if getattr(config, name, None) or f"AWS_{name.upper()}" in os.environ or name in profile
-    ]
-    if chosen:
-        return None
-    required: Any = dict.fromkeys(_CHECKSUMS, "when_required")
-    return Config(**required) if config is None else config.merge(Config(**required))
-
-
-def _suffixes_of_aws(session: boto3.Session) -> tuple[str, ...]:
-    """How the host names end in all of AWS's partitions, which botocore lists: amazonaws.com is but one."""
-    data = session._session.get_component("data_loader").load_data("partitions")
-    outputs = [partition.get("outputs", {}) for partition in data["partitions"]]
-    names = {output.get(name) for output in outputs for name in ("dnsSuffix", "dualStackDnsSuffix")}
-    return tuple(f".{name}" for name in names if name)
-
-
-def _after_fork_in_child() -> None:
-    """Connections are the parent's; and a thread that isn't there any more may have been at work in a session."""
-    global _lock
-    _lock = threading.Lock()
-    _shared_client.cache_clear()
-    _own_session.cache_clear()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-# How often a request was sent -----------------------------------------------------------------------------------------
-
-_counts = threading.local()
-
-
-class Counts(NamedTuple):
-    """How often a request was begun, and how often it went out."""
-
-    begun: int
-    sent: int
-
-
-def count_requests(client: Any) -> None:
-    """Begin to count the requests of this thread, so that it is known of one that fails whether it was sent."""
-    _counts.value = Counts(0, 0)
-    if is_real(client):
-        events = client.meta.events
-        events.register_first("request-created.s3", _count_begun, unique_id="s3dictionary-begun")
-        events.register_first("before-send.s3", _count_sent, unique_id="s3dictionary-sent")
-
-
-def requests_counted(client: Any) -> Counts | None:
-    """What was counted since; `None` if that can't be seen."""
-    if client is None:
-        return Counts(0, 0)
-    return _counted() if is_real(client) else None
+_process = os.getpid()
 
 
 def is_real(client: Any) -> bool:
@@ -189,16 +188,17 @@ def is_real(client: Any) -> bool:
     return isinstance(client, BaseClient)
 
 
-def _counted() -> Counts:
-    counts: Counts = getattr(_counts, "value", Counts(0, 0))
-    return counts
+def without_inherited_connections(client: S3Client) -> S3Client:
+    """A caller's client, so that a forked process shares no connection with its parent.
+
+    A request on a connection that both have might get the answer to the other's. Closing it here leaves it open there.
+    """
+    if _is_forked() and is_real(client):
+        _once((os.getpid(), id(client)), client.close, forget=False)
+    return client
 
 
-def _count_begun(**_: Any) -> None:
-    begun, sent = _counted()
-    _counts.value = Counts(begun + 1, sent)
-
-
-def _count_sent(**_: Any) -> None:
-    begun, sent = _counted()
-    _counts.value = Counts(begun, sent + 1)
+def _is_forked() -> bool:
+    """May this process have been forked from one that had the client? This module may have been imported since."""
+    processes = sys.modules.get("multiprocessing.process")
+    return os.getpid() != _process or (processes is not None and processes.parent_process() is not None)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..errors import AccessDeniedError, BucketNotFoundError, StorageError, UnknownOutcomeError
-from .clients import Counts
+from .calls import Counts
 from .secrets import Secret, censored
 
 UNKNOWN = {
@@ -27,6 +27,14 @@ BUSY_CODES = frozenset(
 )
 """Answers that mean: not now."""
 
+_CREDENTIAL_CODES = frozenset(
+    {
+        *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken"),
+        *("TokenRefreshRequired", "InvalidClientTokenId", "UnrecognizedClientException", "RequestExpired"),
+    }
+)
+"""Answers that mean: these credentials don't hold, or not any more."""
+
 _NO_CONDITIONS = (
     "This store doesn't know conditional writes, so it can't keep writers from overwriting each other. If only one "
     'program writes the file, use on_conflict="overwrite".'
@@ -38,6 +46,7 @@ _PASSING = _BROKEN_OFF | {
     *("InternalError", "SlowDown", "ServiceUnavailable", "500", "502", "503", "504"),
     *("ConnectionClosedError", "ReadTimeoutError"),
 }
+_LOG_IN = "Log in, by `aws sso login`."
 _UNREACHED = "Check the network, the endpoint and the region."
 _NOT_S3 = "That isn't an answer of an S3 store's: check the endpoint, and what stands between."
 _HINTS = {
@@ -55,13 +64,14 @@ _HINTS = {
     # What botocore says without S3
     "ConnectTimeoutError": _UNREACHED,
     "EndpointConnectionError": _UNREACHED,
+    "TooSlowError": f"{_UNREACHED} config=Config(read_timeout=...) allows more time.",
     "SSLError": "Check the endpoint; if its certificate is of your own making, verify= takes the CA's file.",
     "ParamValidationError": "Check put_options and bucket_name.",
     "InvalidRegionError": "Check region_name and AWS_DEFAULT_REGION.",
     "ProfileNotFound": "Check AWS_PROFILE, and the profiles in ~/.aws/config.",
     "PartialCredentialsError": "Set both, or none.",
-    "SSOTokenLoadError": "Log in, by `aws sso login`.",
-    "UnauthorizedSSOTokenError": "Log in, by `aws sso login`.",
+    **dict.fromkeys(("SSOTokenLoadError", "UnauthorizedSSOTokenError", "TokenRetrievalError"), _LOG_IN),
+    "UnauthorizedException": _LOG_IN,
     "TooLargeError": "If it is to be loaded all the same, pass a higher max_size.",
     "ResponseParserError": _NOT_S3,
     "RecursionError": "The store, or a proxy before it, may redirect in circles: check the endpoint.",
@@ -116,10 +126,22 @@ def translated(error: Exception, situation: Situation) -> StorageError:
     """The same as an error of this library's, without a cause."""
     from botocore.exceptions import ClientError
 
-    failure = (_refused if isinstance(error, ClientError) else _failed)(error, situation)
+    is_s3s = isinstance(error, ClientError) and (situation.counts is None or situation.counts.sent > 0)
+    failure = (_refused if is_s3s else _failed)(error, situation)
     if situation.operation in UNKNOWN and not _is_proven(error, situation):
         return unknown(failure)
     return failure
+
+
+def is_refusal_of_credentials(failure: StorageError) -> bool:
+    """Did S3 refuse the credentials, so that the request has certainly not taken effect?
+
+    The answer to a HEAD has no code that says it.
+    """
+    if isinstance(failure, UnknownOutcomeError):
+        return False
+    is_head = failure.operation is not None and failure.operation.startswith("Head")
+    return failure.code in _CREDENTIAL_CODES or (is_head and failure.status in (400, 401, 403))
 
 
 def unknown(failure: StorageError) -> UnknownOutcomeError:
@@ -148,6 +170,8 @@ def _is_proven(error: Exception, situation: Situation) -> bool:
     from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, HTTPClientError
     from botocore.exceptions import ConnectionError as NoConnectionError
 
+    if situation.counts is not None and situation.counts.sent == 0:
+        return True
     if isinstance(error, ClientError):
         answer = error.response.get("ResponseMetadata", {})
         code, status = error.response.get("Error", {}).get("Code") or "", answer.get("HTTPStatusCode", 0)
@@ -155,8 +179,7 @@ def _is_proven(error: Exception, situation: Situation) -> bool:
             return False
         return status < 500 or status == 501 or (status == 503 and code in BUSY_CODES)
     if situation.counts is not None:
-        begun, sent = situation.counts
-        return sent == 0 or (begun == 1 and isinstance(error, EndpointConnectionError))
+        return situation.counts.begun == 1 and isinstance(error, EndpointConnectionError)
     return isinstance(error, BotoCoreError) and not isinstance(error, (HTTPClientError, NoConnectionError))
 
 
@@ -180,8 +203,15 @@ def _failed(error: Exception, situation: Situation) -> StorageError:
     operation = situation.operation
     doing = "Making a client for" if operation == "connecting" else f"{operation} of"
     said = f"{doing} {situation.uri} failed: {censored(_reason(error), situation.secrets.reveal())}"
-    hint = _LINE_BREAK if _shows_header(error) else _hint(type(error).__name__, operation)
+    hint = _LINE_BREAK if _shows_header(error) else _hint(_name(error), operation)
     return StorageError(sentences(said, hint), uri=situation.uri, operation=operation, status=situation.status)
+
+
+def _name(error: Exception) -> str:
+    """The name to look for a hint by: the code, where another service was asked for credentials and refused."""
+    response = getattr(error, "response", None)
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return code or type(error).__name__
 
 
 def _permission_hint(situation: Situation) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StorageError
 from .bodies import TooLargeError, unpacked
+from .calls import TooSlowError
 from .failures import unknown
 from .lineage import Outcome, following, new_writer, settle
 from .requests import Requests
@@ -25,6 +26,7 @@ __all__ = ["Earlier", "FileVersion", "Found", "S3File", "Version"]
 log = logging.getLogger("s3dictionary")
 
 READ_ATTEMPTS = 3
+_FINAL = (TooLargeError, TooSlowError)
 MAX_SIZE = 2**30
 """Bytes of a file that is loaded, unless one says otherwise."""
 
@@ -62,6 +64,7 @@ class S3File:
         put_options: further arguments of every PutObject.
         max_size: bytes that it may have, stored or uncompressed, to be read.
         secrets: what mustn't be shown, besides what the client has.
+        renew: told of a client whose credentials were refused; says whether the next one may get in.
     """
 
     def __init__(
@@ -73,9 +76,10 @@ class S3File:
         *,
         max_size: int = MAX_SIZE,
         secrets: Iterable[str] = (),
+        renew: Callable[[S3Client], bool] = lambda _: False,
     ) -> None:
         self._put_options = Hidden(put_options or {})
-        self._requests = Requests(bucket, key, connect, self._put_options, secrets)
+        self._requests = Requests(bucket, key, connect, self._put_options, secrets, renew)
         self.uri = self._requests.uri
         self._key = key
         self._max_size = max_size
@@ -107,7 +111,7 @@ class S3File:
                 return self._get(condition, known)
             except StorageError as error:
                 # botocore sends a request again that got no answer, but not one whose answer broke off in its body
-                if attempt == READ_ATTEMPTS or error.status != 200 or isinstance(error.__cause__, TooLargeError):
+                if attempt == READ_ATTEMPTS or error.status != 200 or isinstance(error.__cause__, _FINAL):
                     raise
                 log.debug("reading %s again: %s", self.uri, error)
         raise AssertionError("unreachable")

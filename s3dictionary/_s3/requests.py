@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..errors import CorruptFileError
+from ..errors import CorruptFileError, StorageError
 from . import bodies, clients
-from .failures import Situation, is_known, translated
+from .calls import Call, step
+from .failures import Situation, is_known, is_refusal_of_credentials, translated
 from .secrets import Hidden, Secret, secrets_of, shows, strip_tracebacks
 from .version import Version, version_of
 
@@ -42,6 +43,7 @@ class Requests:
         connect: gives the client, at each request: it may change, as after a fork.
         put_options: further arguments of every PutObject.
         secrets: what mustn't be shown, besides what the client has.
+        renew: told of a client whose credentials were refused; says whether the next one may get in.
     """
 
     def __init__(
@@ -51,9 +53,11 @@ class Requests:
         connect: Callable[[], S3Client],
         put_options: Mapping[str, Any],
         secrets: Iterable[str] = (),
+        renew: Callable[[S3Client], bool] = lambda _: False,
     ) -> None:
         self.address = {"Bucket": bucket, "Key": key}
         self._connect = connect
+        self._renew = renew
         self._secrets = Secret(tuple(secrets))
         read_options = {name: put_options[name] for name in _READ_OPTIONS if name in put_options}
         plain = {name: value for name, value in read_options.items() if not name.startswith("SSE")}
@@ -119,6 +123,19 @@ class Requests:
     def _call(
         self, operation: str, act: Callable[[Any], T], *, status: int | None = None, permission: str | None = None
     ) -> T:
+        """Do it with the client of the moment; once more with a fresh one, if that may have better credentials."""
+        what = f"{operation} of {self.uri}"
+        call = Call(what)
+        try:
+            return self._try(call, operation, act, status, permission)
+        except StorageError:
+            if not call.may_get_in:
+                raise
+        return self._try(Call(what), operation, act, status, permission)
+
+    def _try(
+        self, call: Call, operation: str, act: Callable[[Any], T], status: int | None, permission: str | None
+    ) -> T:
         """Turn any exception into this library's.
 
         What isn't an `Exception`, as Ctrl-C, passes; and what only someone else's stand-in for a client can raise.
@@ -127,9 +144,10 @@ class Requests:
         problem: Exception | None = None
         try:
             client = self._connect()
-            clients.count_requests(client)
             doing = operation
-            return act(client)
+            answer = call.run(client, act)
+            clients.worked(client)
+            return answer
         except Exception as error:  # botocore lets through what any library below it raises
             if clients.is_real(client) or client is None or is_known(error):
                 problem = error
@@ -137,13 +155,20 @@ class Requests:
                 raise
         try:
             secrets = Secret([*self._secrets.reveal(), *secrets_of(client)])
-            counts = clients.requests_counted(client)
-            situation = Situation(doing, self.address, permission, status, counts, secrets)
+            situation = Situation(doing, self.address, permission, status, call.counts, secrets)
             hidden = shows(problem, secrets.reveal())
             strip_tracebacks(problem)
-            raise translated(problem, situation) from (None if hidden else problem)
+            raise self._noted(translated(problem, situation), client, call) from (None if hidden else problem)
         finally:
             del problem  # or the frames that it came through would be kept by this one, and this one by them
+
+    def _noted(self, failure: StorageError, client: Any, call: Call) -> StorageError:
+        """The same failure, after noting what it tells of the client's credentials."""
+        if client is not None and (call.failed_to_sign or is_refusal_of_credentials(failure)):
+            call.may_get_in = self._renew(client)
+        elif failure.status in (304, 404, 412):
+            clients.worked(client)
+        return failure
 
 
 _METHODS = {
@@ -163,7 +188,7 @@ def _list_versions(request: Mapping[str, str], client: Any) -> Mapping[str, Any]
 
 def _read(answer: Mapping[str, Any], limit: int) -> Read:
     etag_of(answer)
-    body = bodies.read(answer, limit)
+    body = bodies.read(answer, limit, step)
     try:
         text = bodies.unpacked(body, limit)
     except CorruptFileError:

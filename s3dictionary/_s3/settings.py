@@ -26,6 +26,7 @@ _GUESSES = {
     **dict.fromkeys(("secret", "secret_key", "secret_access_key", "access_secret"), "access_secret_key"),
     **dict.fromkeys(("session_token", "token"), "aws_session_token"),
     **dict.fromkeys(("session", "boto3_session"), "client"),
+    **dict.fromkeys(("profile", "aws_profile"), "profile_name"),
 }
 
 
@@ -73,15 +74,22 @@ class Settings:
             self.put_options,
             max_size=self.max_size,
             secrets=[*secrets_in(self.client_options, self.put_options), *filter(None, [self.access_secret_key])],
+            renew=self._renew,
         )
 
     def _connect(self) -> S3Client:
         if self.client is not None:
-            return self.client
+            return clients.without_inherited_connections(self.client)
+        return clients.connect(self._all_options())
+
+    def _renew(self, client: S3Client) -> bool:
+        return self.client is None and clients.renew(self._all_options(), client)
+
+    def _all_options(self) -> Hidden:
         options = Hidden(self.client_options)
         if self.access_key_id is not None:
             options |= {"aws_access_key_id": self.access_key_id, "aws_secret_access_key": self.access_secret_key}
-        return clients.connect(options)
+        return options
 
     def __getstate__(self) -> dict[str, Any]:
         options = {name: value for name, value in self.client_options.items() if name not in SECRET_OPTIONS}
@@ -109,6 +117,9 @@ def _check_client_options(options: Mapping[str, Any]) -> None:
         if name not in clients.OPTIONS and name not in clients.all_options():
             hint = f" Did you mean {_GUESSES[name.lower()]}?" if name.lower() in _GUESSES else ""
             raise TypeError(f"S3Dict() got an unexpected keyword argument {name!r}.{hint}")
+    profile = options.get("profile_name")
+    if profile is not None and (not isinstance(profile, str) or not profile):
+        raise ValueError(f"profile_name must be the name of a profile in ~/.aws/config, not {profile!r}")
     if options.get("endpoint_url") is None:
         return
     if not str(options["endpoint_url"]).startswith(("https://", "http://")):

@@ -173,17 +173,18 @@ def connect(arguments: Namespace, **config: Any) -> S3Client:
     Raises:
         Failure: there is no such profile, no region, or the endpoint isn't a URL.
     """
-    import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
-    options: dict[str, Any] = {"region_name": arguments.region, "endpoint_url": arguments.endpoint_url}
+    options: dict[str, Any] = {
+        "profile_name": arguments.profile,  # as for the AWS CLI, it counts more than keys in the environment
+        "region_name": arguments.region,
+        "endpoint_url": arguments.endpoint_url,
+    }
     has_progress = progress.is_wanted()
     if config or has_progress:  # with a configuration of its own, it isn't a client that the library shares
         options["config"] = Config(**config)
     try:
-        if arguments.profile:  # as for the AWS CLI, it counts more than keys in the environment
-            boto3.setup_default_session(profile_name=arguments.profile)
         client = clients.connect({name: value for name, value in options.items() if value})
     except (BotoCoreError, ValueError) as error:
         raise Failure(ExitCode.USAGE, without_passwords(str(error))) from error

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from .._s3 import calls
 from ..errors import S3DictError
 from .arguments import make_parser
 from .outcomes import ExitCode, Failure, failure_of
@@ -21,6 +22,7 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, one of `ExitCode`.
     """
+    calls.on_wait = lambda what: say(f"waiting for {what}")
     try:
         arguments = make_parser().parse_args(words)
         code: int | None = arguments.command(arguments)
@@ -38,4 +40,6 @@ def main(words: Sequence[str] | None = None) -> int:
         # Python would try to flush it again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.BROKEN_PIPE
+    finally:
+        calls.on_wait = None
     return code or ExitCode.DONE

@@ -1,0 +1,198 @@
+"""One call of a client's: how far it came, as far as that can be seen, and how long it may take."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any, NamedTuple, TypeVar
+
+from .clients import is_real, time_limit
+
+T = TypeVar("T")
+
+NOTICE = 4.0
+"""Seconds after which `on_wait` is called."""
+
+on_wait: Callable[[str], object] | None = None
+"""Called with what is being waited for, such as "GetObject of s3://bucket/key", if that takes a while."""
+
+_BIG = 1 << 16
+"""Bytes of the largest body that is handed to the network in one go."""
+
+_STEP = 1.0
+"""Seconds between two looks at a call that hasn't sent anything yet: credentials may take their time."""
+
+_current = threading.local()
+
+
+class TooSlowError(OSError):
+    """There was no answer in time, or the body came too slowly."""
+
+
+class Counts(NamedTuple):
+    """How often a request was begun, and how often it went out."""
+
+    begun: int
+    sent: int
+
+
+class Call:
+    """One call. Whatever becomes of it, it knows how far it came.
+
+    botocore limits the time between two pieces of an answer, but not that of the whole. So a call of a client with a
+    time limit runs in a thread of its own, and is given up if that time passes without progress.
+
+    Args:
+        what: what is done, such as "GetObject of s3://bucket/key".
+
+    Attributes:
+        begun: how often the request was begun; more than once if botocore sends it again.
+        sent: how often it went out.
+        may_get_in: whether it was refused for credentials that may be renewed since.
+        given_up: whether nobody waits for it any more.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.begun = 0
+        self.sent = 0
+        self.may_get_in = False
+        self.given_up = False
+        self._what = what
+        self._client: Any = None
+        self._progress: float | None = None
+
+    def run(self, client: Any, act: Callable[[Any], T]) -> T:
+        """Call something that sends a request with this client.
+
+        Raises:
+            TooSlowError: it took longer than the client's time limit.
+        """
+        self._client = client
+        if is_real(client):
+            events = client.meta.events
+            events.register_first("request-created.s3", _begin, unique_id="s3dictionary-begun")
+            events.register_first("before-send.s3", _send, unique_id="s3dictionary-sent")
+        limit = time_limit(client)
+        return self._here(act) if limit is None else self._elsewhere(act, limit)
+
+    def step(self) -> None:
+        """Note that it gets on.
+
+        Raises:
+            TooSlowError: nobody waits for it any more.
+        """
+        if self.given_up:
+            raise TooSlowError
+        self._progress = time.monotonic()
+
+    def _here(self, act: Callable[[Any], T]) -> T:
+        before, _current.call = getattr(_current, "call", None), self  # a signal handler's stands in for another one
+        try:
+            return act(self._client)
+        finally:
+            _current.call = before
+
+    def _elsewhere(self, act: Callable[[Any], T], limit: float) -> T:
+        done = threading.Event()
+        answers: list[T] = []
+        errors: list[BaseException] = []
+        context = copy_context()
+
+        def work() -> None:
+            try:
+                answers.append(context.run(self._here, act))
+            except BaseException as error:  # noqa: BLE001  # it is raised by who waits for it
+                errors.append(error)
+            finally:
+                done.set()
+
+        thread = threading.Thread(target=work, name="s3dictionary", daemon=True)
+        try:
+            try:
+                thread.start()
+            except RuntimeError:  # there are no more threads, or Python is shutting down
+                return self._here(act)
+            self._wait(done, limit)
+        finally:
+            self.given_up = not done.is_set()
+        if errors:
+            raise errors.pop()
+        return answers.pop()
+
+    def _wait(self, done: threading.Event, limit: float) -> None:
+        notice = on_wait
+        if notice is not None and not done.wait(NOTICE):
+            notice(self._what)
+        while not done.wait(_STEP if self._progress is None else self._progress + limit - time.monotonic()):
+            if self._progress is not None and time.monotonic() >= self._progress + limit:
+                raise TooSlowError(f"it got no further for {limit:g} s")
+
+    @property
+    def counts(self) -> Counts | None:
+        """What was counted; `None` if that can't be seen."""
+        if self._client is None or is_real(self._client):
+            return Counts(self.begun, self.sent)
+        return None
+
+    @property
+    def failed_to_sign(self) -> bool:
+        """Was there no way to sign the request, so that nothing was sent? Then it is the credentials."""
+        return self.begun > 0 and self.sent == 0
+
+
+def step() -> None:
+    """Note that the call of this thread gets on."""
+    call = _call()
+    if call is not None:
+        call.step()
+
+
+def _call() -> Call | None:
+    return getattr(_current, "call", None)
+
+
+def _begin(**_: Any) -> None:
+    call = _call()
+    if call is not None:
+        call.begun += 1
+
+
+def _send(request: Any, **_: Any) -> None:
+    """Note that a request goes out, the first time as progress; botocore sends it again after errors that pass."""
+    call = _call()
+    if call is None:
+        return
+    if call.given_up:
+        call.step()
+    call.sent += 1
+    if call.sent == 1:
+        call.step()
+    if time_limit(call._client) is not None:
+        request.body = _in_pieces(request.body, call)
+
+
+def _in_pieces(body: Any, call: Call) -> Any:
+    """A body that is sent piece by piece: the time limits are for one piece, not for as much as there is."""
+    if isinstance(body, (bytes, bytearray)):
+        return _Upload(io.BytesIO(body), call) if len(body) > _BIG else body
+    return _Upload(body, call) if hasattr(body, "read") else body
+
+
+class _Upload:
+    """A body whose call gets on as it is read, the first time; otherwise as it is."""
+
+    def __init__(self, body: Any, call: Call) -> None:
+        self._body = body
+        self._call = call
+
+    def read(self, size: int = -1) -> bytes:
+        if self._call.sent == 1 or self._call.given_up:
+            self._call.step()
+        piece: bytes = self._body.read(size)
+        return piece
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)

@@ -1,0 +1,207 @@
+"""Sessions: where boto3 finds credentials and settings, and the S3 clients that it makes from them."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from botocore.config import Config
+    from mypy_boto3_s3 import S3Client
+
+_CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
+_TIMEOUTS = {"connect_timeout": 5, "read_timeout": 14}
+_RETRIES = {"mode": "standard", "total_max_attempts": 3}
+"""A request that gets no answer ends after 3 * (5 + 14) s; boto3's own limits let it wait for 5 minutes, or 14."""
+
+_PREFIX = "AWS_"
+_VARIABLES = frozenset({"HOME", "USERPROFILE", "BOTO_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
+_FILES = {"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CONFIG_FILE": "~/.aws/config"}
+
+
+class Place(NamedTuple):
+    """What a client depends on besides its options. While it is the same, so is the client.
+
+    Attributes:
+        process: a forked one has clients of its own.
+        environment: the variables that boto3 reads.
+        files: when its files were written, and how big they are.
+        session: boto3's default session, if the program has one.
+    """
+
+    process: int
+    environment: frozenset[tuple[str, str]]
+    files: tuple[tuple[int, int, int] | None, ...]
+    session: Any
+
+
+class _Session(NamedTuple):
+    """A session.
+
+    Attributes:
+        core: botocore's.
+        outer: boto3's around it, if there is one.
+    """
+
+    core: Any
+    outer: Any
+
+    def client(self, **options: Any) -> S3Client:
+        make = self.core.create_client if self.outer is None else self.outer.client
+        return cast("S3Client", make("s3", **options))
+
+
+_idle: dict[tuple[Place, str | None], _Session] = {}
+
+
+def place() -> Place:
+    """The place where the program is now."""
+    environment = frozenset(
+        (name, value) for name, value in os.environ.items() if name.startswith(_PREFIX) or name.upper() in _VARIABLES
+    )
+    files = tuple(_stamp(os.environ.get(name, default)) for name, default in _FILES.items())
+    return Place(os.getpid(), environment, files, getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None))
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(os.path.expanduser(path))  # noqa: PTH111, PTH116  # at each request, and pathlib is slower
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+@contextmanager
+def cold_start() -> Iterator[None]:
+    """Import botocore and make the first client without the garbage collector.
+
+    It would look through all modules several times, for a sixth of the whole time, and find nothing. Freezing what
+    there is, and letting go of it again, has the collector take it for old.
+    """
+    if "botocore.client" in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        if gc.get_freeze_count() == 0:
+            gc.freeze()
+            gc.unfreeze()
+        gc.enable()
+
+
+def make_client(options: dict[str, Any], place: Place) -> S3Client:
+    """Make a client, with the program's default session if it has one, else with one for this place.
+
+    A session isn't thread-safe, so who uses one takes it out of the idle ones, and puts it back afterwards: others
+    that need one meanwhile make another. A default session that this library made would outlive a test's settings.
+    """
+    options = dict(options)
+    profile = options.pop("profile_name", None)
+    if place.session is not None and profile is None:
+        return _client(_Session(place.session._session, place.session), options)
+    session = _idle.pop((place, profile), None) or _new_session(profile)
+    client = _client(session, options)
+    _idle.clear()  # whatever was there is from another place, or the same again
+    _idle[place, profile] = session
+    return client
+
+
+def forget(place: Place, profile: str | None) -> None:
+    """Don't use the session of a place again: a new one reads everything anew."""
+    _idle.pop((place, profile), None)
+
+
+def _new_session(profile: str | None) -> _Session:
+    """One of botocore's, which is there sooner; if the program uses boto3, and may have patched it, one of that.
+
+    Descriptions of services that somebody has added are looked for as always.
+    """
+    import botocore.session
+
+    core = botocore.session.Session()
+    if profile is not None:
+        core.set_config_variable("profile", profile)
+    elif os.environ.get("AWS_ACCESS_KEY_ID"):
+        _use_environment(core)
+    if core.get_config_variable("data_path") is None:
+        _read_faster(core)
+    boto3 = sys.modules.get("boto3")
+    return _Session(core, None if boto3 is None else boto3.Session(botocore_session=core))
+
+
+def _use_environment(core: Any) -> None:
+    """Look for credentials in the environment alone, where boto3 looks first: its other ways take time to set up."""
+    from botocore.credentials import CredentialResolver, EnvProvider
+
+    core.register_component("credential_provider", CredentialResolver([EnvProvider()]))
+
+
+def _read_faster(core: Any) -> None:
+    try:
+        from .loading import FastLoader
+
+        core.register_component("data_loader", FastLoader())
+    except (ImportError, AttributeError, TypeError):  # a botocore that does it differently
+        return
+
+
+def _client(session: _Session, options: dict[str, Any]) -> S3Client:
+    """Make a client. Checksums depend on its endpoint, which is known for certain only when there is a client."""
+    given = options.get("config")
+    for_aws = _is_aws(session.core, options.get("endpoint_url") or _likely_endpoint(session.core))
+    client = session.client(**{**options, "config": _config(session.core, given, for_aws=for_aws)})
+    if _is_aws(session.core, client.meta.endpoint_url) != for_aws:
+        client = session.client(**{**options, "config": _config(session.core, given, for_aws=not for_aws)})
+    return client
+
+
+def _likely_endpoint(core: Any) -> str:
+    found = next(filter(None, map(os.environ.get, ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))), None)
+    return found or _profile(core).get("endpoint_url", "https://s3.amazonaws.com")
+
+
+def _profile(core: Any) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = {}
+    return core.get_scoped_config() if (core.profile or "default") in core.available_profiles else found
+
+
+def _config(core: Any, given: Config | None, *, for_aws: bool) -> Config:
+    """The configuration to use: this library's, as far as nobody has chosen another."""
+    from botocore.config import Config
+
+    profile = _profile(core)
+    own: dict[str, Any] = dict(_TIMEOUTS)
+    if not any(_is_chosen(name, profile) for name in ("retry_mode", "max_attempts")):
+        own["retries"] = dict(_RETRIES)
+    theirs = [each for each in (core.get_default_client_config(), given) if each is not None]
+    if not for_aws and not any(
+        _is_chosen(name, profile) or any(getattr(each, name, None) for each in theirs) for name in _CHECKSUMS
+    ):
+        own |= dict.fromkeys(_CHECKSUMS, "when_required")
+    config = Config(**own)
+    for each in theirs:
+        config = config.merge(each)
+    return config
+
+
+def _is_chosen(name: str, profile: Mapping[str, Any]) -> bool:
+    return f"{_PREFIX}{name.upper()}" in os.environ or name in profile
+
+
+def _is_aws(core: Any, endpoint_url: str) -> bool:
+    return (urlsplit(endpoint_url).hostname or "").endswith(_suffixes_of_aws(core))
+
+
+def _suffixes_of_aws(core: Any) -> tuple[str, ...]:
+    """How the host names end in all of AWS's partitions, which botocore lists: amazonaws.com is but one."""
+    data = core.get_component("data_loader").load_data("partitions")
+    outputs = [partition.get("outputs", {}) for partition in data["partitions"]]
+    names = {output.get(name) for output in outputs for name in ("dnsSuffix", "dualStackDnsSuffix")}
+    return tuple(f".{name}" for name in names if name)

@@ -1,0 +1,115 @@
+"""What a process does before its first value: as little as it can, and never less than it must."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.exceptions import UnknownServiceError
+from botocore.loaders import Loader
+
+from s3dictionary import S3Dict
+from s3dictionary._s3 import sessions
+from s3dictionary._s3.loading import FastLoader
+from servers import Site
+
+MODELS = [("s3", "service-2"), ("s3", "endpoint-rule-set-1"), ("sts", "service-2"), ("sso", "service-2")]
+
+
+def run(s3: Site, code: str, **environment: str) -> str:
+    """Run a program that finds the server in its environment; gives what it printed."""
+    keys = {
+        "AWS_ACCESS_KEY_ID": s3.server.access_key,
+        "AWS_SECRET_ACCESS_KEY": s3.server.secret_key,
+        "AWS_DEFAULT_REGION": s3.server.region,
+        "AWS_ENDPOINT_URL": s3.endpoint_url,
+    }
+    program = f"from s3dictionary import S3Dict\nd = S3Dict({s3.bucket!r}, file_name='state.json')\n{code}"
+    return subprocess.check_output(
+        [sys.executable, "-c", program], text=True, env={**os.environ, **keys, **environment}
+    )
+
+
+def test_a_first_load_does_not_import_boto3(moto_s3: Site) -> None:
+    assert run(moto_s3, "import sys; print('boto3' in sys.modules)") == "False\n"
+
+
+def test_the_garbage_collector_is_as_it_was(moto_s3: Site) -> None:
+    assert run(moto_s3, "import gc; print(gc.isenabled(), gc.get_freeze_count())") == "True 0\n"
+
+
+def test_a_first_load_finds_descriptions_that_somebody_has_added(moto_s3: Site, tmp_path: Path) -> None:
+    assert run(moto_s3, "print(d)", AWS_DATA_PATH=str(tmp_path)) == "{}\n"
+
+
+# botocore's loaders. If one of these fails, botocore has changed them: see `loading.py`
+
+
+@pytest.mark.parametrize(("service", "kind"), MODELS)
+def test_descriptions_are_the_same_as_botocore_reads(service: str, kind: str) -> None:
+    assert FastLoader().load_service_model(service, kind) == Loader().load_service_model(service, kind)
+
+
+@pytest.mark.parametrize("name", ["endpoints", "partitions", "_retry", "sdk-default-configuration"])
+def test_other_files_are_the_same_as_botocore_reads(name: str) -> None:
+    assert FastLoader().load_data(name) == Loader().load_data(name)
+
+
+def test_a_service_that_is_not_there_is_unknown() -> None:
+    with pytest.raises(UnknownServiceError, match="sts"):
+        FastLoader().load_service_model("no-such-service", "service-2")
+
+
+def test_the_services_are_the_same_as_botocore_finds() -> None:
+    found = FastLoader().list_available_services("service-2")
+    assert list(found) == Loader().list_available_services("service-2")
+    assert len(found) > 100
+    assert found[0] == min(found)
+
+
+def test_sessions_use_the_fast_loader() -> None:
+    assert isinstance(sessions._new_session(None).core.get_component("data_loader"), FastLoader)
+
+
+def test_sessions_look_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
+    assert str(tmp_path) in sessions._new_session(None).core.get_component("data_loader").search_paths
+
+
+def test_without_that_component_botocore_reads_by_itself(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    register = botocore.session.Session.register_component
+
+    def refuse(self: Any, name: str, component: Any) -> None:
+        if name == "data_loader":
+            raise AttributeError(name)
+        register(self, name, component)
+
+    monkeypatch.setattr(botocore.session.Session, "register_component", refuse)
+    assert type(sessions._new_session(None).core.get_component("data_loader")) is Loader
+
+
+# Credentials of the environment
+
+
+def test_an_empty_key_in_the_environment_is_none(
+    moto_s3: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "credentials"
+    path.write_text("[default]\naws_access_key_id = fromthefile\naws_secret_access_key = secret\n")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    S3Dict(moto_s3.bucket, file_name="state.json", endpoint_url=moto_s3.endpoint_url)
+    assert "Credential=fromthefile/" in moto_s3.requests.log[-1].headers["Authorization"]
+
+
+def test_the_environments_credentials_are_those_that_botocore_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    ours = sessions._new_session(None).core.get_credentials().get_frozen_credentials()
+    assert ours == botocore.session.Session().get_credentials().get_frozen_credentials()
