@@ -390,16 +390,17 @@ class S3Dict(LazyDict[K, V]):
             self._store.save_changes()
 
     def __setitem__(self, key: K, value: V) -> None:
-        if type(value) in SCALARS and GIL:
-            # A lock would cost more than all the rest. Nothing is called between the look at the turn and the
-            # assignment, so with the GIL no other thread gets in between; and if the entry was replaced before, or
-            # somebody's turn began, it is written again, with the lock
-            memory, turns = self._memory, self._blocks.turns
-            entry = memory.items.get(key)
-            if entry.__class__ is Awake and turns.current is None and self._store.is_plain:
-                entry.value = value
-                if memory.items.get(key) is entry and turns.current is None:
+        if GIL and type(key) is str and type(value) in SCALARS:
+            # A lock would cost more than all the rest. From the look-up to the assignment nothing is called, so with
+            # the GIL neither another thread nor a signal gets in between
+            memory, turns, store = self._memory, self._blocks.turns, self._store
+            try:
+                entry = memory.items[key]
+                if entry.__class__ is Awake and turns.current is None and store.is_plain:
+                    entry.value = value
                     return
+            except KeyError:
+                pass
         self._update(self._memory.put, key, value)
 
     def _update(self, step: Callable[..., T], *args: Any) -> T:
