@@ -128,8 +128,7 @@ class _Request:
     def _whole(self) -> Version | None:
         """What is there now, by its content."""
         try:
-            answer = self._requests.get(Hidden())
-            return self._requests.read(answer, 1 << 62).version
+            return self._requests.get(Hidden(), 1 << 62).version
         except StorageError:
             return None
 
