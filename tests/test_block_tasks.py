@@ -96,12 +96,12 @@ def test_another_task_is_refused_while_one_has_a_block(
     assert_whole(d, s3, {"a": 1, "c": 1})
 
 
-def test_the_refusal_of_a_task_names_the_async_form(s3: HookedS3) -> None:
-    """It says what to use where one awaits in a block."""
+def test_the_refusal_of_a_task_says_what_to_do(s3: HookedS3) -> None:
+    """One must not await in a block."""
     d = s3.begin({"a": 0})
 
     async def main() -> None:
-        with d, pytest.raises(TransactionError, match="AsyncS3Dict"):
+        with d, pytest.raises(TransactionError, match="Don't await inside a `with` block"):
             await asyncio.create_task(other())
 
     async def other() -> None:

@@ -82,6 +82,9 @@ def test_everything_works(https: Site, options: dict[str, Any], config: Config |
         other["theirs"] = 1
     with pytest.raises(ConflictError):
         d.save()
+    with pytest.raises(ConflictError):
+        d.delete()
+    d.load()
     d.delete()
     with S3Dict(https.bucket, file_name=name, **options) as d:
         assert d == {}

@@ -116,6 +116,6 @@ def test_it_goes_with_other_servers_in_one_test(s3dict_bucket: str, s3dict_local
     """This project's own fixtures, and both of the plugin's."""
     with S3Dict(s3dict_bucket, file_name="a") as ours, S3Dict(moto_s3.bucket, file_name="a", **moto_s3.direct) as other:
         ours["server"], other["server"] = "ours", "other"
-    assert s3dict_local.client.get_object(Bucket=s3dict_bucket, Key="a")["Body"].read() == b'{"server":"ours"}'
+    assert s3dict_local.client.get_object(Bucket=s3dict_bucket, Key="a")["Body"].read().strip() == b'{"server":"ours"}'
     assert moto_s3.read("a") == b'{"server":"other"}'
     assert boto3.client("s3").meta.endpoint_url == s3dict_local.endpoint_url != moto_s3.server.endpoint_url

@@ -395,6 +395,10 @@ class S3DictMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.may_save)
     @rule()
     def delete(self) -> None:
+        if not self.current and self.file is not None:
+            with pytest.raises(ConflictError):
+                self.d.delete()
+            return
         self.d.delete()
         self.file = None
         self.forget_changes()

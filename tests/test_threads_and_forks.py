@@ -735,14 +735,15 @@ def test_a_fork_while_another_thread_makes_a_client_does_not_stop_the_child(moto
         d = state(data={"n": 0})
         inside, leave = threading.Event(), threading.Event()
 
-        class Slow(boto3.session.Session):
-            def client(self, *args, **options):
-                if os.getpid() == parent:
-                    inside.set()
-                    leave.wait()
-                return super().client(*args, **options)
+        make, parent = boto3.Session.client, os.getpid()
 
-        parent, boto3.Session = os.getpid(), Slow
+        def client(self, *args, **options):
+            if os.getpid() == parent:
+                inside.set()
+                leave.wait()
+            return make(self, *args, **options)
+
+        boto3.Session.client = client
 
         def work():
             state(region_name="eu-west-3")

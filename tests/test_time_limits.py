@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -72,6 +74,12 @@ def drops() -> Iterator[Callable[..., Drops]]:
     yield make
     for each in made:
         each.close()
+    for thread in threading.enumerate():
+        if thread.name == "s3dictionary":  # it was given up, and ends now
+            thread.join()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()  # which has its connection
 
 
 def endless_headers() -> Iterator[bytes]:

@@ -51,6 +51,7 @@ class Call:
     Attributes:
         begun: how often the request was begun; more than once if botocore sends it again.
         sent: how often it went out.
+        status: the HTTP status, once there is an answer of which the body is still to be read.
         may_get_in: whether it was refused for credentials that may be renewed since.
         given_up: whether nobody waits for it any more.
     """
@@ -58,6 +59,7 @@ class Call:
     def __init__(self, what: str) -> None:
         self.begun = 0
         self.sent = 0
+        self.status: int | None = None
         self.may_get_in = False
         self.given_up = False
         self._what = what
@@ -148,6 +150,13 @@ def step() -> None:
     call = _call()
     if call is not None:
         call.step()
+
+
+def answered(status: int) -> None:
+    """Note that the call of this thread has got an answer, whose body is still to be read."""
+    call = _call()
+    if call is not None:
+        call.status = status
 
 
 def _call() -> Call | None:

@@ -11,6 +11,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import sessions
@@ -94,9 +95,10 @@ def renew(options: dict[str, Any], client: Any) -> bool:
         Whether a new one may get in: the old one did, with credentials that boto3 has found.
     """
     key = _key(options)
-    if _clients.get(key) is client:
-        _clients.pop(key, None)
-        sessions.forget(key[0], options.get("profile_name"))
+    with suppress(TypeError):  # an option that can't be hashed, so it isn't shared
+        if _clients.get(key) is client:
+            _clients.pop(key, None)
+            sessions.forget(key[0], options.get("profile_name"))
     return client in _worked and "aws_access_key_id" not in options
 
 

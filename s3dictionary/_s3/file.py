@@ -118,7 +118,8 @@ class S3File:
 
     def _get(self, condition: Hidden, known: Version | None) -> Found | None:
         try:
-            answer = self._requests.get(condition, "s3:GetObjectVersion" if "VersionId" in condition else None)
+            permission = "s3:GetObjectVersion" if "VersionId" in condition else None
+            read = self._requests.get(condition, self._max_size, permission)
         except StorageError as error:
             if self._is_missing(error, condition):
                 log.debug("GET %s: no such object", self.uri)
@@ -127,7 +128,6 @@ class S3File:
                 log.debug("GET %s: still %s", self.uri, known.etag)
                 return Found(None, known)
             raise
-        read = self._requests.read(answer, self._max_size)
         log.debug("GET %s: %d bytes, ETag %s", self.uri, len(read.body), read.version.etag)
         return Found(read.body, read.version, read.text)
 

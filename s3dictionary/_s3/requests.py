@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import CorruptFileError, StorageError
 from . import bodies, clients
-from .calls import Call, step
+from .calls import Call, answered, step
 from .failures import Situation, is_known, is_refusal_of_credentials, translated
 from .secrets import Hidden, Secret, secrets_of, shows, strip_tracebacks
 from .version import Version, version_of
@@ -72,21 +72,19 @@ class Requests:
     def uri(self) -> str:
         return "s3://{Bucket}/{Key}".format_map(self.address)
 
-    def get(self, condition: Hidden, permission: str | None = None) -> Mapping[str, Any]:
-        return self._send("GetObject", condition, permission=permission)
-
-    def read(self, answer: Mapping[str, Any], limit: int) -> Read:
-        """Read the body of what `get` gave, if it has no more bytes than that."""
-        return self._call("GetObject", lambda _: _read(answer, limit), status=200)
+    def get(self, condition: Hidden, limit: int, permission: str | None = None) -> Read:
+        """Read the object, if it has no more bytes than that."""
+        request = Hidden({**self._options["GetObject"], **self.address, **condition})
+        return self._call("GetObject", lambda client: _read(client.get_object(**request), limit), permission)
 
     def head(self) -> Mapping[str, Any]:
-        return self._send("HeadObject", Hidden(), check=_has_etag)
+        return self._send("HeadObject", Hidden(), _has_etag)
 
     def put(self, upload: Hidden) -> Mapping[str, Any]:
-        return self._send("PutObject", upload, check=_is_saved)
+        return self._send("PutObject", upload, _is_saved)
 
     def delete(self, condition: Hidden) -> None:
-        self._send("DeleteObject", condition, check=_is_deleted)
+        self._send("DeleteObject", condition, _is_deleted)
 
     def head_bucket(self) -> None:
         self._call("HeadBucket", lambda client: client.head_bucket(Bucket=self.address["Bucket"]))
@@ -104,12 +102,7 @@ class Requests:
             markers = following
 
     def _send(
-        self,
-        operation: str,
-        arguments: Hidden,
-        *,
-        permission: str | None = None,
-        check: Callable[[Mapping[str, Any]], object] = bool,
+        self, operation: str, arguments: Hidden, check: Callable[[Mapping[str, Any]], object]
     ) -> Mapping[str, Any]:
         request = Hidden({**self._options[operation], **self.address, **arguments})
 
@@ -118,24 +111,20 @@ class Requests:
             check(answer)
             return answer
 
-        return self._call(operation, act, permission=permission)
+        return self._call(operation, act)
 
-    def _call(
-        self, operation: str, act: Callable[[Any], T], *, status: int | None = None, permission: str | None = None
-    ) -> T:
+    def _call(self, operation: str, act: Callable[[Any], T], permission: str | None = None) -> T:
         """Do it with the client of the moment; once more with a fresh one, if that may have better credentials."""
         what = f"{operation} of {self.uri}"
         call = Call(what)
         try:
-            return self._try(call, operation, act, status, permission)
+            return self._try(call, operation, act, permission)
         except StorageError:
             if not call.may_get_in:
                 raise
-        return self._try(Call(what), operation, act, status, permission)
+        return self._try(Call(what), operation, act, permission)
 
-    def _try(
-        self, call: Call, operation: str, act: Callable[[Any], T], status: int | None, permission: str | None
-    ) -> T:
+    def _try(self, call: Call, operation: str, act: Callable[[Any], T], permission: str | None) -> T:
         """Turn any exception into this library's.
 
         What isn't an `Exception`, as Ctrl-C, passes; and what only someone else's stand-in for a client can raise.
@@ -155,7 +144,7 @@ class Requests:
                 raise
         try:
             secrets = Secret([*self._secrets.reveal(), *secrets_of(client)])
-            situation = Situation(doing, self.address, permission, status, call.counts, secrets)
+            situation = Situation(doing, self.address, permission, call.status, call.counts, secrets)
             hidden = shows(problem, secrets.reveal())
             strip_tracebacks(problem)
             raise self._noted(translated(problem, situation), client, call) from (None if hidden else problem)
@@ -172,7 +161,6 @@ class Requests:
 
 
 _METHODS = {
-    "GetObject": "get_object",
     "HeadObject": "head_object",
     "PutObject": "put_object",
     "DeleteObject": "delete_object",
@@ -187,6 +175,7 @@ def _list_versions(request: Mapping[str, str], client: Any) -> Mapping[str, Any]
 
 
 def _read(answer: Mapping[str, Any], limit: int) -> Read:
+    answered(200)
     etag_of(answer)
     body = bodies.read(answer, limit, step)
     try:

@@ -139,7 +139,7 @@ class _Request:
 
     def _read(self) -> Read | None:
         try:
-            return self._requests.read(self._requests.get(Hidden()), 1 << 62)
+            return self._requests.get(Hidden(), 1 << 62)
         except StorageError:
             return None
 
