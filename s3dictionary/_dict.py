@@ -386,7 +386,7 @@ class S3Dict(LazyDict[K, V]):
         )  # another thread's changes in a block of its own don't count
 
     def _autosave_changes(self) -> None:
-        if self._store.autosave:
+        if self._store.autosave or self._options.read_only:
             self._store.save_changes()
 
     def __setitem__(self, key: K, value: V) -> None:

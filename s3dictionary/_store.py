@@ -67,6 +67,8 @@ class Store:
         self._default = options.default or {}
         self._default_members = codec.encode_all(self._default) if self._default else {}
         self._loaded_at = 0.0
+        self._late: list[Any] = []
+        """Keys edited here while a merge with changes of others to them was saved. Who saves next is told."""
 
     @property
     def autosave(self) -> bool:
@@ -117,6 +119,7 @@ class Store:
         values = deepcopy(self._default) if version is None and self._default else None
         self._memory.load(members, version, values)
         self._file.loaded(version)
+        self._late = []
 
     def refresh(self) -> None:
         """Load before a block, unless there is something to keep, or it was loaded just now."""
@@ -192,6 +195,9 @@ class Store:
         return self._on_conflict == "overwrite"
 
     def _put(self, members: codec.Members, *, ending: bool) -> None:
+        if self._late:
+            late, self._late = self._late, []
+            raise self._clash(late, self.version, Refusal())
         if self._file.pending_merge:
             self._merge(members, Refusal(), ending)
             return
@@ -213,12 +219,14 @@ class Store:
             self._goes_on()
             return
         # An earlier save of unknown outcome took effect. Only what has changed since is left to save
-        self._memory.saved(outcome.content.members, outcome.version, ending=False)
+        self._memory.saved(outcome.content.members, outcome.version, ending=None)
         self._goes_on()
         if self._has_changes:
             self._put(self._memory.encode().members, ending=ending)
         elif not outcome.version.current and self._on_conflict != "raise":
             self._merge(members, Refusal(), ending)  # others have saved on top, and merging brings their changes
+        elif not ending:
+            self._memory.checkpoint()
 
     def _goes_on(self) -> None:
         """What was tried from the version before is settled. The last step: an interrupt before it loses nothing."""
@@ -244,7 +252,7 @@ class Store:
         found = self._file.get()
         base, earlier = self._file.rebase(None if found is None else found.version)
         if earlier is not None:
-            self._memory.saved(earlier.members, self.version, ending=False)
+            self._memory.saved(earlier.members, self.version, ending=None)
         before, theirs = self._memory.filed_members(), self._members(found)
         merged, clashes = merge(self._memory.touched_keys(), before, ours, theirs, resolve)
         if clashes:
@@ -253,13 +261,11 @@ class Store:
         if self._memory.changed:
             version = self._file.put(codec.join(merged), base, members=ours, merged=True)
         if isinstance(version, Earlier):
-            self._memory.saved(version.content.members, self.version, ending=False)
+            self._memory.saved(version.content.members, self.version, ending=None)
             self._file.abandon()
             return False
-        late = self._memory.merged(ours, merged, version, ending=ending)
+        self._late = self._memory.merged(ours, merged, version, ending=ending)
         self._goes_on()
-        if late:
-            raise self._clash(late, version, refusal)
         return True
 
     def _clash(self, keys: list[object], found: Version | None, refusal: Refusal) -> ConflictError:

@@ -64,6 +64,9 @@ class MemoryS3:
     @_one_at_a_time
     def delete_object(self, **request: Any) -> dict[str, Any]:
         self.requests["DeleteObject"] += 1
+        held = self.objects.get(request["Key"])
+        if held is not None and request.get("IfMatch") not in (None, held[1]):
+            raise refusal("DeleteObject", 412, "PreconditionFailed")
         self.objects.pop(request["Key"], None)
         return {}
 

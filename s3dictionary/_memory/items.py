@@ -14,7 +14,7 @@ from .._format import codec
 from .._format.types import SCALARS
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of
 from .savepoint import Savepoint
-from .snapshots import fresh_containers, refill
+from .snapshots import Snapshot, fresh_containers, refill, snapshot
 
 Base = Any
 """Which version of the file something is: known to the caller alone."""
@@ -101,9 +101,17 @@ class Items:
             return self._decode(key, entry)  # type: ignore[arg-type]  # it is raw
         awake = Awake(entry.kept, entry.raw)
         if self.savepoints:
-            self.savepoints[-1].note_copy(key, awake, entry.found)
+            self._note_woken(key, entry, awake, snapshot(entry.found))
         self._put(key, awake)
         return awake.value
+
+    def _note_woken(self, key: Any, entry: Entry, awake: Awake, taken: Snapshot | None) -> None:
+        """Note a value that can be changed from now on, for all blocks that it is unchanged since the begin of."""
+        for savepoint in self.savepoints:
+            if savepoint.journal.get(key) is entry:
+                savepoint.note_woken(key, awake, taken)
+        if key not in self.savepoints[-1].journal:
+            self.savepoints[-1].note_woken(key, awake, taken)
 
     def _decode(self, key: Any, raw: Raw) -> Any:
         value = codec.decode(raw)
@@ -115,7 +123,7 @@ class Items:
                 found = fresh_containers(value)
                 if len(found) > 1:
                     awake.found = found
-                self.savepoints[-1].journal.setdefault(key, awake)
+                self._note_woken(key, raw, awake, None)
             self._awake[key] = None
         self.items[key] = awake
         return value

@@ -47,15 +47,16 @@ class Memory(UndoableItems):
             return False  # a new key is in _touched
         return not _same_keys(self.filed_order, list(self.keys))
 
-    def _touched_values(self) -> codec.Touched:
-        """The values that may differ from what the file holds, and that."""
+    def _touched_values(self, items: dict[Any, Entry] | None = None) -> codec.Touched:
+        """The values that may differ from what the file holds, and that; of the items as they are, or were."""
+        items = self.items if items is None else items
         touched = codec.Touched([], [], [])
         if self.data is not None:
             for key, value in list(self.data.items()):
                 _add(touched, key, value, self.filed.get(key))
             return touched
         for key in self._touched():
-            entry = self.items.get(key)
+            entry = items.get(key)
             if isinstance(entry, (Awake, Asleep)):
                 _add(touched, key, object_of(entry), entry.raw)
         return touched
@@ -68,10 +69,11 @@ class Memory(UndoableItems):
         """
         with self.lock:
             self.finish()
-            touched = self._touched_values()
+            # Entries that a signal handler adds from here on are left for the next time
+            members: dict[Any, Any] = dict(self.items)
+            touched = self._touched_values(members)
             texts = codec.encode_changes(touched)
             same = [key for key, raw, text in zip(touched.keys, touched.raws, texts, strict=True) if text is raw]
-            members: dict[Any, Any] = dict.fromkeys(touched.keys) if self.data is not None else dict(self.items)
             members.update(zip(touched.keys, texts, strict=True))
             self._let_go(same, members)
             return Encoded(members, len(same) < len(texts) or self._keys_differ())
@@ -109,19 +111,19 @@ class Memory(UndoableItems):
         """What the file holds under a key."""
         return self._raw_of(key)
 
-    def saved(self, members: codec.Members, base: Base, *, ending: bool) -> None:
+    def saved(self, members: codec.Members, base: Base, *, ending: bool | None) -> None:
         """The file now holds these members, got from `encode()`. That can't be undone any more.
 
         Args:
             members: what was written.
             base: the version that is.
-            ending: end the open block; otherwise it begins anew.
+            ending: end the open block; if False, it begins anew; if None, it goes on, and can still be undone.
         """
         with self.lock:
             self.finish()
             self._do(partial(self._saved, members, base, ending))
 
-    def _saved(self, members: codec.Members, base: Base, ending: bool) -> None:
+    def _saved(self, members: codec.Members, base: Base, ending: bool | None) -> None:
         for key in self._touched():
             entry = self.items.get(key)
             if isinstance(entry, (Awake, Asleep)):
@@ -135,8 +137,18 @@ class Memory(UndoableItems):
             if not self.filed and self.filed_order == list(islice(self.items, len(members))):
                 self.filed_order = None
         self.base = base
-        self._end_block(ending)
+        if ending is None:
+            for savepoint in self.savepoints:
+                savepoint.rebase(members)
+        else:
+            self._end_block(ending)
         self._unfinished = None
+
+    def checkpoint(self) -> None:
+        """What is in memory can't be undone any more."""
+        with self.lock:
+            self.finish()
+            self._end_block(ending=False)
 
     def _end_block(self, ending: bool) -> None:
         if self.savepoints and ending:

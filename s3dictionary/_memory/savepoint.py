@@ -31,23 +31,30 @@ class Savepoint:
             object that was decoded since counts as having been there: its text is the snapshot.
         copies: what the containers of a value held that was awake already.
         order: all keys in order, noted before the first one was removed.
+        began_complete: everything was noted when the block began.
     """
 
     def __init__(self) -> None:
         self.journal: dict[Any, Entry | Missing] = {}
         self.copies: dict[Any, Snapshot] = {}
         self.order: list[Any] | None = None
+        self.began_complete = False
 
     def note(self, key: Any, entry: Entry | Missing) -> None:
         """Note what a key has, before another entry takes its place."""
         if key not in self.journal:
             self.journal[key] = entry
 
-    def note_copy(self, key: Any, entry: Awake, found: Iterable[Any] | None = None) -> None:
+    def note_copy(self, key: Any, entry: Awake) -> None:
         """Note what a key has, and what the containers in it hold, before somebody may change it."""
         if key not in self.journal:
-            self.copies[key] = snapshot(containers(entry.value) if found is None else found)
-            self.journal[key] = entry
+            self.note_woken(key, entry, snapshot(containers(entry.value)))
+
+    def note_woken(self, key: Any, entry: Awake, taken: Snapshot | None) -> None:
+        """The same where the snapshot is there already; `None` if the text is one, as the value was just decoded."""
+        if taken is not None:
+            self.copies[key] = taken
+        self.journal[key] = entry
 
     def note_order(self, keys: Iterable[Any]) -> None:
         """Note all keys that the block began with, before one is removed."""
@@ -73,6 +80,12 @@ class Savepoint:
             for key, entry in self.journal.items()
             if type(entry) is Decoded and key not in self.copies and type(entry.value) not in SCALARS
         ]
+
+    def rebase(self, members: codec.Members) -> None:
+        """The file holds these members now."""
+        for key, entry in self.journal.items():
+            if isinstance(entry, (Awake, Asleep)):
+                entry.raw = members.get(key)
 
     def let_go(self) -> None:
         """Let go of containers that have been removed: the block won't be undone."""
@@ -100,8 +113,17 @@ class Savepoint:
             else:
                 items[key] = entry
 
-    def absorb(self, inner: Savepoint) -> None:
-        """Take over what an inner block noted of the time before this block noted it itself."""
+    def absorb(self, inner: Savepoint, *, complete: bool) -> None:
+        """Take over what an inner block noted of the time before this block noted it itself.
+
+        Args:
+            inner: its savepoint.
+            complete: all keys that this block began with are in the journal. So what else there is came in later.
+        """
+        if complete:
+            for key in inner.journal:
+                self.note(key, MISSING)
+            return
         if inner.order is not None and self.order is None:
             self.order = _without_new(inner.order, self.journal)
         for key, entry in inner.journal.items():

@@ -30,6 +30,7 @@ class UndoableItems(Items):
             savepoint.note_order(self.data)
             for key, entry in self._entries().items():
                 savepoint.note_copy(key, entry)  # type: ignore[arg-type]  # all are awake
+            savepoint.began_complete = True
             return
         for key in list(self._awake):
             if self._is_awake(key) and not self._fell_asleep(key):
@@ -84,10 +85,16 @@ class UndoableItems(Items):
             if not self._is_innermost(savepoint):
                 return
             if len(self.savepoints) > 1:
-                self.savepoints[-2].absorb(savepoint)  # doing it again comes to the same
+                self._hand_on(savepoint)  # doing it again comes to the same
             self.savepoints.pop()
             if not self.savepoints:
                 savepoint.let_go()
+
+    def _hand_on(self, savepoint: Savepoint) -> None:
+        """Let the outer block know what the innermost one noted."""
+        outer = self.savepoints[-2]
+        # A block that began while `data` was handed out noted everything then
+        outer.absorb(savepoint, complete=outer.began_complete)
 
     def _is_innermost(self, savepoint: Savepoint) -> bool:
         return bool(self.savepoints) and self.savepoints[-1] is savepoint
@@ -113,7 +120,8 @@ class UndoableItems(Items):
             self._quiet.update(dict.fromkeys(savepoint.journal))
             self._awake.update(dict.fromkeys(savepoint.exposed))
             if len(self.savepoints) > 1:  # whoever holds a value can still change it, and the outer block be undone
-                self.savepoints[-2].absorb(savepoint)
+                self._hand_on(savepoint)
+        if self._is_innermost(savepoint):  # not if a signal handler has finished this meanwhile
             self.savepoints.pop()
         self._unfinished = None
 

@@ -43,7 +43,7 @@ def split(uri: str) -> Address:
     if arn is not None and rest[arn.end() :][:1] in ("", "/", ":"):
         return Address(arn[0], rest[arn.end() + 1 :])
     bucket, _, key = rest.partition("/")
-    if "@" in bucket:
+    if "@" in bucket or ":" in bucket:  # a secret key may have a slash in it
         return Address(
             "",
             "",
