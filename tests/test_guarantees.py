@@ -98,6 +98,7 @@ def test_a_read_only_dict_loads_what_others_have_saved(s3: HookedS3) -> None:
 def test_a_copy_that_is_dropped_with_changes_gives_no_warning(s3: HookedS3) -> None:
     """It writes nothing until it is told to, so nobody expects that it is saved."""
     d = s3.begin({"a": [1]})
+    gc.collect()  # dicts of other tests
     with warnings.catch_warnings():
         warnings.simplefilter("error", UnsavedChangesWarning)
         for copy in d.copy(), d | {"b": 2}:

@@ -62,7 +62,7 @@ def local_s3(
     >>> with local_s3() as s3:
     ...     with S3Dict(s3.bucket, file_name="state.json") as d:
     ...         d["runs"] = 1
-    ...     s3.client.get_object(Bucket=s3.bucket, Key="state.json")["Body"].read()
+    ...     s3.client.get_object(Bucket=s3.bucket, Key="state.json")["Body"].read().strip()
     b'{"runs":1}'
     """
     with new_server(engine, port) as server, new_bucket(server, bucket, versioning=versioning) as s3:
