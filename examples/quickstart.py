@@ -63,6 +63,7 @@ def two_writers(uri: str) -> None:
         ben.save()
     except ConflictError as error:
         print("   Ben is told:", error)
+        ben.load()
     with S3Dict.from_uri(uri) as shop:  # so Ben starts again from what is there
         shop["closed_by"] = "Ben"
     print("   both are there:", shop["opened_by"], "and", shop["closed_by"])

@@ -178,7 +178,8 @@ class Writer:
         except ConflictError:
             outcomes["conflict"] += 1
             for each in (save, *open_saves):
-                world.wrong["told that it was refused, but took effect"] += world.applied[each] > 0
+                if self.base is not None:  # a create that comes late can bring back what was deleted
+                    world.wrong["told that it was refused, but took effect"] += world.applied[each] > 0
                 world.refused.add(each)
             self.is_loaded = False
         except UnknownOutcomeError:
