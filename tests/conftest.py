@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector leave out what the imports made: many tests collect, and would spend most of their time there."""
+    """Keep what the imports made from the garbage collector, as many tests collect."""
     gc.collect()
     gc.freeze()
 
