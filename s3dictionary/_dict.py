@@ -12,9 +12,10 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
-from ._blocks import Block, Blocks, Kind, Place, Transaction, place_of
+from ._blocks import Blocks, Transaction
 from ._exits import Ending
 from ._format.types import SCALARS
+from ._leaving import Block, ExitMethod, Kind, block_to_enter
 from ._mapping import K, LazyDict, V
 from ._memory import GIL, Awake, Memory
 from ._s3 import addresses
@@ -292,25 +293,22 @@ class S3Dict(LazyDict[K, V]):
     # Blocks
 
     def __enter__(self) -> Self:
-        block = Block(Kind.WITH, place_of(sys._getframe(1)))
-        try:
-            self._blocks.enter(block, self._store.refresh)
-            return self
-        except BaseException:
-            self._blocks.end(block)
-            raise
+        self._blocks.enter(block_to_enter(Kind.WITH, self, sys._getframe(1)), self._store.refresh)
+        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        leaving: list[Block] = []
-        place: Place | None = None
-        try:
-            place = place_of(sys._getframe(1))
-            return self._blocks.leave(place, error, self._store.save_changes, leaving)
-        except BaseException:
-            self._blocks.end_left(place or place_of(sys._getframe(1)), leaving)
-            raise
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        ) -> bool: ...
+    else:
+        __exit__ = ExitMethod(Kind.WITH)
+
+    def _leave(self, block: Block, error: BaseException | None) -> bool:
+        return self._blocks.leave(block, error, self._store.save_changes)
+
+    def _abandon(self, block: Block) -> None:
+        self._blocks.abandon(block)
 
     def transaction(self) -> Transaction[Self]:
         """A block in memory, for `with` or as a decorator. An exception undoes it, and goes on.
@@ -373,7 +371,7 @@ class S3Dict(LazyDict[K, V]):
         return self._run_once(function, args, kwargs)
 
     def _run_once(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
-        block = Block(Kind.WITH, place_of(sys._getframe()))
+        block = Block(Kind.WITH)
         call = partial(function, self, *args, **kwargs)
         try:
             return self._blocks.within(block, self._store.refresh, self._store.save_changes, call)
@@ -407,7 +405,7 @@ class S3Dict(LazyDict[K, V]):
         if self._options.read_only:
             self._store.refuse_read_only()
         if self._store.autosave and not self._blocks.is_inside:
-            block = Block(Kind.TRANSACTION, place_of(sys._getframe()))
+            block = Block(Kind.TRANSACTION)
             return self._blocks.within(block, None, self._autosave_changes, partial(step, *args))
         return self._blocks.turns.step(step, *args)
 
