@@ -88,7 +88,7 @@ def test_a_pipe_that_takes_a_little_at_a_time_gets_everything(cli: CommandLine, 
     command = [sys.executable, "-m", "s3dictionary", "get", cli.uri, "a", "--raw"]
     with subprocess.Popen(command, env=environment, stdout=writer) as process:
         os.close(writer)
-        with open(reader) as pipe:
+        with os.fdopen(reader) as pipe:
             assert pipe.read() == text + "\n"
     assert process.returncode == ExitCode.DONE
 
