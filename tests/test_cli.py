@@ -555,7 +555,7 @@ def test_completion_says_what_it_needs(monkeypatch: pytest.MonkeyPatch, capsys: 
     with pytest.raises(SystemExit) as ended:
         main(["--print-completion", "zsh"])
     assert ended.value.code == ExitCode.USAGE
-    assert "pip install 'S3Dictionary[cli]'" in capsys.readouterr().err
+    assert "pip install 'S3Dictionary[cli]>=1'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '""', "0", '{"a":{"b":[{}]}}', r'"\\\" \u0041"'])

@@ -79,7 +79,7 @@ class _Request:
     def _wait(self) -> None:
         seconds = self._next_wait * random.uniform(0.5, 1.5)
         if self._waited < calls.NOTICE <= self._waited + seconds:
-            calls.waiting_for(f"{self.operation} of {self._requests.uri}: the store is busy")
+            calls.waiting_for(f"{self.operation} of {self._requests.uri}")
         self._waited += seconds
         time.sleep(seconds)
 

@@ -246,6 +246,6 @@ class _PrintCompletion(argparse.Action):
         try:
             import shtab
         except ImportError:
-            parser.error("this needs shtab: pip install 'S3Dictionary[cli]'")
+            parser.error("this needs shtab: pip install 'S3Dictionary[cli]>=1'")
         out(shtab.complete(parser, str(value)))
         parser.exit()
