@@ -100,7 +100,9 @@ clean:
 
 .venv/with-%: setup.cfg | .venv/bin/python
 	@echo "Installing S3Dictionary with the extra '$*' into .venv, from PyPI: $(or $(INSTALLS_$*),a minute or more)"
-	@.venv/bin/python $(PIP_INSTALL) -e '.[$*]'
+	@.venv/bin/python $(PIP_INSTALL) $(OPTIONS_$*) -e '.[$*]'
 	@touch $@
 
+# Python compiles what it imports, which is a small part of what these packages have.
+OPTIONS_local = --no-compile
 INSTALLS_local = boto3 and moto (an S3 server), about 30 packages in about half a minute
