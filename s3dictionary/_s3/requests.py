@@ -101,6 +101,16 @@ class Requests:
                 return
             markers = following
 
+    def objects(self) -> Iterator[Mapping[str, Any]]:
+        """The objects whose keys begin like this one, as a listing has them."""
+        request = {"Bucket": self.address["Bucket"], "Prefix": self.address["Key"]}
+        while True:
+            page = self._call("ListObjectsV2", partial(_list_objects, request))
+            yield from page.get("Contents", ())
+            if not page.get("NextContinuationToken"):
+                return
+            request = {**request, "ContinuationToken": page["NextContinuationToken"]}
+
     def _send(
         self, operation: str, arguments: Hidden, check: Callable[[Mapping[str, Any]], object]
     ) -> Mapping[str, Any]:
@@ -171,6 +181,11 @@ _REQUEST_IDS = ("x-amz-request-id", "x-amz-id-2", "x-amzn-requestid")
 
 def _list_versions(request: Mapping[str, str], client: Any) -> Mapping[str, Any]:
     page: Mapping[str, Any] = client.list_object_versions(**request)
+    return page
+
+
+def _list_objects(request: Mapping[str, str], client: Any) -> Mapping[str, Any]:
+    page: Mapping[str, Any] = client.list_objects_v2(**request)
     return page
 
 
