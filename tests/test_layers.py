@@ -22,6 +22,7 @@ KNOWS: dict[str, set[str]] = {
     "_merge": {"_format", "_memory"},
     "_s3": {"errors"},
     "_store": {"_format", "_memory", "_merge", "_s3", "errors"},
+    "_lease": {"_format", "_s3", "errors"},
     "_exits": {"_blocks", "_format", "_memory", "_store", "_turns", "errors"},
     "notebook": {"_format", "errors"},
     "local": set(),
