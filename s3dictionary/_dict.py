@@ -293,7 +293,8 @@ class S3Dict(LazyDict[K, V]):
     # Blocks
 
     def __enter__(self) -> Self:
-        self._blocks.enter(block_to_enter(Kind.WITH, self, sys._getframe(1)), self._store.refresh)
+        block = block_to_enter(Kind.WITH, self, sys._getframe(1), self._blocks.abandon)
+        self._blocks.enter(block, self._store.refresh)
         return self
 
     if TYPE_CHECKING:
@@ -306,9 +307,6 @@ class S3Dict(LazyDict[K, V]):
 
     def _leave(self, block: Block, error: BaseException | None) -> bool:
         return self._blocks.leave(block, error, self._store.save_changes)
-
-    def _abandon(self, block: Block) -> None:
-        self._blocks.abandon(block)
 
     def transaction(self) -> Transaction[Self]:
         """A block in memory, for `with` or as a decorator. An exception undoes it, and goes on.
