@@ -170,13 +170,15 @@ class Blocks:
 class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
     """A block in memory: `with d.transaction():`, or a decorator. It can be used again."""
 
-    def __init__(self, owner: D, blocks: Blocks, save: Callable[[], None]) -> None:
+    def __init__(self, owner: D, blocks: Blocks, prepare: Callable[[], None] | None, save: Callable[[], None]) -> None:
         self._owner = owner
         self._blocks = blocks
+        self._prepare = prepare
         self._save = save
 
     def __enter__(self) -> D:
-        self._blocks.enter(block_to_enter(Kind.TRANSACTION, self, sys._getframe(1), self._blocks.abandon))
+        block = block_to_enter(Kind.TRANSACTION, self, sys._getframe(1), self._blocks.abandon)
+        self._blocks.enter(block, self._prepare)
         return self._owner
 
     if TYPE_CHECKING:

@@ -318,7 +318,8 @@ class S3Dict(LazyDict[K, V]):
         >>> with state.transaction():
         ...     state["runs"] += 1
         """
-        return Transaction(self, self._blocks, self._autosave_changes)
+        prepare = self._store.undo_read_only if self._options.read_only else None
+        return Transaction(self, self._blocks, prepare, self._autosave_changes)
 
     @overload
     def run(self, function: Callable[[Self], T], *, attempts: int = 10) -> T: ...

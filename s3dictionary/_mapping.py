@@ -33,7 +33,7 @@ class _DictView(Collection[T]):
     """What dict's views have and those of `collections.abc` lack."""
 
     _name: str
-    _mapping: LazyDict[Any, Any]
+    _mapping: Mapping[Any, Any]
 
     @recursive_repr("...")
     def __repr__(self) -> str:
@@ -48,8 +48,7 @@ class _Keys(_DictView[K], KeysView[K]):
     _name = "dict_keys"
 
     def __iter__(self) -> Iterator[K]:
-        mapping: Mapping[K, Any] = self._mapping
-        return iter(mapping)
+        return iter(self._mapping)
 
     def __reversed__(self) -> Iterator[K]:
         return reversed(self._mapping)
@@ -62,6 +61,7 @@ class _DecodingView(_DictView[T]):
     the length between the call of `__iter__` and the first item.
     """
 
+    _mapping: LazyDict[Any, Any]
     _is_listed = False
 
     def __len__(self) -> int:
@@ -97,7 +97,7 @@ class _Values(_DecodingView[V], ValuesView[V]):
     _name = "dict_values"
 
     def __contains__(self, value: object) -> bool:
-        return any(item is value or item == value for item in self)
+        return any(item is value or item == value for item in list(self))
 
     def __iter__(self) -> Iterator[V]:
         return map(itemgetter(1), self._pairs())
