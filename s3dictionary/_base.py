@@ -150,7 +150,8 @@ class FileDict(LazyDict[K, V]):
         >>> with state.transaction():
         ...     state["runs"] += 1
         """
-        return Transaction(self, self._blocks, self._autosave_changes)
+        prepare = self._store.undo_read_only if self._options.read_only else None
+        return Transaction(self, self._blocks, prepare, self._autosave_changes)
 
     def lease(self, name: str, *, seconds: float = 300) -> Lease:
         """A lock that one holder among all machines has at a time, for `with` and `async with`.

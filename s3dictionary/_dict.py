@@ -209,7 +209,8 @@ class S3Dict(FileDict[K, V]):
     # Blocks
 
     def __enter__(self) -> Self:
-        self._blocks.enter(block_to_enter(Kind.WITH, self, sys._getframe(1)), self._store.refresh)
+        block = block_to_enter(Kind.WITH, self, sys._getframe(1), self._blocks.abandon)
+        self._blocks.enter(block, self._store.refresh)
         return self
 
     if TYPE_CHECKING:
@@ -223,8 +224,6 @@ class S3Dict(FileDict[K, V]):
     def _leave(self, block: Block, error: BaseException | None) -> bool:
         return self._blocks.leave(block, error, self._store.save_changes)
 
-    def _abandon(self, block: Block) -> None:
-        self._blocks.abandon(block)
 
     @overload
     def run(self, function: Callable[[Self], T], *, attempts: int = 10) -> T: ...
