@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .checks import CHECKS, Result, Status, examine
-from .files import connect, split_uri
+from .files import client_options, connect, split_uri
 from .outcomes import ExitCode, Failure
 from .text import out, plain_text
 
@@ -26,8 +26,9 @@ def doctor(arguments: Namespace) -> ExitCode:
     if not bucket:
         raise Failure(ExitCode.USAGE, f"{arguments.uri!r} isn't an address of the form s3://bucket/folder")
     # Each request once: botocore's resending would blur what the store does
-    client = connect(arguments, retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30)
-    checking = examine(client, bucket, _folder(key))
+    options = client_options(arguments, retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30)
+    client = connect(arguments.uri, options)
+    checking = examine(client, bucket, _folder(key), arguments.profile)
     results = list(checking if arguments.json else _printed(client, arguments.uri, checking))
     if arguments.json:
         _print_json(client, results)
