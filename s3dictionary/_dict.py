@@ -224,7 +224,6 @@ class S3Dict(FileDict[K, V]):
     def _leave(self, block: Block, error: BaseException | None) -> bool:
         return self._blocks.leave(block, error, self._store.save_changes)
 
-
     @overload
     def run(self, function: Callable[[Self], T], *, attempts: int = 10) -> T: ...
     @overload
