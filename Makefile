@@ -28,6 +28,7 @@ check: .venv/with-dev docs
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy --strict s3dictionary tests/typing_cases.py
+	.venv/bin/basedpyright
 	.venv/bin/python -m pytest --doctest-modules s3dictionary tests/test_docs.py
 
 # The site, in site/. A link that leads nowhere is an error.
