@@ -5,7 +5,7 @@ Sends no request: when to load and save is up to the classes made from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ._blocks import Blocks, Transaction
 from ._exits import Ending
 from ._format.types import SCALARS
-from ._mapping import K, LazyDict, V
+from ._mapping import Default, K, LazyDict, V
 from ._memory import GIL, Awake, Memory
 from ._s3 import addresses
 from ._s3.settings import Settings
 from ._store import OnConflict, Options, Store
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from ._lease import Lease
+    from ._options import AllOptions
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ class FileDict(LazyDict[K, V]):
         self,
         settings: Settings,
         *,
-        default: Mapping[K, V] | Iterable[tuple[K, V]] | None,
+        default: Default[K] | None,
         on_conflict: OnConflict,
         read_only: bool,
         writes: bool,
@@ -76,7 +77,7 @@ class FileDict(LazyDict[K, V]):
         self._ending = Ending(self._store, memory, self._blocks)
 
     @classmethod
-    def from_uri(cls, uri: str, **options: Any) -> Self:
+    def from_uri(cls, uri: str, **options: Unpack[AllOptions]) -> Self:
         """Make one from an address like `s3://bucket/path/state.json`. The options are those of the constructor.
 
         In place of the bucket's name it may have the ARN of an access point, as for the AWS CLI.

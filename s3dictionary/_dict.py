@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from ._base import FileDict, check_bool
 from ._leaving import Block, ExitMethod, Kind, block_to_enter
-from ._mapping import K, V
+from ._mapping import Data, Default, K, V
 from ._memory import Memory
 from ._s3.file import MAX_SIZE
 from ._s3.secrets import Hidden, Secret
@@ -23,8 +23,9 @@ from .errors import ConflictError, Rollback
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from ._options import Options
     from ._s3.file import FileVersion
 
 P = ParamSpec("P")
@@ -70,6 +71,48 @@ class S3Dict(FileDict[K, V]):
         CorruptFileError: the file isn't a JSON object in UTF-8.
     """
 
+    # `file_name` is needed, by name or as the fourth argument. A list of pairs comes first: of any other
+    # iterable, pyright takes "a" in [("a", 1)] for the only key there may be
+
+    @overload
+    def __init__(
+        self,
+        bucket_name: str,
+        access_key_id: str | None = None,
+        access_secret_key: str | None = None,
+        *,
+        file_name: str,
+        autosave: bool = False,
+        data: list[tuple[K, V]],
+        default: Default[K] | None = None,
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        bucket_name: str,
+        access_key_id: str | None,
+        access_secret_key: str | None,
+        file_name: str,
+        autosave: bool = False,
+        *,
+        data: Data[K, V] | None = None,
+        default: Default[K] | None = None,
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        bucket_name: str,
+        access_key_id: str | None = None,
+        access_secret_key: str | None = None,
+        *,
+        file_name: str,
+        autosave: bool = False,
+        data: Data[K, V] | None = None,
+        default: Default[K] | None = None,
+        **options: Unpack[Options],
+    ) -> None: ...
     def __init__(
         self,
         bucket_name: str = "",
@@ -78,8 +121,8 @@ class S3Dict(FileDict[K, V]):
         file_name: str = "",
         autosave: bool = False,
         *,
-        data: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
-        default: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
+        data: Data[K, V] | None = None,
+        default: Default[K] | None = None,
         on_conflict: OnConflict = "raise",
         read_only: bool = False,
         max_size: int = MAX_SIZE,
@@ -217,7 +260,7 @@ class S3Dict(FileDict[K, V]):
 
         def __exit__(
             self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-        ) -> bool: ...
+        ) -> bool | None: ...  # a plain bool would mean to type checkers that the code after a block is always reached
     else:
         __exit__ = ExitMethod(Kind.WITH)
 
