@@ -13,8 +13,17 @@ from .encoding import canonical as canonical
 from .encoding import encode as encode
 from .encoding import encode_all as encode_all
 from .files import Members as Members
+from .files import decode_all as decode_all
 from .files import join as join
 from .files import split as split
+from .given import Spec as Spec
+from .given import items_of as items_of
+from .given import types_of as types_of
 from .plain import MAX_NESTING as MAX_NESTING
 from .reading import decode as decode
+from .reading import decode_leniently as decode_leniently
+from .reading import is_tagged as is_tagged
 from .scalars import MAX_DIGITS as MAX_DIGITS
+from .types import BUILT_IN as BUILT_IN
+from .types import Types as Types
+from .verifying import verify as verify

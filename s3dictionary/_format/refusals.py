@@ -14,9 +14,26 @@ from ..errors import NotStorableError
 Path = tuple[Any, ...]
 
 
+class Field(str):
+    """A step of a path that leads to a field of an instance, not to a dict's value."""
+
+    __slots__ = ()
+
+
+def place_of(path: Path) -> str:
+    """A path as one would write it in Python."""
+    return "d" + "".join(f".{key}" if type(key) is Field else f"[{show(key, repr)}]" for key in path)
+
+
+def reason_of(error: Exception) -> str:
+    """What an exception of somebody else's code says, on one line."""
+    text = " ".join(show(error, str).split())
+    return text if type(error) in (TypeError, ValueError) and text else f"{type(error).__name__}: {text}"
+
+
 def refusal(path: Path, problem: str) -> NotStorableError:
     """An error that says what is wrong with the value to which a path of keys leads."""
-    place = "d" + "".join(f"[{show(key, repr)}]" for key in path)
+    place = place_of(path)
     return NotStorableError(f"{place} {problem}", path=place)
 
 
