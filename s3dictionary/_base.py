@@ -41,7 +41,7 @@ class FileDict(LazyDict[K, V]):
         *,
         default: Mapping[K, V] | Iterable[tuple[K, V]] | None,
         on_conflict: OnConflict,
-        types: codec.Spec,
+        types: codec.Spec = (),
         read_only: bool,
         writes: bool,
     ) -> None:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import InitVar, dataclass
 from datetime import datetime, time, timedelta, tzinfo
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -101,6 +102,46 @@ def body(content: bytes) -> Provoke:
 
 def value(item: Any) -> Provoke:
     return lambda s3: state(s3, data={"jobs": [item]}).save()
+
+
+def typed(item: Any) -> Provoke:
+    return lambda s3: state(s3, data={"jobs": [item]}, types=[Job, Failing, Prefixed, Unreadable]).save()
+
+
+@dataclass
+class Job:
+    name: str
+
+
+class Special(Job):
+    pass
+
+
+@dataclass
+class Failing:
+    name: str
+
+    @property  # type: ignore[no-redef]
+    def name(self) -> str:
+        raise OSError("no such file")
+
+    @name.setter
+    def name(self, name: str) -> None:
+        pass
+
+
+@dataclass
+class Prefixed:
+    name: str
+
+    def __post_init__(self) -> None:
+        self.name = f"Job {self.name}"
+
+
+@dataclass
+class Unreadable:
+    name: int
+    seed: InitVar[int]
 
 
 def conflict(s3: Site) -> None:
@@ -393,7 +434,10 @@ CASES: list[tuple[str, Provoke]] = [
     ("It isn't known whether the file was deleted", fault(Reset(), S3Dict.delete)),
     ("The store has no conditional writes", fault(Answer(501, "NotImplemented"), S3Dict.save)),
     ("A value of another type", value(Thing())),
-    ("A value that has a simple form", value(Path("a"))),
+    ("An instance of a subclass", typed(Special("a"))),
+    ("An instance whose class fails", typed(Failing("a"))),
+    ("An instance that would come back as another", typed(Prefixed("a"))),
+    ("An instance that could not be read again", typed(Unreadable(1, 2))),
     ("An integer of too many digits", value(10**100_000)),
     ("A circular reference", value(CIRCULAR)),
     ("Too many levels", value(deep(100_000))),

@@ -30,6 +30,10 @@ class Contents(NamedTuple):
     same: Callable[[Any, Any], bool]
 
 
+class Fields(dict[str, Any]):
+    """What an instance is stored as: its fields by name."""
+
+
 def _nothing(container: Any) -> list[Any]:
     return []
 

@@ -10,13 +10,9 @@ from collections.abc import Callable, Iterator, MutableSequence
 from types import MemberDescriptorType
 from typing import Any
 
-from .contents import DICT, LIST, Contents, same_dicts
+from .contents import DICT, LIST, Contents, Fields, same_dicts
 
 _ATTEMPTS = 1_000
-
-
-class Fields(dict[str, Any]):
-    """What an instance is stored as: its fields by name."""
 
 
 def slots_of(kind: type) -> dict[str, MemberDescriptorType]:

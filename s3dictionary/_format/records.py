@@ -6,7 +6,6 @@ is ever called.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from enum import Enum
 from operator import attrgetter
@@ -14,7 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .instances import Fields, attributes_reader, names_in
+from .contents import Fields
+from .instances import attributes_reader, names_in
 
 
 class Record(NamedTuple):
@@ -121,7 +121,9 @@ def _attrs_class(kind: Any) -> Record | None:
 def _dataclass(kind: Any) -> Record | None:
     if not hasattr(kind, "__dataclass_fields__"):
         return None
-    fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(kind)
+    from dataclasses import fields as fields_of  # it takes a while, and is there where somebody has a dataclass
+
+    fields: tuple[Any, ...] = fields_of(kind)
     names = {field.name: field.name for field in fields if field.init}
     frozen = kind.__dataclass_params__.frozen
     return _constructed(kind, tuple(field.name for field in fields), names, frozen)

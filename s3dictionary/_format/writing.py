@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..errors import NotStorableError
-from .contents import dict_items, set_members
-from .instances import Fields
+from .contents import Fields, dict_items, set_members
 from .plain import MAX_NESTING
 from .reading import loads, looks_tagged
-from .refusals import Field, Path, reason_of, refusal, show, unknown
+from .refusals import Field, Path, advice_by_name, reason_of, refusal, show, unknown
 from .scalars import ENTRIES, TWO_HALVES, exact_str, tagged
 from .types import BUILT_IN, GROUPS, STORABLE, Form, Type, Types
 
@@ -53,13 +52,20 @@ def place(error: NotStorableError, types: Types) -> NotStorableError:
 
 def _write(value: Any, path: Path, inside: Inside, types: Types) -> bytes:
     row = types.find(type(value))
-    if row is None or row.write is None or (row.exact and row.kind is not type(value)):
+    if row is None or row.write is None:
         raise unknown(path, value)
+    if row.exact and row.kind is not type(value):
+        raise unknown(path, value, row.kind)
     if isinstance(row.write, Form):
         if id(value) in inside:
             raise refusal(path, "is a circular reference, which can't be stored")
         return _FORMS[row.write](row, value, path, _enter(inside, id(value)), types)
-    text = row.write(value, path)
+    try:
+        text = row.write(value, path)
+    except NotStorableError as error:
+        if advice_by_name(type(value)):
+            raise unknown(path, value) from error
+        raise
     if len(inside) > MAX_NESTING - 2 and text.startswith(b"{"):  # a tag takes levels, too
         _enter(inside, *[0] * (1 + text.endswith(b"]}")))
     return text
@@ -116,7 +122,7 @@ def _parts(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> b
         return tagged(row.tag, write_object(list(parts), texts, path, _enter(inside, 0), types))
     text = tagged(row.tag, _write(parts, path, inside, types))
     if type(value) is not row.kind and type(loads(text.decode(), types, path)) is not type(value):
-        raise unknown(path, value)
+        raise unknown(path, value, row.kind)
     return text
 
 
