@@ -192,12 +192,6 @@ class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
     def _leave(self, block: Block, error: BaseException | None) -> bool:
         return self._blocks.leave(block, error, self._save)
 
-    def __del__(self) -> None:
-        """Nobody can leave any more what was entered otherwise than by a `with`."""
-        for block in reversed(self._blocks.open):
-            if block.manager == id(self):
-                self._blocks.abandon(block)
-
     def __call__(self, function: F) -> F:
         for late in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
             if late(function):
