@@ -122,6 +122,17 @@ class Moments:
         return local
 
 
+def interrupt_begin_of_exit() -> None:
+    """Let a Ctrl-C come where the library is called next, as where a block begins to be left."""
+
+    def interrupt(frame: FrameType, event: str, _argument: Any) -> None:
+        if event == "call" and _is_ours(frame):
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    sys.setprofile(interrupt)
+
+
 class _Code:
     """What is known of a function's instructions."""
 
