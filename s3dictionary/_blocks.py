@@ -30,6 +30,7 @@ class Kind(Enum):
 
     WITH = "with"
     TRANSACTION = "transaction()"
+    RUN = "run()"
 
 
 Place: TypeAlias = tuple[int, Any]
@@ -80,6 +81,11 @@ class Blocks:
     def __init__(self, memory: Memory) -> None:
         self.turns = Turns(memory)
         self._memory = memory
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Memory's lock. It is another one in a forked child."""
+        return self._memory.lock
 
     @property
     def open(self) -> list[Block]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import time
 from collections import UserDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -15,11 +14,11 @@ from ._base import FileDict, check_bool
 from ._blocks import Block, Kind, Place, place_of
 from ._mapping import K, V
 from ._memory import Memory
+from ._runs import Runs
 from ._s3.file import MAX_SIZE
 from ._s3.secrets import Hidden, Secret
 from ._s3.settings import Settings
-from ._store import OnConflict, backoff
-from .errors import ConflictError, Rollback
+from ._store import OnConflict, Options
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -118,6 +117,10 @@ class S3Dict(FileDict[K, V]):
             if self.etag is None or self.changed:
                 self.save()
             self._store.autosave = True
+
+    def _set_up(self, settings: Settings, memory: Memory, options: Options) -> None:
+        super()._set_up(settings, memory, options)
+        self._runs = Runs(self._blocks, self._store)
 
     @property
     def autosave(self) -> bool:
@@ -240,6 +243,9 @@ class S3Dict(FileDict[K, V]):
     ) -> T:
         """Call a function in a `with` block, again from a fresh load if someone else has written meanwhile.
 
+        Calls of several threads that wait at the same time share one load and one save. Each function is called by its
+        own thread, in a transaction of its own: what one raises undoes what that one did, and nothing else.
+
         >>> def count(state):
         ...     state["runs"] = state.get("runs", 0) + 1
         ...     return state["runs"]
@@ -259,36 +265,18 @@ class S3Dict(FileDict[K, V]):
         Raises:
             ConflictError: someone else was faster every time; or there were unsaved changes before, which a fresh load
                 would throw away.
-            TransactionError: inside a block.
+            TransactionError: inside a block; and `save()`, `load()`, `delete()` and `run()` inside the function.
             TypeError: it is a coroutine function, which would run after the block.
             ValueError: `attempts` isn't positive.
         """
         self._blocks.refuse_inside("run()")
         if inspect.iscoroutinefunction(function):
-            raise TypeError("run() can't call a coroutine function, which would do its work after the block.")
+            raise TypeError(
+                "run() can't call a coroutine function, which would do its work after the block. Use AsyncS3Dict.run."
+            )
         if attempts < 1:
             raise ValueError(f"attempts must be positive, not {attempts}")
-        for wait in backoff(attempts - 1):
-            try:
-                return self._run_once(function, args, kwargs)
-            except ConflictError as error:
-                if error.uri != self.uri or self._left_unsaved():
-                    raise
-            time.sleep(wait)
-        return self._run_once(function, args, kwargs)
-
-    def _run_once(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
-        block = Block(Kind.WITH, place_of(sys._getframe()))
-        call = partial(function, self, *args, **kwargs)
-        try:
-            return self._blocks.within(block, self._store.refresh, self._store.save_changes, call)
-        except Rollback:
-            return None  # type: ignore[return-value]  # as the docs say
-
-    def _left_unsaved(self) -> bool:
-        return self._blocks.turns.step(
-            lambda: self.changed
-        )  # another thread's changes in a block of its own don't count
+        return self._runs.run(partial(function, self, *args, **kwargs), attempts)  # type: ignore[no-any-return]
 
     def _update(self, step: Callable[..., T], *args: Any) -> T:
         if self._store.autosave and not self._blocks.is_inside:
@@ -319,3 +307,7 @@ class S3Dict(FileDict[K, V]):
     def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> S3Dict[Any, Any]:
         """A new one with this one's settings, on the same file, as if made with `data=dict.fromkeys(…)`."""
         return type(self)(autosave=self._store.autosave, **self._arguments(dict.fromkeys(iterable, value)))
+
+    def _check(self) -> None:
+        super()._check()
+        self._runs.check()

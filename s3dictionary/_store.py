@@ -180,6 +180,11 @@ class Store:
             self._file.abandon(interrupted=not isinstance(error, S3DictError))
             raise
 
+    def check_changes(self) -> None:
+        """Raise what `save_changes` would raise before it sends anything: a value can't be stored, or none may be."""
+        if self._memory.encode().changed:
+            self.refuse_read_only()
+
     def refuse_read_only(self) -> None:
         if self._read_only:
             raise ReadOnlyError(f"{self.uri} was opened with read_only=True, so it can't be changed. Nothing was done.")
@@ -286,4 +291,4 @@ class Store:
 def backoff(attempts: int) -> Iterator[float]:
     """Seconds to wait after each attempt that failed: random, so that those who met don't meet again."""
     for attempt in range(attempts):
-        yield random.uniform(0, min(1.0, 0.01 * 2**attempt))
+        yield random.uniform(0, min(1.0, 0.01 * 2 ** min(attempt, 10)))

@@ -146,12 +146,18 @@ class Turns:
             return True
         if current.owner == current_owner():
             return True
-        if current.thread == get_ident():
+        self.refuse_task()
+        return False
+
+    def refuse_task(self) -> None:
+        """Raise a `TransactionError` if another task of this thread has the turn: waiting for it would never end."""
+        current = self.current
+        if current is not None and current.thread == get_ident() and current.owner != current_owner():
             raise TransactionError(
                 "Another task of this thread has a block of this dict open, and waiting for its end would block the "
-                "event loop. Nothing was done. Don't await inside a `with` block of an S3Dict."
+                "event loop. Nothing was done. Don't await inside a `with` block of an S3Dict; use AsyncS3Dict, whose "
+                "`async with` blocks may await, and wait for one another."
             )
-        return False
 
     def _wait(self, waiting: _Waiting | None) -> _Waiting:
         """Wait until it may be the caller's turn."""
