@@ -9,7 +9,8 @@ PYTEST = -m pytest -n 2
 .PHONY: demo test check docs package stress matrix bench bench-quick contention faults clean
 
 demo: .venv/with-local
-	.venv/bin/python examples/quickstart.py
+	@echo "Running examples/quickstart.py on an S3 server of its own:"
+	@.venv/bin/python examples/quickstart.py
 
 test: .venv/with-dev
 	.venv/bin/python $(PYTEST)
@@ -94,8 +95,14 @@ clean:
 	rm -rf .venv .venvs build dist site *.egg-info
 
 .venv/bin/python:
-	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+	@echo "Making a virtual environment in .venv"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/with-%: setup.cfg | .venv/bin/python
-	.venv/bin/python $(PIP_INSTALL) -e '.[$*]'
-	touch $@
+	@echo "Installing S3Dictionary with the extra '$*' into .venv, from PyPI: $(or $(INSTALLS_$*),a minute or more)"
+	@.venv/bin/python $(PIP_INSTALL) $(OPTIONS_$*) -e '.[$*]'
+	@touch $@
+
+# Python compiles what it imports, which is a small part of what these packages have.
+OPTIONS_local = --no-compile
+INSTALLS_local = boto3 and moto (an S3 server), about 30 packages in about half a minute

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from ._base import FileDict, check_bool
-from ._blocks import Block, Kind, Place, place_of
+from ._leaving import Block, ExitMethod, Kind, block_to_enter
 from ._mapping import K, V
 from ._memory import Memory
 from ._runs import Runs
@@ -212,25 +212,22 @@ class S3Dict(FileDict[K, V]):
     # Blocks
 
     def __enter__(self) -> Self:
-        block = Block(Kind.WITH, place_of(sys._getframe(1)))
-        try:
-            self._blocks.enter(block, self._store.refresh)
-            return self
-        except BaseException:
-            self._blocks.end(block)
-            raise
+        self._blocks.enter(block_to_enter(Kind.WITH, self, sys._getframe(1)), self._store.refresh)
+        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        leaving: list[Block] = []
-        place: Place | None = None
-        try:
-            place = place_of(sys._getframe(1))
-            return self._blocks.leave(place, error, self._store.save_changes, leaving)
-        except BaseException:
-            self._blocks.end_left(place or place_of(sys._getframe(1)), leaving)
-            raise
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        ) -> bool: ...
+    else:
+        __exit__ = ExitMethod(Kind.WITH)
+
+    def _leave(self, block: Block, error: BaseException | None) -> bool:
+        return self._blocks.leave(block, error, self._store.save_changes)
+
+    def _abandon(self, block: Block) -> None:
+        self._blocks.abandon(block)
 
     @overload
     def run(self, function: Callable[[Self], T], *, attempts: int = 10) -> T: ...
@@ -272,7 +269,7 @@ class S3Dict(FileDict[K, V]):
         self._blocks.refuse_inside("run()")
         if inspect.iscoroutinefunction(function):
             raise TypeError(
-                "run() can't call a coroutine function, which would do its work after the block. Use AsyncS3Dict.run."
+                "run() can't call a coroutine function, which would do its work after the block. Use AsyncS3Dict.run()."
             )
         if attempts < 1:
             raise ValueError(f"attempts must be positive, not {attempts}")
@@ -280,7 +277,7 @@ class S3Dict(FileDict[K, V]):
 
     def _update(self, step: Callable[..., T], *args: Any) -> T:
         if self._store.autosave and not self._blocks.is_inside:
-            block = Block(Kind.TRANSACTION, place_of(sys._getframe()))
+            block = Block(Kind.TRANSACTION)
             return self._blocks.within(block, None, self._autosave_changes, partial(step, *args))
         return super()._update(step, *args)
 

@@ -12,7 +12,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from ._blocks import Block, Blocks, Kind, Place
+from ._blocks import Blocks
+from ._leaving import Block, Kind
 from ._turns import Turn
 from .errors import NotStorableError, ReadOnlyError, interrupted, twin
 
@@ -25,7 +26,6 @@ class Member(Turn):
     Attributes:
         call: the function, with its arguments.
         attempts: how often it may still be called.
-        place: the call of `run`.
         group: the group it is in.
         result: what the function returned.
         error: what the call of `run` is to raise.
@@ -33,11 +33,10 @@ class Member(Turn):
         is_done: the outcome is known.
     """
 
-    def __init__(self, call: Callable[[], Any], attempts: int, place: Place) -> None:
+    def __init__(self, call: Callable[[], Any], attempts: int) -> None:
         super().__init__()
         self.call = call
         self.attempts = attempts
-        self.place = place
         self.group: Group[Any] | None = None
         self.result: Any = None
         self.error: BaseException | None = None
@@ -82,7 +81,7 @@ class Group(Generic[M]):
         self.members: list[M] = [first]
         self.holder = first
         self.todo: list[M] = []
-        self.block = Block(Kind.RUN, first.place, object())
+        self.block = Block(Kind.RUN, self)
         self.waits = waits
         self.wait = 0.0
         self.is_shared = False
@@ -132,7 +131,7 @@ class Groups(Generic[M]):
 
     def begin(self, group: Group[M]) -> Block:
         """A new block for the group, which its holder is to enter."""
-        group.block = Block(Kind.RUN, group.holder.place, object())
+        group.block = Block(Kind.RUN, group)
         return group.block
 
     def is_expecting(self, group: Group[M]) -> bool:
@@ -157,16 +156,16 @@ class Groups(Generic[M]):
         with self._blocks.lock:
             member = (group.todo or group.members)[0]
             block = group.block
-            block.owner, block.thread, block.place = member.owner, member.thread, member.place
+            block.owner, block.thread = member.owner, member.thread
             group.holder = member
         member.tell()
 
     def save(self, group: Group[M], save: Callable[[], None]) -> None:
         """Save what the functions have done, and end the group's block."""
         if any(member.is_kept for member in group.members):
-            self._blocks.leave(group.block.token, None, save, [])
+            self._blocks.leave(group.block, None, save)
         else:
-            self._blocks.end(group.block)
+            self._blocks.turns.end(group.block)
 
     def after_fork(self, group: Group[M], member: M) -> None:
         """In a forked child the others aren't there any more, and what they have done is the parent's to save."""
@@ -176,7 +175,7 @@ class Groups(Generic[M]):
         group.members, group.holder = [member], member
         group.todo = [each for each in group.todo if each is member]
         if was_shared:
-            self._blocks.end(group.block)
+            self._blocks.turns.end(group.block)
             self._again(group, [member])
 
     def succeeded(self, group: Group[M]) -> None:
@@ -242,7 +241,7 @@ class Groups(Generic[M]):
     def _undo(self, group: Group[M]) -> None:
         """Undo what the holder was at: its own changes; a load or a save as a whole."""
         if group.is_saving or not group.members or not self.is_open(group):
-            self._blocks.end(group.block)
+            self._blocks.turns.end(group.block)
         else:
             self.undo_call(group)
 
@@ -251,7 +250,7 @@ class Groups(Generic[M]):
         opened = self._blocks.open
         inside = opened[opened.index(group.block) + 1 :] if self.is_open(group) else []
         if inside:
-            self._blocks.end(inside[0])
+            self._blocks.turns.end(inside[0])
 
     def _give_up(self, group: Group[M], error: BaseException) -> None:
         """The holder goes: the others go on without it, or are told that the outcome isn't known."""

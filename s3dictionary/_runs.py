@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ._blocks import Block, Blocks, Kind, Place, place_of
+from ._blocks import Blocks
 from ._groups import Group, Groups, Member
+from ._leaving import Block, Kind
 from ._store import Store, backoff
 from .errors import ConflictError, Rollback, S3DictError
 
@@ -23,8 +24,8 @@ _GATHER = 0.001
 class _ThreadMember(Member):
     """A thread's call of `run`."""
 
-    def __init__(self, call: Callable[[], Any], attempts: int, place: Place) -> None:
-        super().__init__(call, attempts, place)
+    def __init__(self, call: Callable[[], Any], attempts: int) -> None:
+        super().__init__(call, attempts)
         self._told = threading.Lock()
         self._told.acquire()  # `tell` releases it
 
@@ -52,7 +53,7 @@ class Runs:
 
     def run(self, call: Callable[[], Any], attempts: int) -> Any:
         """Call a function in a block, at most so many times if there are conflicts. Returns what it returned."""
-        member = _ThreadMember(call, attempts, place_of(sys._getframe()))
+        member = _ThreadMember(call, attempts)
         try:
             self._take_part(member)
         except BaseException as error:
@@ -106,7 +107,7 @@ class Runs:
         member.reset()
         try:
             if group.is_shared:
-                block = Block(Kind.RUN, place_of(sys._getframe()))
+                block = Block(Kind.RUN, member)
                 check = self._store.check_changes if group.is_careful else None
                 member.result = self._blocks.within(block, None, _nothing, lambda: _checked(member.call, check))
             else:
@@ -123,7 +124,7 @@ class Runs:
         try:
             self._groups.save(group, self._store.save_changes)
         except Exception as error:  # noqa: BLE001  # it is everybody's
-            self._blocks.end(group.block)  # what comes from a signal handler may have come before it was ended
+            self._blocks.turns.end(group.block)  # what comes from a signal handler may have come before it was ended
             self._groups.failed(group, error, repeats=self._may_repeat(error))
         else:
             self._groups.succeeded(group)

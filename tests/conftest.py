@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -34,6 +35,12 @@ class FaultsWriter:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--write-faults") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(FaultsWriter())
+
+
+def pytest_collection_finish() -> None:
+    """Keep what the imports made from the garbage collector, as many tests collect."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import CorruptFileError, StorageError
-from . import bodies, clients
-from .calls import Call, answered, step
+from . import bodies, clients, ranges
+from .calls import Call, answered
 from .failures import Situation, is_known, is_refusal_of_credentials, translated
 from .secrets import Hidden, Secret, secrets_of, shows, strip_tracebacks
 from .version import Version, version_of
@@ -75,7 +75,7 @@ class Requests:
     def get(self, condition: Hidden, limit: int, permission: str | None = None) -> Read:
         """Read the object, if it has no more bytes than that."""
         request = Hidden({**self._options["GetObject"], **self.address, **condition})
-        return self._call("GetObject", lambda client: _read(client.get_object(**request), limit), permission)
+        return self._call("GetObject", lambda client: _read(client, request, limit), permission)
 
     def head(self) -> Mapping[str, Any]:
         return self._send("HeadObject", Hidden(), _has_etag)
@@ -100,6 +100,16 @@ class Requests:
             if not page.get("IsTruncated") or not following or following == markers:
                 return
             markers = following
+
+    def objects(self) -> Iterator[Mapping[str, Any]]:
+        """The objects whose keys begin like this one, as a listing has them."""
+        request = {"Bucket": self.address["Bucket"], "Prefix": self.address["Key"]}
+        while True:
+            page = self._call("ListObjectsV2", partial(_list_objects, request))
+            yield from page.get("Contents", ())
+            if not page.get("NextContinuationToken"):
+                return
+            request = {**request, "ContinuationToken": page["NextContinuationToken"]}
 
     def _send(
         self, operation: str, arguments: Hidden, check: Callable[[Mapping[str, Any]], object]
@@ -174,10 +184,16 @@ def _list_versions(request: Mapping[str, str], client: Any) -> Mapping[str, Any]
     return page
 
 
-def _read(answer: Mapping[str, Any], limit: int) -> Read:
+def _list_objects(request: Mapping[str, str], client: Any) -> Mapping[str, Any]:
+    page: Mapping[str, Any] = client.list_objects_v2(**request)
+    return page
+
+
+def _read(client: Any, request: Mapping[str, Any], limit: int) -> Read:
+    answer = client.get_object(**request)
     answered(200)
     etag_of(answer)
-    body = bodies.read(answer, limit, step)
+    body = ranges.read(client, request, answer, limit)
     try:
         text = bodies.unpacked(body, limit)
     except CorruptFileError:

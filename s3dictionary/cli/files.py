@@ -15,7 +15,7 @@ from .._s3 import addresses, clients
 from .._s3.file import S3File
 from .._s3.secrets import without_passwords
 from ..errors import CorruptFileError, S3DictError, StorageError
-from . import progress
+from . import fate, progress
 from .outcomes import ExitCode, Failure
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class File:
 
     def dict(self, **options: Any) -> S3Dict[Any, Any]:
         """The dict that lives in it, loaded. The options are those of `S3Dict`."""
+        fate.watch(self.client)
         try:
             return S3Dict.from_uri(self.uri, client=self.client, put_options=self.put_options, **options)
         except S3DictError:
@@ -187,7 +188,8 @@ def connect(arguments: Namespace, **config: Any) -> S3Client:
     try:
         client = clients.connect({name: value for name, value in options.items() if value})
     except (BotoCoreError, ValueError) as error:
-        raise Failure(ExitCode.USAGE, without_passwords(str(error))) from error
+        hint = ". An endpoint begins with http:// or https://" if "Invalid endpoint" in str(error) else ""
+        raise Failure(ExitCode.USAGE, without_passwords(str(error)) + hint) from error
     if has_progress:
         progress.show(client)
     return client

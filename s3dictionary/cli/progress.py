@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ _CHUNK = 256 * 1024
 
 def is_wanted() -> bool:
     """Is there somebody to see it, and tqdm to show it with?"""
-    return sys.stderr.isatty() and find_spec("tqdm") is not None
+    return sys.stderr is not None and sys.stderr.isatty() and find_spec("tqdm") is not None
 
 
 def show(client: S3Client) -> None:
@@ -48,7 +49,9 @@ class _Watched:
         from tqdm import tqdm
 
         self._body = body
-        self._bar = tqdm(total=size, desc=what, unit="B", unit_scale=True, unit_divisor=1024, leave=False)
+        self._bar: Any = None
+        with suppress(OSError):  # a terminal that has gone is no reason for a request to fail
+            self._bar = tqdm(total=size, desc=what, unit="B", unit_scale=True, unit_divisor=1024, leave=False)
 
     def read(self, size: int | None = None) -> bytes:
         if size is not None and size >= 0:
@@ -59,12 +62,17 @@ class _Watched:
         try:
             data: bytes = self._body.read(size)
         except BaseException:
-            self._bar.close()
+            self._show("close")
             raise
-        self._bar.update(len(data))
+        self._show("update", len(data))
         if not data:
-            self._bar.close()
+            self._show("close")
         return data
+
+    def _show(self, change: str, *arguments: int) -> None:
+        if self._bar is not None:
+            with suppress(OSError):
+                getattr(self._bar, change)(*arguments)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
