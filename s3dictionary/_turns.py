@@ -175,7 +175,7 @@ class Turns:
 
     def _tell_next(self) -> None:
         """Keep the turn for the one who has waited longest, and tell him."""
-        if self._waiting and self.current is None:
+        if self._waiting and self.current is None and (self._next is None or self._next.has_gone):
             self._next = self._waiting.pop(0)
             self._next.tell()
 
