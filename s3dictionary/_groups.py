@@ -73,6 +73,7 @@ class Group(Generic[M]):
         waits: how long to wait after each conflict.
         is_shared: there were several members when it was loaded.
         is_careful: each member's changes are encoded by itself, to find out whose can't be saved.
+        is_spoilt: a member was interrupted after its function had returned, so what it did has to be undone.
         is_saving: the save has begun, so its outcome isn't known if the holder is interrupted.
         process: the process that it began in.
     """
@@ -86,6 +87,7 @@ class Group(Generic[M]):
         self.wait = 0.0
         self.is_shared = False
         self.is_careful = False
+        self.is_spoilt = False
         self.is_saving = False
         self.process = os.getpid()
 
@@ -112,13 +114,8 @@ class Groups(Generic[M]):
         return group.block in self._blocks.open
 
     def join(self, member: M) -> Group[M]:
-        """Put a member into the next group. It holds the group if it is the first.
-
-        Raises:
-            TransactionError: another task of this thread has the turn, and would wait for this one to go on.
-        """
+        """Put a member into the next group. It holds the group if it is the first."""
         with self._blocks.lock:
-            self._blocks.turns.refuse_task()
             group = self._next
             if group is None or group.process != os.getpid():
                 member.group = Group(member, self._waits())
@@ -167,6 +164,11 @@ class Groups(Generic[M]):
         else:
             self._blocks.turns.end(group.block)
 
+    def call_again(self, group: Group[M]) -> None:
+        """Undo what the functions have done, and call them again without those who have left meanwhile."""
+        self._blocks.turns.end(group.block)
+        self._again(group, group.members)
+
     def after_fork(self, group: Group[M], member: M) -> None:
         """In a forked child the others aren't there any more, and what they have done is the parent's to save."""
         if group.process == os.getpid():
@@ -175,8 +177,7 @@ class Groups(Generic[M]):
         group.members, group.holder = [member], member
         group.todo = [each for each in group.todo if each is member]
         if was_shared:
-            self._blocks.turns.end(group.block)
-            self._again(group, [member])
+            self.call_again(group)
 
     def succeeded(self, group: Group[M]) -> None:
         for member in group.members:
@@ -214,7 +215,10 @@ class Groups(Generic[M]):
 
     def _again(self, group: Group[M], members: list[M]) -> None:
         with self._blocks.lock:
-            group.members, group.todo, group.is_saving = members, [], False
+            group.members, group.todo = members, []
+            group.is_spoilt = group.is_saving = False
+            for member in members:
+                member.reset()
             if self._next is None:
                 self._next = group
         self.hand_on(group)
@@ -229,6 +233,7 @@ class Groups(Generic[M]):
             group.todo = [each for each in group.todo if each is not member]
             if not group.members and self._next is group:
                 self._next = None
+            group.is_spoilt = group.is_spoilt or (member.is_kept and not group.is_saving)
             holds = group.holder is member
         try:
             if holds:

@@ -12,7 +12,7 @@ from ._blocks import Blocks
 from ._groups import Group, Groups, Member
 from ._leaving import Block, Kind
 from ._store import Store, backoff
-from .errors import ConflictError, Rollback, S3DictError
+from .errors import Rollback, S3DictError, is_conflict_about
 
 _LOOK_AGAIN = 0.2
 """Seconds after which one that waits looks by itself, should whoever was to tell it have been interrupted."""
@@ -63,6 +63,7 @@ class Runs:
 
     def _take_part(self, member: _ThreadMember) -> None:
         try:
+            self._blocks.turns.refuse_task()
             group = self._groups.join(member)
             while not member.is_done:
                 self._groups.after_fork(group, member)
@@ -77,6 +78,8 @@ class Runs:
     def _go_on(self, group: Group[_ThreadMember], member: _ThreadMember) -> None:
         if not self._groups.is_open(group):
             self._begin(group)
+        elif group.is_spoilt:
+            self._groups.call_again(group)
         elif not group.todo:
             self._end(group)
         elif group.todo[0] is member:
@@ -131,7 +134,7 @@ class Runs:
 
     def _may_repeat(self, error: Exception) -> bool:
         """Is it a conflict about this file, and would a fresh load throw nothing away?"""
-        if not isinstance(error, ConflictError) or error.uri != self._store.uri:
+        if not is_conflict_about(self._store.uri, error):
             return False
         changed = self._blocks.turns.step(lambda: self._store.changed)  # what is done in others' blocks doesn't count
         return not changed

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ._format import codec
@@ -46,6 +47,22 @@ class Options(NamedTuple):
     on_conflict: OnConflict = "raise"
     default: dict[Any, Any] | None = None
     read_only: bool = False
+
+
+class Fetched(NamedTuple):
+    """What was read, and is yet to be taken over into memory.
+
+    Attributes:
+        found: what a GET found.
+        take: takes it over.
+    """
+
+    found: Found | None
+    take: Callable[[], None]
+
+    @property
+    def size(self) -> int:
+        return len(self.found.body or b"") if self.found is not None else 0
 
 
 class Store:
@@ -101,17 +118,21 @@ class Store:
         Args:
             replacing: what it holds is going to be replaced, so it needn't be readable.
         """
+        self.fetch(replacing=replacing).take()
+
+    def fetch(self, *, replacing: bool = False) -> Fetched:
+        """Read the file, for a load. Memory stays as it is until it is taken over."""
         found = self._file.get(None if self.unreadable else self.version)
         try:
-            members = self._memory.filed_members() if found and found.body is None else self._members(found)
+            return Fetched(found, partial(self._take_load, found, self._new_members(found)))
         except CorruptFileError:
             if not replacing:
                 raise
-            self._take_over({}, found)
-            self.unreadable = True
-        else:
-            self._take_over(members, found)
-            self.unreadable = False
+            return Fetched(found, partial(self._take_load, found, {}, unreadable=True))
+
+    def _take_load(self, found: Found | None, members: codec.Members | None, *, unreadable: bool = False) -> None:
+        self._take_over(self._memory.filed_members() if members is None else members, found)
+        self.unreadable = unreadable
         self._loaded_at = time.monotonic()
 
     def _take_over(self, members: codec.Members, found: Found | None) -> None:
@@ -123,13 +144,21 @@ class Store:
 
     def refresh(self) -> None:
         """Load before a block, unless there is something to keep, or it was loaded just now."""
+        fetched = self.fetch_fresh()
+        if fetched is not None:
+            fetched.take()
+
+    def fetch_fresh(self) -> Fetched | None:
+        """Read the file, to refresh memory. `None` if there is no need to."""
         fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
         self._loaded_at = 0.0
         # A delete of unknown outcome has left nothing in memory that loading would throw away
         if fresh or self._file.pending_saves or self._has_changes:
-            return
+            return None
         found = self._file.get(self.version)
-        members = None if found and found.body is None else self._members(found)
+        return Fetched(found, partial(self._take_fresh, found, self._new_members(found)))
+
+    def _take_fresh(self, found: Found | None, members: codec.Members | None) -> None:
         with self._memory.lock:
             if members is None:
                 self._file.loaded(self.version)
@@ -138,6 +167,9 @@ class Store:
 
     def load_version(self, version_id: str) -> None:
         """Load an old version as an unsaved change."""
+        self.fetch_version(version_id).take()
+
+    def fetch_version(self, version_id: str) -> Fetched:
         found = self._file.get(version_id=version_id)
         if found is None:  # as some stores answer where AWS says NoSuchVersion
             raise StorageError(
@@ -147,7 +179,11 @@ class Store:
                 code="NoSuchKey",
                 status=404,
             )
-        self._memory.load_changes(self._members(found))
+        return Fetched(found, partial(self._memory.load_changes, self._members(found)))
+
+    def _new_members(self, found: Found | None) -> codec.Members | None:
+        """What was read; `None` if it is still the version that was known."""
+        return None if found is not None and found.body is None else self._members(found)
 
     def _members(self, found: Found | None) -> codec.Members:
         if found is None:

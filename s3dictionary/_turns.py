@@ -21,8 +21,14 @@ _KEPT_FREE = 1.0
 """Seconds for which the turn is kept for the one who was told. He may have been interrupted."""
 
 
+acting_for: dict[int, Any] = {}
+"""The owners that worker threads act for, by the threads' ids."""
+
+
 def current_owner() -> Any:
     """Who is calling: in asyncio a task, otherwise a thread, told by its id."""
+    if acting_for and get_ident() in acting_for:
+        return acting_for[get_ident()]
     asyncio = sys.modules.get("asyncio")
     loop = None if asyncio is None else asyncio._get_running_loop()
     task = None if asyncio is None or loop is None else asyncio.current_task(loop)
@@ -49,7 +55,7 @@ class Turn:
         return False
 
 
-class _Waiting:
+class Waiting:
     """One who waits."""
 
     def __init__(self) -> None:
@@ -77,11 +83,17 @@ class Turns:
         current: the turn that somebody has. It ends by an assignment, which no exception can get in front of.
     """
 
+    _refusal = (
+        "Another task of this thread has a block of this dict open, and waiting for its end would block the event "
+        "loop. Nothing was done. Don't await inside a `with` block of an S3Dict; use AsyncS3Dict, whose `async with` "
+        "blocks may await, and wait for one another."
+    )
+
     def __init__(self, memory: Memory) -> None:
         self.current: Turn | None = None
         self._memory = memory
-        self._waiting: list[_Waiting] = []
-        self._next: _Waiting | None = None
+        self._waiting: list[Waiting] = []
+        self._next: Waiting | None = None
 
     def take(self, turn: Turn, seconds: float = float("inf")) -> bool:
         """Wait for the turn, so many seconds at most. Returns whether it is the caller's now."""
@@ -179,7 +191,7 @@ class Turns:
             self._next = self._waiting.pop(0)
             self._next.tell()
 
-    def _is_free(self, waiting: _Waiting | None) -> bool:
+    def _is_free(self, waiting: Waiting | None) -> bool:
         """May the caller change the dict now? The caller holds the lock.
 
         Raises:
@@ -207,15 +219,11 @@ class Turns:
         """Raise a `TransactionError` if another task of this thread has the turn: waiting for it would never end."""
         current = self.current
         if current is not None and current.thread == get_ident() and current.owner != current_owner():
-            raise TransactionError(
-                "Another task of this thread has a block of this dict open, and waiting for its end would block the "
-                "event loop. Nothing was done. Don't await inside a `with` block of an S3Dict; use AsyncS3Dict, whose "
-                "`async with` blocks may await, and wait for one another."
-            )
+            raise TransactionError(self._refusal)
 
-    def _wait(self, waiting: _Waiting | None) -> _Waiting:
+    def _wait(self, waiting: Waiting | None) -> Waiting:
         """Wait until it may be the caller's turn."""
-        waiting = waiting or _Waiting()
+        waiting = waiting or Waiting()
         with self._memory.lock:
             if self.current is None and self._next in (None, waiting):
                 return waiting

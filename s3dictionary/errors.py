@@ -162,6 +162,11 @@ class ConflictError(StorageError):
         self.last_modified = last_modified
 
 
+def is_conflict_about(uri: str, error: Exception) -> bool:
+    """Did someone else write this file? A function that `run` calls may meet the conflict of another dict."""
+    return isinstance(error, ConflictError) and error.uri == uri
+
+
 class UnknownOutcomeError(StorageError):
     """It isn't known whether a save, or a delete, took effect: there was no answer that proves it.
 
