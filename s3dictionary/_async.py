@@ -212,7 +212,7 @@ class AsyncS3Dict(FileDict[K, V]):
     # Blocks. `async with` calls these before it awaits what they give, so that its frame is known
 
     def __aenter__(self) -> Coroutine[Any, Any, Self]:
-        return self._enter(_TaskBlock(Kind.WITH, self, sys._getframe(1)))
+        return self._enter(Block(Kind.WITH, self, sys._getframe(1)))
 
     async def _enter(self, block: Block) -> Self:
         if not self._blocks.is_inside:
@@ -231,7 +231,7 @@ class AsyncS3Dict(FileDict[K, V]):
         return self._leave(error, sys._getframe(1))
 
     async def _leave(self, error: BaseException | None, frame: FrameType) -> bool:
-        block = _TaskBlock(Kind.WITH, self, frame)
+        block = Block(Kind.WITH, self, frame)
         if isinstance(error, GeneratorExit):  # the task was dropped: nobody is its owner any more
             for dropped in [each for each in self._blocks.open if each.place == block.place]:
                 self._turns.end(dropped)
@@ -296,14 +296,6 @@ class AsyncS3Dict(FileDict[K, V]):
         self._content.check()
         self._blocks.check()
         self._runs.check()
-
-
-class _TaskBlock(Block):
-    """A block of a task's. It is over if the task is, as where Ctrl-C came before the block could be left."""
-
-    @property
-    def is_abandoned(self) -> bool:
-        return hasattr(self.owner, "done") and bool(self.owner.done())
 
 
 class _NotLoaded(Memory):

@@ -43,6 +43,11 @@ class Member(Turn):
         self.is_kept = False
         self.is_done = False
 
+    @property
+    def has_gone(self) -> bool:
+        """Will it never look again?"""
+        return False
+
     def tell(self) -> None:
         """Let it look again: it may hold the group now, or its outcome be known."""
         raise NotImplementedError
@@ -117,7 +122,7 @@ class Groups(Generic[M]):
         """Put a member into the next group. It holds the group if it is the first."""
         with self._blocks.lock:
             group = self._next
-            if group is None or group.process != os.getpid():
+            if group is None or group.process != os.getpid() or group.holder.has_gone:
                 member.group = Group(member, self._waits())
                 self._next = member.group
                 return member.group

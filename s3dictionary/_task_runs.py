@@ -28,6 +28,10 @@ class _TaskMember(Member):
         self.cancelled: asyncio.CancelledError | None = None
         self._word = Word()
 
+    @property
+    def has_gone(self) -> bool:
+        return self._word.is_in_vain
+
     def tell(self) -> None:
         self._word.say()
 

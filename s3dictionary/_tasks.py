@@ -27,6 +27,11 @@ class Word:
         self._loop = asyncio.get_running_loop()
         self._said = asyncio.Event()
 
+    @property
+    def is_in_vain(self) -> bool:
+        """Will it never be heard?"""
+        return self._loop.is_closed()
+
     def say(self) -> None:
         if asyncio._get_running_loop() is self._loop:
             self._said.set()
@@ -62,6 +67,13 @@ class TaskTurns(Turns):
         "`async with d:`, which waits for its turn."
     )
 
+    def end_abandoned(self) -> None:
+        """End a block, too, whose task is done, as by Ctrl-C, or can't go on, as its loop is closed."""
+        current = self.current
+        if current is not None and not current.is_requesting and _has_gone(current.owner):
+            self.end(current)
+        super().end_abandoned()
+
     async def take_later(self, turn: Turn) -> None:
         """Wait for the turn. A task that is cancelled meanwhile passes it on."""
         waiting = _WaitingTask()
@@ -89,6 +101,10 @@ class TaskTurns(Turns):
             if self._next is waiting:
                 self._next = None
                 self._tell_next()
+
+
+def _has_gone(owner: Any) -> bool:
+    return isinstance(owner, asyncio.Future) and (owner.done() or owner.get_loop().is_closed())
 
 
 # Worker threads -------------------------------------------------------------------------------------------------------

@@ -178,7 +178,6 @@ async def its_run_gives_what_a_plain_or_a_coroutine_function_gives(d: AsyncS3Dic
     assert_type(await d.run(count, attempts=3), str)
     assert_type(await d.run(fetch, "a"), bytes)
     assert_type(await d.run(lambda state: state["a"]), int)
-    await d.run(fetch, 1)  # type: ignore
     await d.run(texts)  # type: ignore
 
 
