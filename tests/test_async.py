@@ -447,6 +447,9 @@ def test_a_save_that_fails_while_its_task_is_cancelled_is_the_cancellations_caus
     assert "AccessDenied" in caplog.text
 
 
+MOST_AWAITS = 9
+"""More than any of these: how often a task has to wait depends on how fast the threads are."""
+
 WORK: dict[str, Callable[[D], Coroutine[Any, Any, Any]]] = {}
 
 
@@ -515,9 +518,8 @@ def test_cancelled_at_any_await_all_is_done_or_nothing_and_the_dict_is_free(name
         return cancelling.count if not task.cancelled() else 0
 
     async def main() -> None:
-        total = await try_at(0)
-        assert total >= 2
-        for number in range(1, total + 1):
+        assert await try_at(0) > 0
+        for number in range(1, MOST_AWAITS):
             await try_at(number)
 
     asyncio.run(main())
@@ -745,13 +747,13 @@ class Bank:
 
     async def client(self, number: int) -> None:
         await asyncio.sleep(self._rng.random() / 500)
-        if number % 5 == 4:
-            async with self.d:
-                await self.deposit(self.d, number)
-        else:
-            await self.d.run(self.deposit, number)
-        self.confirmed.add(number)
-        with suppress(Boom):
+        with suppress(ConflictError, Boom):
+            if number % 5 == 4:
+                async with self.d:
+                    await self.deposit(self.d, number)
+            else:
+                await self.d.run(self.deposit, number, attempts=100)
+            self.confirmed.add(number)
             await self.d.run(self.transfer, self._rng.choice([1, 1000]))
 
     async def open(self) -> None:
@@ -808,9 +810,10 @@ def test_a_timeout_while_saving_comes_when_the_save_has_ended(s3: HookedS3, d: D
 
     async def main() -> None:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01) as timeout:  # type: ignore[attr-defined]
+            async with asyncio.timeout(None) as timeout:  # type: ignore[attr-defined]
                 async with d:
                     d["n"] = 1
+                    timeout.reschedule(asyncio.get_running_loop().time())
                     asyncio.get_running_loop().call_later(0.02, gate.open)
         assert timeout.expired()
         await assert_usable(d, s3, {"n": 1, "log": []})
