@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _STRATEGIES = ("raise", "overwrite", "merge")
-_NOT_PICKLED = frozenset({"_file", "_store", "_blocks", "_ending"})
+_NOT_PICKLED = frozenset({"_file", "_store", "_blocks", "_ending", "_runs", "_turns", "_content"})
 
 
 class FileDict(LazyDict[K, V]):

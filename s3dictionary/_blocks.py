@@ -34,6 +34,11 @@ class Blocks:
         self._memory = memory
 
     @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Memory's lock. It is another one in a forked child."""
+        return self._memory.lock
+
+    @property
     def open(self) -> list[Block]:
         return self._memory.savepoints  # type: ignore[return-value]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -61,6 +61,22 @@ class Options(NamedTuple):
     types: tuple[Any, ...] = ()
 
 
+class Fetched(NamedTuple):
+    """What was read, and is yet to be taken over into memory.
+
+    Attributes:
+        found: what a GET found.
+        take: takes it over.
+    """
+
+    found: Found | None
+    take: Callable[[], None]
+
+    @property
+    def size(self) -> int:
+        return len(self.found.body or b"") if self.found is not None else 0
+
+
 class Store:
     """The way between memory and file. Whoever calls it has the turn; memory is locked for moments only.
 
@@ -114,17 +130,21 @@ class Store:
         Args:
             replacing: what it holds is going to be replaced, so it needn't be readable.
         """
+        self.fetch(replacing=replacing).take()
+
+    def fetch(self, *, replacing: bool = False) -> Fetched:
+        """Read the file, for a load. Memory stays as it is until it is taken over."""
         found = self._file.get(None if self.unreadable else self.version)
         try:
-            members = self._memory.filed_members() if found and found.body is None else self._members(found)
+            return Fetched(found, partial(self._take_load, found, self._new_members(found)))
         except CorruptFileError:
             if not replacing:
                 raise
-            self._take_over({}, found)
-            self.unreadable = True
-        else:
-            self._take_over(members, found)
-            self.unreadable = False
+            return Fetched(found, partial(self._take_load, found, {}, unreadable=True))
+
+    def _take_load(self, found: Found | None, members: codec.Members | None, *, unreadable: bool = False) -> None:
+        self._take_over(self._memory.filed_members() if members is None else members, found)
+        self.unreadable = unreadable
         self._loaded_at = time.monotonic()
 
     def _take_over(self, members: codec.Members, found: Found | None) -> None:
@@ -137,13 +157,21 @@ class Store:
     def refresh(self) -> None:
         """Load before a block, unless there is something to keep, or it was loaded just now."""
         self.undo_read_only(stacklevel=6)
+        fetched = self.fetch_fresh()
+        if fetched is not None:
+            fetched.take()
+
+    def fetch_fresh(self) -> Fetched | None:
+        """Read the file, to refresh memory. `None` if there is no need to."""
         fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
         self._loaded_at = 0.0
         # A delete of unknown outcome has left nothing in memory that loading would throw away
         if fresh or self._file.pending_saves or self._has_changes:
-            return
+            return None
         found = self._file.get(self.version)
-        members = None if found and found.body is None else self._members(found)
+        return Fetched(found, partial(self._take_fresh, found, self._new_members(found)))
+
+    def _take_fresh(self, found: Found | None, members: codec.Members | None) -> None:
         with self._memory.lock:
             if members is None:
                 self._file.loaded(self.version)
@@ -164,6 +192,9 @@ class Store:
 
     def load_version(self, version_id: str) -> None:
         """Load an old version as an unsaved change."""
+        self.fetch_version(version_id).take()
+
+    def fetch_version(self, version_id: str) -> Fetched:
         found = self._file.get(version_id=version_id)
         if found is None:  # as some stores answer where AWS says NoSuchVersion
             raise StorageError(
@@ -173,7 +204,11 @@ class Store:
                 code="NoSuchKey",
                 status=404,
             )
-        self._memory.load_changes(self._members(found))
+        return Fetched(found, partial(self._memory.load_changes, self._members(found)))
+
+    def _new_members(self, found: Found | None) -> codec.Members | None:
+        """What was read; `None` if it is still the version that was known."""
+        return None if found is not None and found.body is None else self._members(found)
 
     def _members(self, found: Found | None) -> codec.Members:
         if found is None:
@@ -209,6 +244,11 @@ class Store:
     def _unsaved(self, members: codec.Members) -> bytes | Unsaved:
         body, types = codec.join(members, self._memory.types), self._memory.types
         return partial(codec.decode_all, body, types) if types.given else body
+
+    def check_changes(self) -> None:
+        """Raise what `save_changes` would raise before it sends anything: a value can't be stored, or none may be."""
+        if self._memory.encode().changed:
+            self.refuse_read_only()
 
     def refuse_read_only(self) -> None:
         if self._read_only:
@@ -316,4 +356,4 @@ class Store:
 def backoff(attempts: int) -> Iterator[float]:
     """Seconds to wait after each attempt that failed: random, so that those who met don't meet again."""
     for attempt in range(attempts):
-        yield random.uniform(0, min(1.0, 0.01 * 2**attempt))
+        yield random.uniform(0, min(1.0, 0.01 * 2 ** min(attempt, 10)))
