@@ -75,11 +75,16 @@ class Blocks:
 
     Attributes:
         turns: whose turn it is to change the dict.
+
+    Args:
+        memory: what is changed.
+        undone: called when an outermost block has been left, and what it didn't commit is undone.
     """
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, undone: Callable[[Block], None] = lambda _: None) -> None:
         self.turns = Turns(memory)
         self._memory = memory
+        self._was_left = undone
 
     @property
     def open(self) -> list[Block]:
@@ -196,7 +201,11 @@ class Blocks:
         failures: list[Exception] = []
         while block in self.open:
             failures += self._memory.rollback(self.open[-1])
-        self.turns.end(block)
+        try:
+            if self.turns.current is block:
+                self._was_left(block)
+        finally:
+            self.turns.end(block)
         if failures:
             raise TransactionError(
                 f"A block was rolled back, but for what could not be changed: {failures[0]}"

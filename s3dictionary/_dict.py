@@ -134,7 +134,7 @@ class S3Dict(LazyDict[K, V]):
         self._file = settings.file()
         self._memory = memory
         self._store = Store(self._file, memory, options)
-        self._blocks = Blocks(memory)
+        self._blocks = Blocks(memory, self._store.undone)
         self._ending = Ending(self._store, memory, self._blocks)
 
     @classmethod

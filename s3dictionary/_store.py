@@ -6,12 +6,13 @@ import random
 import time
 from collections.abc import Iterator
 from copy import deepcopy
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ._format import codec
-from ._memory import Memory
+from ._memory import Memory, Savepoint
 from ._merge import Resolver, merge
-from ._s3.tries import Earlier
+from ._s3.tries import Content, Earlier
 from .errors import ConflictError, CorruptFileError, ReadOnlyError, S3DictError, StorageError, keep_unsaved
 
 if TYPE_CHECKING:
@@ -32,6 +33,39 @@ class Refusal(NamedTuple):
     code: str | None = None
     status: int | None = None
     cause: BaseException | None = None
+
+
+class Event(Enum):
+    """What a signal handler, or an `on_conflict` function, may do to memory while a save waits for S3."""
+
+    SAVED = "it was saved, with all that the waiting save wants to write"
+    LOADED = "it was loaded or deleted, so what the waiting save wants to write isn't in it any more"
+
+
+class Moment:
+    """A state of memory.
+
+    Attributes:
+        ended_by: what it was that brought memory and file together the next time; `None` as long as nothing has.
+    """
+
+    ended_by: Event | None = None
+
+
+class Saving(NamedTuple):
+    """A save under way.
+
+    Attributes:
+        moment: when it began, noted before all the rest.
+        base: the version that memory was made from.
+        members: what was in memory.
+        ending: whether it commits the open block.
+    """
+
+    moment: Moment
+    base: Version | None
+    members: codec.Members
+    ending: bool
 
 
 class Options(NamedTuple):
@@ -67,6 +101,8 @@ class Store:
         self._default = options.default or {}
         self._default_members = codec.encode_all(self._default) if self._default else {}
         self._loaded_at = 0.0
+        self._moment = Moment()
+        self._goes_back: list[Savepoint] = []
         self._late: list[Any] = []
         """Keys edited here while a merge with changes of others to them was saved. Who saves next is told."""
 
@@ -101,7 +137,7 @@ class Store:
         Args:
             replacing: what it holds is going to be replaced, so it needn't be readable.
         """
-        found = self._file.get(None if self.unreadable else self.version)
+        found = self._get()
         try:
             members = self._memory.filed_members() if found and found.body is None else self._members(found)
         except CorruptFileError:
@@ -114,12 +150,25 @@ class Store:
             self.unreadable = False
         self._loaded_at = time.monotonic()
 
+    def _get(self) -> Found | None:
+        """What is there; again if a signal handler has loaded or saved meanwhile, which may have been later."""
+        while True:
+            moment = self._moment
+            found = self._file.get(None if self.unreadable else self.version)
+            if moment.ended_by is None:
+                return found
+
     def _take_over(self, members: codec.Members, found: Found | None) -> None:
+        self._ends_by(Event.LOADED)
         version = None if found is None else found.version
         values = deepcopy(self._default) if version is None and self._default else None
         self._memory.load(members, version, values)
         self._file.loaded(version)
         self._late = []
+
+    def _ends_by(self, event: Event) -> None:
+        self._moment.ended_by = self._moment.ended_by or event
+        self._moment = Moment()
 
     def refresh(self) -> None:
         """Load before a block, unless there is something to keep, or it was loaded just now."""
@@ -128,8 +177,11 @@ class Store:
         # A delete of unknown outcome has left nothing in memory that loading would throw away
         if fresh or self._file.pending_saves or self._has_changes:
             return
+        moment = self._moment
         found = self._file.get(self.version)
         members = None if found and found.body is None else self._members(found)
+        if moment.ended_by is not None:  # a signal handler has just loaded or saved
+            return
         with self._memory.lock:
             if members is None:
                 self._file.loaded(self.version)
@@ -147,7 +199,9 @@ class Store:
                 code="NoSuchKey",
                 status=404,
             )
-        self._memory.load_changes(self._members(found))
+        members = self._members(found)
+        self._ends_by(Event.LOADED)
+        self._memory.load_changes(members)
 
     def _members(self, found: Found | None) -> codec.Members:
         if found is None:
@@ -164,21 +218,30 @@ class Store:
     def save(self) -> None:
         """Save what is in memory, which stays as it is if that fails. What was saved stays if an open block fails."""
         self.refuse_read_only()
-        members, _ = self._memory.encode()
-        self._put(members, ending=False)
+        moment, base = self._moment, self.version
+        self._put(Saving(moment, base, self._memory.encode().members, ending=False))
 
     def save_changes(self) -> None:
         """Save at the end of a block, which is committed then. If it is undone, the error has its changes."""
-        members = None
+        moment, base, members = self._moment, self.version, None
+        open_before = set(self._file.pending_saves)
         try:
             members, changed = self._memory.encode()
             if changed or self.unreadable:
                 self.refuse_read_only()
-                self._put(members, ending=True)
+                self._put(Saving(moment, base, members, ending=True))
         except BaseException as error:
+            self._file.abandon(open_before, interrupted=not isinstance(error, S3DictError))
+            self._goes_back = self._memory.savepoints[:1]
             keep_unsaved(error, self._memory.detached if members is None else codec.join(members))
-            self._file.abandon(interrupted=not isinstance(error, S3DictError))
             raise
+
+    def undone(self, block: Savepoint) -> None:
+        """A block has been undone. If it was by a save that failed, memory has gone back behind that now."""
+        if self._goes_back and self._goes_back[0] is block:
+            self._goes_back = []
+            members, changed = self._memory.encode()
+            self._file.went_back(members, unsaved=changed)
 
     def refuse_read_only(self) -> None:
         if self._read_only:
@@ -186,47 +249,93 @@ class Store:
 
     def delete(self) -> None:
         self.refuse_read_only()
-        self._file.delete(self.version, overwrite=self._overwrites)
-        self._memory.load({}, None)
+        moment, base = self._moment, self.version
+        self._file.delete(base, overwrite=self._overwrites)
+        if moment.ended_by is None or _is_same(self.version, base) or self.version is None:
+            self._ends_by(Event.LOADED)
+            self._memory.load({}, None)
         self._goes_on()
 
     @property
     def _overwrites(self) -> bool:
         return self._on_conflict == "overwrite"
 
-    def _put(self, members: codec.Members, *, ending: bool) -> None:
+    @property
+    def _merges(self) -> bool:
+        return self._on_conflict == "merge" or callable(self._on_conflict)
+
+    def _put(self, save: Saving) -> None:
+        try:
+            self._try(save)
+        except S3DictError:
+            if save.moment.ended_by is not Event.SAVED:
+                raise
+
+    def _try(self, save: Saving) -> None:
         if self._late:
             late, self._late = self._late, []
             raise self._clash(late, self.version, Refusal())
-        if self._file.pending_merge:
-            self._merge(members, Refusal(), ending)
+        if self._file.pending_merge and self._merges:
+            self._merge(save, Refusal())
             return
-        body = codec.join(members)
+        body = codec.join(save.members)
         try:
-            outcome = self._file.put(body, self.version, members=members, overwrite=self._overwrites)
+            outcome = self._file.put(body, save.base, members=save.members, overwrite=self._overwrites)
         except ConflictError as conflict:
-            if self._on_conflict == "raise" or self._overwrites or self.unreadable:
+            if not self._merges or self.unreadable:
                 raise
             refusal = Refusal(conflict.code, conflict.status, conflict.__cause__)
         else:
-            self._saved(outcome, members, ending)
+            self._saved(outcome, save)
             return
-        self._merge(members, refusal, ending)
+        self._merge(save, refusal)
 
-    def _saved(self, outcome: Version | Earlier, members: codec.Members, ending: bool) -> None:
-        if not isinstance(outcome, Earlier):
-            self._memory.saved(members, outcome, ending=ending)
+    def _saved(self, outcome: Version | Earlier, save: Saving) -> None:
+        if isinstance(outcome, Earlier):
+            self._build_on(outcome, save)
+        elif save.moment.ended_by is None:
+            self._memory.saved(save.members, outcome, ending=save.ending)
             self._goes_on()
+            self._ends_by(Event.SAVED)
+        else:
+            self._catch_up(save.members, outcome, save)
+
+    def _catch_up(self, members: codec.Members, version: Version, save: Saving) -> None:
+        """The file was saved, but a signal handler has loaded or saved meanwhile: memory is what that made of it."""
+        if save.base is not None and _is_same(self.version, save.base):  # it loaded what has been replaced now
+            self._late = self._memory.merged(self._memory.filed_members(), members, version, ending=save.ending)
+        else:
+            self._memory.checkpoint()
+        self._goes_on()
+
+    def _build_on(self, earlier: Earlier, save: Saving) -> None:
+        """An earlier save of unknown outcome took effect. Only what has changed since is left to save."""
+        version, content = earlier
+        if save.moment.ended_by is Event.LOADED and (content.merged or content.members != save.members):
+            raise self._conflict("It was loaded while the save was under way, as by a signal handler")
+        if save.moment.ended_by is not None:
+            self._memory.checkpoint()
             return
-        # An earlier save of unknown outcome took effect. Only what has changed since is left to save
-        self._memory.saved(outcome.content.members, outcome.version, ending=None)
+        if content.merged:
+            self._merge_with_own(save, version)
+            return
+        self._memory.saved(content.members, version, ending=None)
         self._goes_on()
         if self._has_changes:
-            self._put(self._memory.encode().members, ending=ending)
-        elif not outcome.version.current and self._on_conflict != "raise":
-            self._merge(members, Refusal(), ending)  # others have saved on top, and merging brings their changes
-        elif not ending:
+            self._put(save._replace(moment=self._moment, base=self.version, members=self._memory.encode().members))
+        elif not version.current and self._merges:
+            self._merge(save, Refusal())  # others have saved on top, and merging brings their changes
+        elif not save.ending:
             self._memory.checkpoint()
+
+    def _merge_with_own(self, save: Saving, version: Version) -> None:
+        """The same, of a save that memory went back behind."""
+        if not self._merges:
+            raise self._conflict(
+                "An earlier save of this dict took effect, of which that wasn't known, so it was undone in memory",
+                version,
+            )
+        self._merge(save, Refusal())
 
     def _goes_on(self) -> None:
         """What was tried from the version before is settled. The last step: an interrupt before it loses nothing."""
@@ -235,38 +344,78 @@ class Store:
 
     # Conflicts
 
-    def _merge(self, ours: codec.Members, refusal: Refusal, ending: bool) -> None:
+    def _merge(self, save: Saving, refusal: Refusal) -> None:
         """Do our changes again to what is there now, until nobody comes in between."""
         waits = list(backoff(MERGE_ATTEMPTS))
         while waits:
             try:
-                if self._merge_once(ours, refusal, ending):
+                if self._merge_once(save, refusal):
                     return
             except ConflictError as error:
-                if error.keys or len(waits) == 1:
+                if error.keys or len(waits) == 1 or save.moment.ended_by is not None:
                     raise
             time.sleep(waits.pop(0))
 
-    def _merge_once(self, ours: codec.Members, refusal: Refusal, ending: bool) -> bool:
+    def _merge_once(self, save: Saving, refusal: Refusal) -> bool:
         resolve = self._on_conflict if callable(self._on_conflict) else None
         found = self._file.get()
-        base, earlier = self._file.rebase(None if found is None else found.version)
-        if earlier is not None:
-            self._memory.saved(earlier.members, self.version, ending=None)
-        before, theirs = self._memory.filed_members(), self._members(found)
-        merged, clashes = merge(self._memory.touched_keys(), before, ours, theirs, resolve)
+        self._refuse_if_loaded(save)
+        base, theirs, replaces = self._to_merge_with(found)
+        merged, clashes = merge(
+            self._memory.touched_keys(), self._memory.filed_members(), save.members, theirs, resolve
+        )
+        self._refuse_if_loaded(save)
         if clashes:
             raise self._clash(clashes, base, refusal) from refusal.cause
         version: Version | Earlier | None = base
-        if self._memory.changed:
-            version = self._file.put(codec.join(merged), base, members=ours, merged=True)
+        if replaces or self._memory.changed:
+            version = self._file.put(codec.join(merged), base, members=save.members, theirs=theirs)
         if isinstance(version, Earlier):
-            self._memory.saved(version.content.members, self.version, ending=None)
-            self._file.abandon()
+            self._refuse_if_loaded(save)
+            self._rebase(version.content)
             return False
-        self._late = self._memory.merged(ours, merged, version, ending=ending)
-        self._goes_on()
+        if save.moment.ended_by is None or version is None:
+            self._late = self._memory.merged(save.members, merged, version, ending=save.ending)
+            self._goes_on()
+            self._ends_by(Event.SAVED)
+        else:
+            self._catch_up(merged, version, save)
         return True
+
+    def _to_merge_with(self, found: Found | None) -> tuple[Version | None, codec.Members, bool]:
+        """What is there now, as far as others wrote it; and whether a save of ours that was interrupted goes."""
+        version = None if found is None else found.version
+        if self._file.is_after_delete(version):
+            raise self._conflict("It may have been deleted, as delete() asked for, before that", version)
+        replaces, theirs = self._file.replaced_by_next(version)
+        if replaces:
+            return version, self._memory.filed_members() if theirs is None else theirs, True
+        base, content = self._file.rebase(version)
+        if content is not None:
+            self._rebase(content)
+        return base, self._members(found), False
+
+    def _rebase(self, content: Content) -> None:
+        """Take over that a save of unknown outcome took effect."""
+        if content.members is None:
+            raise self._conflict("An earlier save of this dict took effect, and what of it is in memory isn't known")
+        self._memory.saved(content.members, self.version, ending=None)
+        self._file.settled()
+
+    def _refuse_if_loaded(self, save: Saving) -> None:
+        """Nothing has been saved so far, and nothing can be merged if memory isn't what it was."""
+        if save.moment.ended_by is not None:
+            raise self._conflict("It was loaded or saved while a save was under way, as by a signal handler")
+
+    def _conflict(self, problem: str, found: Version | None = None) -> ConflictError:
+        return ConflictError(
+            f"{self.uri} was not saved, and nothing was overwritten. {problem}. load() brings what is there now, in "
+            "place of what is in memory; then make the changes again.",
+            etag=found.etag if found else None,
+            last_modified=found.last_modified if found else None,
+            uri=self.uri,
+            operation="PutObject",
+        )
 
     def _clash(self, keys: list[object], found: Version | None, refusal: Refusal) -> ConflictError:
         return ConflictError(
@@ -281,6 +430,10 @@ class Store:
             code=refusal.code,
             status=refusal.status,
         )
+
+
+def _is_same(one: Version | None, other: Version | None) -> bool:
+    return one is other or (one is not None and other is not None and one.etag == other.etag)
 
 
 def backoff(attempts: int) -> Iterator[float]:

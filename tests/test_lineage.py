@@ -186,6 +186,7 @@ class Writer:
             outcomes["not known"] += 1
             if world.random.random() < 0.3:
                 self.file.abandon()
+                self.file.went_back(None, unsaved=False)
             self.is_loaded = world.random.random() < 0.8
         else:
             self.saved(outcome, save, outcomes)
