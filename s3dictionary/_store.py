@@ -6,13 +6,13 @@ import random
 import time
 from collections.abc import Iterator
 from copy import deepcopy
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ._format import codec
 from ._memory import Memory, Savepoint
 from ._merge import Resolver, merge
 from ._s3.tries import Content, Earlier
+from ._saves import Event, Merging, Moment, Refusal, Saving, clash, not_saved, same_version
 from .errors import ConflictError, CorruptFileError, ReadOnlyError, S3DictError, StorageError, keep_unsaved
 
 if TYPE_CHECKING:
@@ -26,46 +26,7 @@ MERGE_ATTEMPTS = 30
 _JUST_LOADED = 0.001
 """Seconds in which no other program's write could have become known to the caller."""
 
-
-class Refusal(NamedTuple):
-    """What S3 said to a save that met someone else's."""
-
-    code: str | None = None
-    status: int | None = None
-    cause: BaseException | None = None
-
-
-class Event(Enum):
-    """What a signal handler, or an `on_conflict` function, may do to memory while a save waits for S3."""
-
-    SAVED = "it was saved, with all that the waiting save wants to write"
-    LOADED = "it was loaded or deleted, so what the waiting save wants to write isn't in it any more"
-
-
-class Moment:
-    """A state of memory.
-
-    Attributes:
-        ended_by: what it was that brought memory and file together the next time; `None` as long as nothing has.
-    """
-
-    ended_by: Event | None = None
-
-
-class Saving(NamedTuple):
-    """A save under way.
-
-    Attributes:
-        moment: when it began, noted before all the rest.
-        base: the version that memory was made from.
-        members: what was in memory.
-        ending: whether it commits the open block.
-    """
-
-    moment: Moment
-    base: Version | None
-    members: codec.Members
-    ending: bool
+_DISTURBED = "it was loaded or saved while this save was under way, as by a signal handler"
 
 
 class Options(NamedTuple):
@@ -159,14 +120,14 @@ class Store:
                 return found
 
     def _take_over(self, members: codec.Members, found: Found | None) -> None:
-        self._ends_by(Event.LOADED)
+        self._end_moment(Event.LOADED)
         version = None if found is None else found.version
         values = deepcopy(self._default) if version is None and self._default else None
         self._memory.load(members, version, values)
         self._file.loaded(version)
         self._late = []
 
-    def _ends_by(self, event: Event) -> None:
+    def _end_moment(self, event: Event) -> None:
         self._moment.ended_by = self._moment.ended_by or event
         self._moment = Moment()
 
@@ -200,7 +161,7 @@ class Store:
                 status=404,
             )
         members = self._members(found)
-        self._ends_by(Event.LOADED)
+        self._end_moment(Event.LOADED)
         self._memory.load_changes(members)
 
     def _members(self, found: Found | None) -> codec.Members:
@@ -251,10 +212,9 @@ class Store:
         self.refuse_read_only()
         moment, base = self._moment, self.version
         self._file.delete(base, overwrite=self._overwrites)
-        if moment.ended_by is None or _is_same(self.version, base) or self.version is None:
-            self._ends_by(Event.LOADED)
+        if moment.ended_by is None or same_version(self.version, base) or self.version is None:
             self._memory.load({}, None)
-        self._goes_on()
+            self._goes_on(Event.LOADED)
 
     @property
     def _overwrites(self) -> bool:
@@ -266,17 +226,17 @@ class Store:
 
     def _put(self, save: Saving) -> None:
         try:
-            self._try(save)
+            self._send(save)
         except S3DictError:
-            if save.moment.ended_by is not Event.SAVED:
+            if not save.is_done:
                 raise
 
-    def _try(self, save: Saving) -> None:
+    def _send(self, save: Saving) -> None:
         if self._late:
             late, self._late = self._late, []
-            raise self._clash(late, self.version, Refusal())
+            raise clash(self.uri, late, self.version, save.refusal)
         if self._file.pending_merge and self._merges:
-            self._merge(save, Refusal())
+            self._merge(save)
             return
         body = codec.join(save.members)
         try:
@@ -284,109 +244,118 @@ class Store:
         except ConflictError as conflict:
             if not self._merges or self.unreadable:
                 raise
-            refusal = Refusal(conflict.code, conflict.status, conflict.__cause__)
+            save = save._replace(refusal=Refusal(conflict.code, conflict.status, conflict.__cause__))
         else:
             self._saved(outcome, save)
             return
-        self._merge(save, refusal)
+        self._merge(save)
 
     def _saved(self, outcome: Version | Earlier, save: Saving) -> None:
         if isinstance(outcome, Earlier):
             self._build_on(outcome, save)
-        elif save.moment.ended_by is None:
-            self._memory.saved(save.members, outcome, ending=save.ending)
-            self._goes_on()
-            self._ends_by(Event.SAVED)
-        else:
+        elif save.is_disturbed:
             self._catch_up(save.members, outcome, save)
+        else:
+            self._memory.saved(save.members, outcome, ending=save.ending)
+            self._goes_on(Event.SAVED)
 
     def _catch_up(self, members: codec.Members, version: Version, save: Saving) -> None:
-        """The file was saved, but a signal handler has loaded or saved meanwhile: memory is what that made of it."""
-        if save.base is not None and _is_same(self.version, save.base):  # it loaded what has been replaced now
+        """The file was saved, but memory has been loaded or saved meanwhile: it is what that made of it."""
+        if save.base is not None and same_version(self.version, save.base):  # which has been replaced since
             self._late = self._memory.merged(self._memory.filed_members(), members, version, ending=save.ending)
         else:
             self._memory.checkpoint()
-        self._goes_on()
+        self._goes_on(Event.SAVED)
 
     def _build_on(self, earlier: Earlier, save: Saving) -> None:
         """An earlier save of unknown outcome took effect. Only what has changed since is left to save."""
         version, content = earlier
-        if save.moment.ended_by is Event.LOADED and (content.merged or content.members != save.members):
-            raise self._conflict("It was loaded while the save was under way, as by a signal handler")
-        if save.moment.ended_by is not None:
+        if save.is_dropped and (content.merged or content.members != save.members):
+            raise not_saved(self.uri, _DISTURBED, version)
+        if save.is_disturbed:
             self._memory.checkpoint()
             return
+        if content.merged and not self._merges:
+            raise not_saved(self.uri, "an earlier save took effect, which was undone in memory", version)
         if content.merged:
-            self._merge_with_own(save, version)
+            self._merge(save)
             return
         self._memory.saved(content.members, version, ending=None)
         self._goes_on()
         if self._has_changes:
             self._put(save._replace(moment=self._moment, base=self.version, members=self._memory.encode().members))
         elif not version.current and self._merges:
-            self._merge(save, Refusal())  # others have saved on top, and merging brings their changes
-        elif not save.ending:
+            self._merge(save)  # others have saved on top, and merging brings their changes
+        else:
+            self._end(save)
+
+    def _end(self, save: Saving) -> None:
+        """All that is in memory is in the file."""
+        if not save.ending:
             self._memory.checkpoint()
+        self._goes_on(Event.SAVED)
 
-    def _merge_with_own(self, save: Saving, version: Version) -> None:
-        """The same, of a save that memory went back behind."""
-        if not self._merges:
-            raise self._conflict(
-                "An earlier save of this dict took effect, of which that wasn't known, so it was undone in memory",
-                version,
-            )
-        self._merge(save, Refusal())
-
-    def _goes_on(self) -> None:
+    def _goes_on(self, after: Event | None = None) -> None:
         """What was tried from the version before is settled. The last step: an interrupt before it loses nothing."""
         self.unreadable = False
         self._file.loaded(self.version)
+        if after is not None:
+            self._end_moment(after)
 
     # Conflicts
 
-    def _merge(self, save: Saving, refusal: Refusal) -> None:
+    def _merge(self, save: Saving) -> None:
         """Do our changes again to what is there now, until nobody comes in between."""
-        waits = list(backoff(MERGE_ATTEMPTS))
-        while waits:
+        waits = list(backoff(MERGE_ATTEMPTS - 1))
+        while True:
+            merging = self._merged(save)
             try:
-                if self._merge_once(save, refusal):
+                if self._put_merged(merging, save):
                     return
-            except ConflictError as error:
-                if error.keys or len(waits) == 1 or save.moment.ended_by is not None:
+            except ConflictError:
+                if not waits or save.is_disturbed:
                     raise
-            time.sleep(waits.pop(0))
+            time.sleep(waits.pop(0) if waits else 0.0)
 
-    def _merge_once(self, save: Saving, refusal: Refusal) -> bool:
-        resolve = self._on_conflict if callable(self._on_conflict) else None
+    def _merged(self, save: Saving) -> Merging:
+        """Merge with what is there now.
+
+        Raises:
+            ConflictError: it can't be merged.
+        """
         found = self._file.get()
-        self._refuse_if_loaded(save)
+        self._refuse_if_disturbed(save)
         base, theirs, replaces = self._to_merge_with(found)
-        merged, clashes = merge(
-            self._memory.touched_keys(), self._memory.filed_members(), save.members, theirs, resolve
-        )
-        self._refuse_if_loaded(save)
+        resolve = self._on_conflict if callable(self._on_conflict) else None
+        before = self._memory.filed_members()
+        merged, clashes = merge(self._memory.touched_keys(), before, save.members, theirs, resolve)
+        self._refuse_if_disturbed(save)
         if clashes:
-            raise self._clash(clashes, base, refusal) from refusal.cause
-        version: Version | Earlier | None = base
-        if replaces or self._memory.changed:
-            version = self._file.put(codec.join(merged), base, members=save.members, theirs=theirs)
+            raise clash(self.uri, clashes, base, save.refusal) from save.refusal.cause
+        return Merging(merged, theirs, base, replaces or self._memory.changed)
+
+    def _put_merged(self, merging: Merging, save: Saving) -> bool:
+        """Save it. Returns whether it is done; if not, an earlier save of unknown outcome took effect instead."""
+        version: Version | Earlier | None = merging.base
+        if merging.is_needed:
+            body = codec.join(merging.members)
+            version = self._file.put(body, merging.base, members=save.members, theirs=merging.theirs)
         if isinstance(version, Earlier):
-            self._refuse_if_loaded(save)
+            self._refuse_if_disturbed(save)
             self._rebase(version.content)
             return False
-        if save.moment.ended_by is None or version is None:
-            self._late = self._memory.merged(save.members, merged, version, ending=save.ending)
-            self._goes_on()
-            self._ends_by(Event.SAVED)
+        if save.is_disturbed and version is not None:
+            self._catch_up(merging.members, version, save)
         else:
-            self._catch_up(merged, version, save)
+            self._late = self._memory.merged(save.members, merging.members, version, ending=save.ending)
+            self._goes_on(Event.SAVED)
         return True
 
     def _to_merge_with(self, found: Found | None) -> tuple[Version | None, codec.Members, bool]:
-        """What is there now, as far as others wrote it; and whether a save of ours that was interrupted goes."""
+        """What others wrote of what is there now, which version that is, and whether it has more, which is to go."""
         version = None if found is None else found.version
         if self._file.is_after_delete(version):
-            raise self._conflict("It may have been deleted, as delete() asked for, before that", version)
+            raise not_saved(self.uri, "delete() got no answer, and someone else has made the file anew since", version)
         replaces, theirs = self._file.replaced_by_next(version)
         if replaces:
             return version, self._memory.filed_members() if theirs is None else theirs, True
@@ -398,42 +367,14 @@ class Store:
     def _rebase(self, content: Content) -> None:
         """Take over that a save of unknown outcome took effect."""
         if content.members is None:
-            raise self._conflict("An earlier save of this dict took effect, and what of it is in memory isn't known")
+            raise not_saved(self.uri, "an earlier save took effect, which was undone in memory")
         self._memory.saved(content.members, self.version, ending=None)
         self._file.settled()
 
-    def _refuse_if_loaded(self, save: Saving) -> None:
-        """Nothing has been saved so far, and nothing can be merged if memory isn't what it was."""
-        if save.moment.ended_by is not None:
-            raise self._conflict("It was loaded or saved while a save was under way, as by a signal handler")
-
-    def _conflict(self, problem: str, found: Version | None = None) -> ConflictError:
-        return ConflictError(
-            f"{self.uri} was not saved, and nothing was overwritten. {problem}. load() brings what is there now, in "
-            "place of what is in memory; then make the changes again.",
-            etag=found.etag if found else None,
-            last_modified=found.last_modified if found else None,
-            uri=self.uri,
-            operation="PutObject",
-        )
-
-    def _clash(self, keys: list[object], found: Version | None, refusal: Refusal) -> ConflictError:
-        return ConflictError(
-            f"{self.uri} was written by someone else since it was loaded, and both changed "
-            f"{', '.join(map(repr, keys))}; nothing was overwritten. load() brings what is there now, in place of what "
-            "is in memory; or let on_conflict be a function that says what the value is to be.",
-            keys=keys,
-            etag=found.etag if found else None,
-            last_modified=found.last_modified if found else None,
-            uri=self.uri,
-            operation="PutObject",
-            code=refusal.code,
-            status=refusal.status,
-        )
-
-
-def _is_same(one: Version | None, other: Version | None) -> bool:
-    return one is other or (one is not None and other is not None and one.etag == other.etag)
+    def _refuse_if_disturbed(self, save: Saving) -> None:
+        """There is nothing to merge with if memory isn't what it was. So far nothing has been saved."""
+        if save.is_disturbed:
+            raise not_saved(self.uri, _DISTURBED)
 
 
 def backoff(attempts: int) -> Iterator[float]:
