@@ -280,7 +280,7 @@ class Store:
         if content.merged:
             self._merge(save)
             return
-        self._memory.saved(content.members, version, ending=None)
+        self._memory.rebase(content.members, version)
         self._goes_on()
         if self._has_changes:
             self._put(save._replace(moment=self._moment, base=self.version, members=self._memory.encode().members))
@@ -368,7 +368,7 @@ class Store:
         """Take over that a save of unknown outcome took effect."""
         if content.members is None:
             raise not_saved(self.uri, "an earlier save took effect, which was undone in memory")
-        self._memory.saved(content.members, self.version, ending=None)
+        self._memory.rebase(content.members, self.version)
         self._file.settled()
 
     def _refuse_if_disturbed(self, save: Saving) -> None:
