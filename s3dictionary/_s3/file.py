@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 from ..errors import ConflictError, StorageError
 from .bodies import TooLargeError, unpacked
@@ -17,9 +17,6 @@ from .saving import Delete, Save, conflict
 from .secrets import Hidden
 from .tries import Content, Earlier, Tries
 from .version import FileVersion, Version, kept_options, room, upload
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 __all__ = ["Earlier", "FileVersion", "Found", "S3File", "Version"]
 
@@ -58,30 +55,14 @@ class S3File:
     """One object on S3.
 
     Args:
-        bucket: the bucket's name, or an access point's ARN.
-        key: the object's key.
-        connect: gives the client, at each request: it may change, as after a fork.
-        put_options: further arguments of every PutObject.
+        requests: the requests that concern it.
         max_size: bytes that it may have, stored or uncompressed, to be read.
-        secrets: what mustn't be shown, besides what the client has.
-        renew: told of a client whose credentials were refused; says whether the next one may get in.
     """
 
-    def __init__(
-        self,
-        bucket: str,
-        key: str,
-        connect: Callable[[], S3Client],
-        put_options: Mapping[str, Any] | None = None,
-        *,
-        max_size: int = MAX_SIZE,
-        secrets: Iterable[str] = (),
-        renew: Callable[[S3Client], bool] = lambda _: False,
-    ) -> None:
-        self._put_options = Hidden(put_options or {})
-        self._requests = Requests(bucket, key, connect, self._put_options, secrets, renew)
-        self.uri = self._requests.uri
-        self._key = key
+    def __init__(self, requests: Requests, *, max_size: int = MAX_SIZE) -> None:
+        self._requests = requests
+        self.uri = requests.uri
+        self._key = requests.address["Key"]
         self._max_size = max_size
         self._tries = Tries(None)
         self._form = 0
@@ -297,7 +278,7 @@ class S3File:
 
     def _put(self, content: bytes, tries: Tries, written: Content, *, overwrite: bool) -> Version | Earlier:
         attempt = tries.begin(self._writer, written, overwrite=overwrite)
-        options = kept_options(tries.base, self._put_options)
+        options = kept_options(tries.base, self._requests.put_options)
         record = following(tries.record, attempt, room(options["Metadata"]))
         sent = upload(content, record, options, compress=self._key.endswith(".gz"))
         save = Save(self._requests, tries, attempt, sent, record, overwrite=overwrite, form=self._form)

@@ -13,6 +13,7 @@ from .._dict import S3Dict
 from .._format import codec
 from .._s3 import addresses, clients
 from .._s3.file import S3File
+from .._s3.requests import Requests
 from .._s3.secrets import without_passwords
 from ..errors import CorruptFileError, S3DictError, StorageError
 from . import progress
@@ -136,7 +137,7 @@ class File:
         return Failure(ExitCode.NOT_THERE, f"there is no {self.uri}. Check the address; `set` would create it.")
 
     def _object(self) -> S3File:
-        return S3File(*split_uri(self.uri), lambda: self.client, self.put_options)
+        return S3File(Requests(*split_uri(self.uri), lambda: self.client, self.put_options))
 
 
 def file_of(arguments: Namespace) -> File:
