@@ -56,10 +56,12 @@ def _without_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def resolve(key: str, base: Any, ours: Any, theirs: Any) -> Any:
-    """Do ours again to theirs, as it is: what was done before shows."""
-    base, ours, theirs = ((type(ours)() if value is MISSING else value) for value in (base, ours, theirs))
-    if isinstance(ours, list):
-        return theirs + [token for token in ours if token not in base]
+    """Do to theirs what was done to ours, as it is: what is done twice shows."""
+    nothing: Any = [] if key == "tokens" else 0
+    base, ours, theirs = ((nothing if value is MISSING else value) for value in (base, ours, theirs))
+    if key == "tokens":
+        kept = [token for token in theirs if token in ours or token not in base]
+        return kept + [token for token in ours if token not in base]
     return theirs + ours - base
 
 
@@ -334,19 +336,14 @@ def _block(d: D) -> None:
         d["other"] = 1
 
 
-def lose_answer(s3: Network, action: Callable[[], None], fault: type[BaseException] = UnknownOutcomeError) -> None:
-    """Do something whose save takes effect, and the answer is lost; or an interrupt comes before it."""
-    put = s3.put_object
-
-    def losing(**request: Any) -> Any:
-        if put(**request) and fault is KeyboardInterrupt:
-            raise KeyboardInterrupt
-        raise ConnectionClosedError(endpoint_url="http://127.0.0.1:9")
-
-    s3.put_object = losing  # type: ignore[method-assign]
-    with pytest.raises(fault):
+def lose_answer(s3: Network, action: Callable[[], None], error: type[BaseException] = UnknownOutcomeError) -> None:
+    """Do something whose request takes effect, and the answer is lost; or an interrupt comes before it."""
+    s3.rate, s3.faults_on = 2.0, True
+    fault = "late interrupt" if error is KeyboardInterrupt else "answer lost"
+    s3.chances.choice = lambda _: fault  # type: ignore[method-assign, assignment]
+    with pytest.raises(error):
         action()
-    s3.put_object = put  # type: ignore[method-assign]
+    s3.faults_on = False
 
 
 def test_the_next_save_takes_the_place_of_an_interrupted_one_that_was_merged() -> None:
@@ -357,17 +354,7 @@ def test_the_next_save_takes_the_place_of_an_interrupted_one_that_was_merged() -
     d._store.autosave = True
     other: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 10})  # type: ignore[arg-type]
     other.save()
-    put, calls = s3.put_object, []
-
-    def interrupted(**request: Any) -> Any:
-        answer = put(**request)
-        calls.append(answer)
-        raise KeyboardInterrupt
-
-    s3.put_object = interrupted  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        add_one(d)
-    s3.put_object = put  # type: ignore[method-assign]
+    lose_answer(s3, lambda: add_one(d), KeyboardInterrupt)
     assert d == {"count": 0}
     add_one(d)
     assert d == s3.versions[-1] == {"count": 11}
@@ -378,11 +365,7 @@ def test_data_that_a_lost_delete_left_in_memory_is_not_dropped_by_a_merge() -> N
     s3 = Network(random.Random(0))
     d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict="merge", data={"kept": 1})  # type: ignore[arg-type]
     d.save()
-    s3.rate, s3.faults_on = 2.0, True
-    s3.chances.choice = lambda _: "answer lost"  # type: ignore[method-assign, assignment]
-    with pytest.raises(UnknownOutcomeError):
-        d.delete()
-    s3.faults_on = False
+    lose_answer(s3, d.delete)
     other: D = S3Dict("bucket", file_name="key", client=s3, data={"theirs": 1})  # type: ignore[arg-type]
     other.save()
     d["new"] = 1
