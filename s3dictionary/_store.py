@@ -355,6 +355,8 @@ class Store:
         """What others wrote of what is there now, which version that is, and whether it has more, which is to go."""
         version = None if found is None else found.version
         if self._file.is_after_delete(version):
+            if version is None:
+                return self.version, self._memory.filed_members(), True
             raise not_saved(self.uri, "delete() got no answer, and someone else has made the file anew since", version)
         replaces, theirs = self._file.replaced_by_next(version)
         if replaces:

@@ -181,8 +181,9 @@ class S3File:
 
     def is_after_delete(self, found: Version | None) -> bool:
         """May a delete of unknown outcome be why the file isn't the one that was loaded, nor made from that?"""
-        record = found and found.record
-        return self._tries.deleting is not None and (record is None or record.lineage != self._tries.record.lineage)
+        tries, record = self._tries, found and found.record
+        may_be = tries.gone or tries.deleting is not None
+        return may_be and (record is None or record.lineage != tries.record.lineage)
 
     def replaced_by_next(self, found: Version | None) -> tuple[bool, Any]:
         """Is what is there now an interrupted save whose place the next one takes?
