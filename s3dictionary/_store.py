@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ._format import codec
+from ._loads import Loader
 from ._memory import Memory, Savepoint
 from ._merge import Resolver, merge
 from ._s3.tries import Content, Earlier
-from ._saves import Event, Merging, Moment, Refusal, Saving, clash, not_saved, same_version
-from .errors import ConflictError, CorruptFileError, ReadOnlyError, S3DictError, StorageError, keep_unsaved
+from ._saves import Event, Merging, Refusal, Saving, clash, not_saved, same_version
+from .errors import ConflictError, ReadOnlyError, S3DictError, keep_unsaved
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
@@ -22,9 +22,6 @@ OnConflict = Literal["raise", "overwrite", "merge"] | Resolver
 
 MERGE_ATTEMPTS = 30
 """How often a save meets a conflict and merges before it gives up."""
-
-_JUST_LOADED = 0.001
-"""Seconds in which no other program's write could have become known to the caller."""
 
 _DISTURBED = "it was loaded or saved while this save was under way, as by a signal handler"
 
@@ -43,29 +40,19 @@ class Options(NamedTuple):
     read_only: bool = False
 
 
-class Store:
-    """The way between memory and file. Whoever calls it has the turn; memory is locked for moments only.
+class Store(Loader):
+    """The way between memory and file, both ways.
 
     Attributes:
         is_plain: an update needs nothing but memory: it is neither saved at once nor refused.
-        unreadable: the file couldn't be read, but is to be replaced.
     """
 
     def __init__(self, file: S3File, memory: Memory, options: Options) -> None:
+        super().__init__(file, memory, options.default or {})
         self.is_plain = not options.read_only
-        self.unreadable = False
-        self.uri = file.uri
-        self._file = file
-        self._memory = memory
         self._on_conflict = options.on_conflict
         self._read_only = options.read_only
-        self._default = options.default or {}
-        self._default_members = codec.encode_all(self._default) if self._default else {}
-        self._loaded_at = 0.0
-        self._moment = Moment()
         self._goes_back: list[Savepoint] = []
-        self._late: list[Any] = []
-        """Keys edited here while a merge with changes of others to them was saved. Who saves next is told."""
 
     @property
     def autosave(self) -> bool:
@@ -75,104 +62,6 @@ class Store:
     @autosave.setter
     def autosave(self, autosave: bool) -> None:
         self.is_plain = not autosave and not self._read_only
-
-    @property
-    def version(self) -> Version | None:
-        """The version that was loaded or saved last; `None` while there is no file."""
-        return self._memory.base  # type: ignore[no-any-return]
-
-    @property
-    def changed(self) -> bool:
-        """Is there anything in memory that isn't known to be in S3?"""
-        return self._file.pending or self._has_changes
-
-    @property
-    def _has_changes(self) -> bool:
-        return self.unreadable or self._memory.changed
-
-    # Loading
-
-    def load(self, *, replacing: bool = False) -> None:
-        """Load the file. Unsaved changes go.
-
-        Args:
-            replacing: what it holds is going to be replaced, so it needn't be readable.
-        """
-        found = self._get()
-        try:
-            members = self._memory.filed_members() if found and found.body is None else self._members(found)
-        except CorruptFileError:
-            if not replacing:
-                raise
-            self._take_over({}, found)
-            self.unreadable = True
-        else:
-            self._take_over(members, found)
-            self.unreadable = False
-        self._loaded_at = time.monotonic()
-
-    def _get(self) -> Found | None:
-        """What is there; again if a signal handler has loaded or saved meanwhile, which may have been later."""
-        while True:
-            moment = self._moment
-            found = self._file.get(None if self.unreadable else self.version)
-            if moment.ended_by is None:
-                return found
-
-    def _take_over(self, members: codec.Members, found: Found | None) -> None:
-        self._end_moment(Event.LOADED)
-        version = None if found is None else found.version
-        values = deepcopy(self._default) if version is None and self._default else None
-        self._memory.load(members, version, values)
-        self._file.loaded(version)
-        self._late = []
-
-    def _end_moment(self, event: Event) -> None:
-        self._moment.ended_by = self._moment.ended_by or event
-        self._moment = Moment()
-
-    def refresh(self) -> None:
-        """Load before a block, unless there is something to keep, or it was loaded just now."""
-        fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
-        self._loaded_at = 0.0
-        # A delete of unknown outcome has left nothing in memory that loading would throw away
-        if fresh or self._file.pending_saves or self._has_changes:
-            return
-        moment = self._moment
-        found = self._file.get(self.version)
-        members = None if found and found.body is None else self._members(found)
-        if moment.ended_by is not None:  # a signal handler has just loaded or saved
-            return
-        with self._memory.lock:
-            if members is None:
-                self._file.loaded(self.version)
-            elif not self._memory.changed:  # by one who didn't have to wait, as by an edit inside a value
-                self._take_over(members, found)
-
-    def load_version(self, version_id: str) -> None:
-        """Load an old version as an unsaved change."""
-        found = self._file.get(version_id=version_id)
-        if found is None:  # as some stores answer where AWS says NoSuchVersion
-            raise StorageError(
-                f"{self.uri} has no version {version_id!r}. versions() lists the ones there are.",
-                uri=self.uri,
-                operation="GetObject",
-                code="NoSuchKey",
-                status=404,
-            )
-        members = self._members(found)
-        self._end_moment(Event.LOADED)
-        self._memory.load_changes(members)
-
-    def _members(self, found: Found | None) -> codec.Members:
-        if found is None:
-            return dict(self._default_members)
-        try:
-            return codec.split(found.content())
-        except CorruptFileError as error:
-            raise CorruptFileError(
-                f"{self.uri} can't be read: {error}. It stays as it is: repair it, or replace it by S3Dict(…, data=…)."
-            ) from error
 
     # Saving
 
