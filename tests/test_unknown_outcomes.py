@@ -389,3 +389,46 @@ def test_a_lost_delete_leaves_all_data_to_the_next_save() -> None:
     d.save()
     assert d == s3.versions[-1] == {"count": 1}
     assert not d.changed
+
+
+def went_back_behind_a_save() -> tuple[Network, D]:
+    """A dict whose save in a block took effect without an answer, and that takes its list for untouched since."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"l": [1]})  # type: ignore[arg-type]
+    d.save()
+
+    def save_in_block() -> None:
+        with d:
+            d["l"].append(2)
+            d.save()
+
+    lose_answer(s3, save_in_block)
+    with d:
+        pass
+    assert s3.versions[-1] == {"l": [1, 2]}
+    return s3, d
+
+
+def test_what_memory_has_gone_back_behind_is_a_change() -> None:
+    """It was saved in a block that was undone afterwards, so the next save takes it back, and says nothing else."""
+    s3, d = went_back_behind_a_save()
+    d.save()
+    assert d == s3.versions[-1] == {"l": [1]}
+    assert not d.changed
+
+
+def test_a_block_that_meets_such_a_save_can_still_be_undone_exactly() -> None:
+    """The list is decoded in the block, from a text that isn't what the file has then."""
+    s3, d = went_back_behind_a_save()
+    put, refusals = s3.put_object, iter([False, True])
+
+    def refuse_second(**request: Any) -> Any:
+        if next(refusals):
+            raise refusal("PutObject", 403, "AccessDenied")
+        return put(**request)
+
+    s3.put_object = refuse_second  # type: ignore[method-assign]
+    with pytest.raises(StorageError), d:
+        d["l"].append(3)
+    assert d == {"l": [1]}
+    check_invariants(d)
