@@ -71,12 +71,14 @@ class Network(MemoryS3):
     Attributes:
         versions: the content of all versions, the newest last; `{}` after a delete.
         deleted: the tokens that were deleted with the file.
+        losing: raised in place of each answer to a PUT or DELETE that took effect.
     """
 
     def __init__(self, chances: random.Random) -> None:
         super().__init__()
         self.chances = chances
         self.faults_on = False
+        self.losing: BaseException | None = None
         self.rate = chances.choice((0.15, 0.3, 0.5))
         self.versions: list[dict[str, Any]] = []
         self.deleted: set[int] = set()
@@ -108,6 +110,9 @@ class Network(MemoryS3):
         return answer
 
     def _on_the_way(self, operation: str, arrives: Callable[..., dict[str, Any]], request: dict[str, Any]) -> Any:
+        if self.losing is not None and operation in ("PutObject", "DeleteObject"):
+            arrives(**request)
+            raise self.losing
         if self.delayed and self.chances.random() < 0.3:
             self.deliver()
         if not self.faults_on or self.chances.random() > self.rate / (1 if operation == "PutObject" else 2):
@@ -338,12 +343,10 @@ def _block(d: D) -> None:
 
 def lose_answer(s3: Network, action: Callable[[], None], error: type[BaseException] = UnknownOutcomeError) -> None:
     """Do something whose request takes effect, and the answer is lost; or an interrupt comes before it."""
-    s3.rate, s3.faults_on = 2.0, True
-    fault = "late interrupt" if error is KeyboardInterrupt else "answer lost"
-    s3.chances.choice = lambda _: fault  # type: ignore[method-assign, assignment]
+    s3.losing = KeyboardInterrupt() if error is KeyboardInterrupt else ConnectionClosedError(endpoint_url="http://s3")
     with pytest.raises(error):
         action()
-    s3.faults_on = False
+    s3.losing = None
 
 
 def test_the_next_save_takes_the_place_of_an_interrupted_one_that_was_merged() -> None:
