@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from ._format import codec
 from ._memory import Memory
 from ._saves import Event, Moment
-from .errors import CorruptFileError, StorageError
+from .errors import CorruptFileError, StorageError, UnsavedChangesWarning
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
@@ -26,13 +27,14 @@ class Loader:
         unreadable: the file couldn't be read, but is to be replaced.
     """
 
-    def __init__(self, file: S3File, memory: Memory, default: dict[Any, Any]) -> None:
+    def __init__(self, file: S3File, memory: Memory, default: dict[Any, Any], *, read_only: bool) -> None:
         self.uri = file.uri
         self.unreadable = False
         self._file = file
         self._memory = memory
         self._default = default
-        self._default_members = codec.encode_all(default) if default else {}
+        self._default_members = codec.encode_all(default, memory.types) if default else {}
+        self._read_only = read_only
         self._loaded_at = 0.0
         self._moment = Moment()
         self._late: list[Any] = []
@@ -93,6 +95,7 @@ class Loader:
 
     def refresh(self) -> None:
         """Load before a block, unless there is something to keep, or it was loaded just now."""
+        self.undo_read_only(stacklevel=6)
         fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
         self._loaded_at = 0.0
         # A delete of unknown outcome has left nothing in memory that loading would throw away
@@ -108,6 +111,18 @@ class Loader:
                 self._file.loaded(self.version)
             elif not self._memory.changed:  # by one who didn't have to wait, as by an edit inside a value
                 self._take_over(members, found)
+
+    def undo_read_only(self, stacklevel: int = 5) -> None:
+        """Before a block of a read-only dict: undo changes, so that the block is refused only for its own."""
+        if not self._read_only or not self._has_changes:
+            return
+        self._memory.load(self._memory.filed_members(), self.version)
+        warnings.warn(
+            f"{self.uri} was opened with read_only=True, but something in it was changed, as inside a value or in "
+            "`data`. That was undone. Use copy.deepcopy(value) to get a value that can be changed",
+            UnsavedChangesWarning,
+            stacklevel,
+        )
 
     def load_version(self, version_id: str) -> None:
         """Load an old version as an unsaved change."""
@@ -128,7 +143,7 @@ class Loader:
         if found is None:
             return dict(self._default_members)
         try:
-            return codec.split(found.content())
+            return codec.split(found.content(), self._memory.types)
         except CorruptFileError as error:
             raise CorruptFileError(
                 f"{self.uri} can't be read: {error}. It stays as it is: repair it, or replace it by S3Dict(…, data=…)."

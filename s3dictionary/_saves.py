@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 
 class Event(Enum):
-    """What a signal handler or an `on_conflict` function did to memory while a save waited for S3."""
+    """What a save may find done to memory while it waited for S3.
 
-    SAVED = "saved it, with everything that the waiting save was to write"
-    LOADED = "loaded or deleted, so what the waiting save was to write isn't in memory any more"
+    SAVED has taken along everything that the waiting save was to write; after LOADED, or a delete, it isn't in memory.
+    """
+
+    SAVED = "saved"
+    LOADED = "loaded"
 
 
 class Moment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ._format import codec
@@ -13,7 +14,7 @@ from ._memory import Memory, Savepoint
 from ._merge import Resolver, merge
 from ._s3.tries import Content, Earlier
 from ._saves import Event, Merging, Refusal, Saving, clash, not_saved, same_version
-from .errors import ConflictError, ReadOnlyError, S3DictError, keep_unsaved
+from .errors import ConflictError, ReadOnlyError, S3DictError, Unsaved, keep_unsaved
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
@@ -23,7 +24,7 @@ OnConflict = Literal["raise", "overwrite", "merge"] | Resolver
 MERGE_ATTEMPTS = 30
 """How often a save meets a conflict and merges before it gives up."""
 
-_DISTURBED = "it was loaded or saved while this save was under way, as by a signal handler"
+_DISTURBED = "it was loaded or saved while this save was under way"
 
 
 class Options(NamedTuple):
@@ -33,11 +34,13 @@ class Options(NamedTuple):
         on_conflict: what a save does if someone else has written since the load.
         default: what the dict holds as long as there is no file.
         read_only: nothing may be written.
+        types: classes to store as themselves, as `codec.items_of` gives them.
     """
 
     on_conflict: OnConflict = "raise"
     default: dict[Any, Any] | None = None
     read_only: bool = False
+    types: tuple[Any, ...] = ()
 
 
 class Store(Loader):
@@ -48,10 +51,9 @@ class Store(Loader):
     """
 
     def __init__(self, file: S3File, memory: Memory, options: Options) -> None:
-        super().__init__(file, memory, options.default or {})
+        super().__init__(file, memory, options.default or {}, read_only=options.read_only)
         self.is_plain = not options.read_only
         self._on_conflict = options.on_conflict
-        self._read_only = options.read_only
         self._goes_back: list[Savepoint] = []
 
     @property
@@ -83,7 +85,7 @@ class Store(Loader):
         except BaseException as error:
             self._file.abandon(open_before, interrupted=not isinstance(error, S3DictError))
             self._goes_back = self._memory.savepoints[:1]
-            keep_unsaved(error, self._memory.detached if members is None else codec.join(members))
+            keep_unsaved(error, self._memory.detached if members is None else self._unsaved(members))
             raise
 
     def undone(self, block: Savepoint) -> None:
@@ -92,6 +94,10 @@ class Store(Loader):
             self._goes_back = []
             members, changed = self._memory.encode()
             self._file.went_back(members, unsaved=changed)
+
+    def _unsaved(self, members: codec.Members) -> bytes | Unsaved:
+        body, types = codec.join(members, self._memory.types), self._memory.types
+        return partial(codec.decode_all, body, types) if types.given else body
 
     def refuse_read_only(self) -> None:
         if self._read_only:
@@ -127,7 +133,7 @@ class Store(Loader):
         if self._file.pending_merge and self._merges:
             self._merge(save)
             return
-        body = codec.join(save.members)
+        body = codec.join(save.members, self._memory.types)
         try:
             outcome = self._file.put(body, save.base, members=save.members, overwrite=self._overwrites)
         except ConflictError as conflict:
@@ -217,7 +223,7 @@ class Store(Loader):
         base, theirs, replaces = self._to_merge_with(found)
         resolve = self._on_conflict if callable(self._on_conflict) else None
         before = self._memory.filed_members()
-        merged, clashes = merge(self._memory.touched_keys(), before, save.members, theirs, resolve)
+        merged, clashes = merge(self._memory.touched_keys(), before, save.members, theirs, resolve, self._memory.types)
         self._refuse_if_disturbed(save)
         if clashes:
             raise clash(self.uri, clashes, base, save.refusal) from save.refusal.cause
@@ -227,7 +233,7 @@ class Store(Loader):
         """Save it. Returns whether it is done; if not, an earlier save of unknown outcome took effect instead."""
         version: Version | Earlier | None = merging.base
         if merging.is_needed:
-            body = codec.join(merging.members)
+            body = codec.join(merging.members, self._memory.types)
             version = self._file.put(body, merging.base, members=save.members, theirs=merging.theirs)
         if isinstance(version, Earlier):
             self._refuse_if_disturbed(save)

@@ -11,7 +11,6 @@ EXITS = ("tests/test_exits.py",)
 PROMISES = ("tests/test_guarantees.py",)
 TURN_TAKING = ("tests/test_turns.py",)
 OUTCOMES = ("tests/test_unknown_outcomes.py",)
-NESTED = ("tests/test_nested_requests.py",)
 
 
 class Mutation(NamedTuple):
@@ -287,41 +286,6 @@ MUTATIONS: list[Mutation] = [
         "attempt.number: self.open[attempt].theirs}",
         "attempt.number: None}",
         OUTCOMES,
-    ),
-    Mutation(
-        "what is loaded in the midst of a save goes unnoticed",
-        LOADS,
-        "        self._end_moment(Event.LOADED)\n        version = None",
-        "        version = None",
-        NESTED,
-    ),
-    Mutation(
-        "what is saved in the midst of a save goes unnoticed",
-        STORE,
-        "if after is not None:",
-        "if after is Event.LOADED:",
-        NESTED,
-    ),
-    Mutation(
-        "a load that another one came in between of takes over what is older",
-        LOADS,
-        "            if moment.ended_by is None:",
-        "            if True:",
-        NESTED,
-    ),
-    Mutation(
-        "a delete empties memory whatever was saved meanwhile",
-        STORE,
-        "if moment.ended_by is None or same_version(self.version, base) or self.version is None:",
-        "if True:",
-        NESTED,
-    ),
-    Mutation(
-        "a save forgets itself if a load came in between",
-        SAVING,
-        "return dict.fromkeys([*self._tries.open, self._attempt])",
-        "return dict.fromkeys(self._tries.open)",
-        NESTED,
     ),
     # Exits
     Mutation(
