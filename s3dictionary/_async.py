@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from ._base import FileDict
 from ._leaving import Block, Kind
+from ._loads import Fetched
 from ._mapping import Data, Default, K, V
 from ._memory import Memory
 from ._s3.file import MAX_SIZE
 from ._s3.secrets import Hidden, Secret
 from ._s3.settings import Settings
-from ._store import Fetched, OnConflict, Options
+from ._store import OnConflict, Options
 from ._task_runs import TaskRuns
 from ._tasks import TaskTurns, in_thread, to_the_end
 from ._turns import Turn
@@ -146,7 +147,7 @@ class AsyncS3Dict(FileDict[K, V]):
 
     def _set_up(self, settings: Settings, memory: Memory, options: Options) -> None:
         super()._set_up(settings, memory, options)
-        self._turns = self._blocks.turns = TaskTurns(memory)
+        self._turns = self._blocks.turns = TaskTurns(memory, self._store.undone)
         self._content = memory
         self._first = None
         self._runs = TaskRuns(self._blocks, self._turns, self._store)
