@@ -50,8 +50,12 @@ def _get(name: str) -> typing.Any:
         return version("S3Dictionary")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ._collector import collector_paused
+
     home = {"S3Dict": "_dict", "MISSING": "_memory", "FileVersion": "_s3.version"}.get(name, "errors")
-    return globals().setdefault(name, getattr(importlib.import_module(f".{home}", __name__), name))
+    with collector_paused():
+        module = importlib.import_module(f".{home}", __name__)
+    return globals().setdefault(name, getattr(module, name))
 
 
 if not typing.TYPE_CHECKING:  # a type checker would let any name pass

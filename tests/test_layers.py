@@ -13,13 +13,14 @@ MODULES = sorted(PACKAGE.glob("**/*.py"))
 
 KNOWS: dict[str, set[str]] = {
     "errors": {"_format"},
+    "_collector": set(),
     "_format": {"errors"},
     "_memory": {"_format", "errors"},
     "_turns": {"_memory", "errors"},
     "_blocks": {"_memory", "_turns", "errors"},
     "_mapping": {"_memory"},
     "_merge": {"_format", "_memory"},
-    "_s3": {"errors"},
+    "_s3": {"_collector", "errors"},
     "_store": {"_format", "_memory", "_merge", "_s3", "errors"},
     "_exits": {"_blocks", "_format", "_memory", "_store", "_turns", "errors"},
     "notebook": {"_format", "errors"},
