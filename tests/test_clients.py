@@ -432,7 +432,7 @@ def test_a_slow_login_keeps_only_those_waiting_who_need_it(moto_s3: Site, monkey
 
 def _checksum_settings(options: dict[str, Any]) -> tuple[str, str]:
     config = s3dictionary._s3.clients.connect({"region_name": "us-east-1", **options}).meta.config
-    return config.request_checksum_calculation, config.response_checksum_validation
+    return config.request_checksum_calculation, config.response_checksum_validation  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -454,7 +454,7 @@ def test_for_an_endpoint_that_is_not_aws_checksums_are_sent_where_required(endpo
 )
 def test_for_aws_they_are_as_boto3_has_them(options: dict[str, Any]) -> None:
     own = boto3.Session().client("s3", **{"region_name": "us-east-1", **options}).meta.config
-    assert _checksum_settings(options) == (own.request_checksum_calculation, own.response_checksum_validation)
+    assert _checksum_settings(options) == (own.request_checksum_calculation, own.response_checksum_validation)  # type: ignore[attr-defined]
 
 
 def test_a_host_that_only_looks_like_aws_is_not() -> None:
@@ -489,7 +489,7 @@ def test_other_choices_in_a_config_stay_beside_them() -> None:
     options = {"endpoint_url": "http://127.0.0.1:9", "config": config}
     assert _checksum_settings(options) == (WHERE_NEEDED, WHERE_NEEDED)
     client = s3dictionary._s3.clients.connect({"region_name": "us-east-1", **options})
-    assert client.meta.config.user_agent_extra == "my-program/1"
+    assert client.meta.config.user_agent_extra == "my-program/1"  # type: ignore[attr-defined]
 
 
 def test_a_put_to_another_store_has_no_checksum_of_boto3s_own_accord(moto_s3: Site) -> None:

@@ -86,6 +86,7 @@ _PERMISSIONS = {
     "PutObject": "s3:PutObject",
     "DeleteObject": "s3:DeleteObject",
     "HeadBucket": "s3:ListBucket",
+    "ListObjectsV2": "s3:ListBucket",
     "ListObjectVersions": "s3:ListBucketVersions",
 }
 

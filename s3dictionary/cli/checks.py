@@ -5,7 +5,7 @@ One small function a check, in the order they are made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -44,7 +44,7 @@ Finding = tuple[Status, str, str]
 """A result without its name."""
 
 
-def examine(client: S3Client, bucket: str, folder: str, profile: str | None = None) -> Iterator[Result]:
+def examine(client: S3Client, bucket: str, folder: str, profile: str | None = None) -> Generator[Result, None, None]:
     """Make the checks, up to one without which there is no point in going on."""
     with Trial(client, bucket, folder, profile) as trial:
         for name, check in CHECKS.items():

@@ -17,7 +17,7 @@ from .._s3.failures import Situation, translated
 from .._s3.file import S3File
 from .._s3.secrets import without_passwords
 from ..errors import CorruptFileError, S3DictError, StorageError
-from . import progress
+from . import fate, progress
 from .outcomes import ExitCode, Failure
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class File:
 
     def dict(self, **options: Any) -> S3Dict[Any, Any]:
         """The dict that lives in it, loaded. The options are those of `S3Dict`."""
+        fate.watch(clients.connect(self.client_options))
         try:
             return S3Dict.from_uri(self.uri, put_options=self.put_options, **self.client_options, **options)
         except S3DictError:
@@ -202,7 +203,8 @@ def connect(uri: str, options: dict[str, Any]) -> S3Client:
         client = clients.connect(options)
     except Exception as error:
         if isinstance(error, BotoCoreError) or type(error) is ValueError:
-            raise Failure(ExitCode.USAGE, without_passwords(str(error))) from error
+            hint = ". An endpoint begins with http:// or https://" if "Invalid endpoint" in str(error) else ""
+            raise Failure(ExitCode.USAGE, without_passwords(str(error)) + hint) from error
         bucket, key = split_uri(uri)
         raise translated(error, Situation("connecting", {"Bucket": bucket, "Key": key})) from error
     if progress.is_wanted():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ _CHUNK = 256 * 1024
 
 def is_wanted() -> bool:
     """Is there somebody to see it, and tqdm to show it with?"""
-    return sys.stderr.isatty() and find_spec("tqdm") is not None
+    return sys.stderr is not None and sys.stderr.isatty() and find_spec("tqdm") is not None
 
 
 def show(client: S3Client) -> None:
@@ -50,9 +51,12 @@ def _watch_request(request: Any, **_: Any) -> None:
 
 
 def _bar(size: int, what: str) -> Any:
+    """A new bar; `None` if the terminal has gone."""
     from tqdm import tqdm
 
-    return tqdm(total=size, desc=what, unit="B", unit_scale=True, unit_divisor=1024, leave=False)
+    with suppress(OSError):
+        return tqdm(total=size, desc=what, unit="B", unit_scale=True, unit_divisor=1024, leave=False)
+    return None
 
 
 class _Watched:
@@ -74,7 +78,7 @@ class _Watched:
         except BaseException:
             self._end()
             raise
-        self._bar.update(len(data))
+        self._show("update", len(data))
         if not data and size:
             self._end()
         return data
@@ -85,7 +89,12 @@ class _Watched:
 
     def _end(self) -> None:
         if self._is_whole:
-            self._bar.close()
+            self._show("close")
+
+    def _show(self, change: str, *arguments: int) -> None:
+        if self._bar is not None:
+            with suppress(OSError):  # a terminal that has gone is no reason for a request to fail
+                getattr(self._bar, change)(*arguments)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)

@@ -11,6 +11,7 @@ from threading import Barrier
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .._s3.calls import Call
 from .._s3.secrets import censored, secrets_of
 
 if TYPE_CHECKING:
@@ -159,10 +160,14 @@ class Trial:
     def _ask(self, operation: str, **arguments: Any) -> Answer:
         from botocore.exceptions import ClientError
 
-        try:
-            content = getattr(self._client, operation)(**arguments)
+        def act(client: Any) -> Any:
+            answer = getattr(client, operation)(**arguments)
             if operation == "get_object":
-                content["Body"] = content["Body"].read()
+                answer["Body"] = answer["Body"].read()
+            return answer
+
+        try:
+            content = Call(f"{operation} of {self.uri}").run(self._client, act)
         except ClientError as error:
             self._read_clock(error.response)
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
