@@ -421,6 +421,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("Half of the credentials", environment(AWS_ACCESS_KEY_ID="id")),
     ("No such profile", environment(AWS_PROFILE="nobody")),
     ("Not logged in", environment(SSO, AWS_PROFILE="team")),
+    ("A credential helper that prints something else", environment("[default]\ncredential_process = echo no\n")),
     ("Not a region", arguments(region_name="eu central")),
     ("An address in place of a name", arguments(bucket_name="s3://my-bucket")),
     ("An address in place of a name", arguments(file_name="s3://my-bucket/state.json")),

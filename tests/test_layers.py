@@ -13,6 +13,7 @@ MODULES = sorted(PACKAGE.glob("**/*.py"))
 
 KNOWS: dict[str, set[str]] = {
     "errors": {"_format"},
+    "_collector": set(),
     "_format": {"errors"},
     "_memory": {"_format", "errors"},
     "_turns": {"_memory", "errors"},
@@ -23,7 +24,7 @@ KNOWS: dict[str, set[str]] = {
     "_task_runs": {"_blocks", "_groups", "_leaving", "_store", "_tasks", "errors"},
     "_mapping": {"_memory"},
     "_merge": {"_format", "_memory"},
-    "_s3": {"errors"},
+    "_s3": {"_collector", "errors"},
     "_saves": {"_format", "_s3", "errors"},
     "_loads": {"_format", "_memory", "_s3", "errors"},
     "_store": {"_format", "_loads", "_memory", "_merge", "_s3", "_saves", "errors"},
