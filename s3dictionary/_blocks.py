@@ -188,7 +188,7 @@ class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
 
         def __exit__(
             self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-        ) -> bool: ...
+        ) -> bool | None: ...  # a plain bool would mean to type checkers that the code after a block is always reached
     else:
         __exit__ = ExitMethod(Kind.TRANSACTION)
 

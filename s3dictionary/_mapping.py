@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     # `S3Dict("bucket", file_name="a.json")` alone doesn't tell what is in it
     K = TypeVarWithDefault("K", default=Any)
     V = TypeVarWithDefault("V", default=Any)
+    Data = Mapping[K, V] | Iterable[tuple[K, V]]
+    Default = Mapping[K, Any] | list[tuple[Any, Any]] | Iterator[tuple[Any, Any]]  # pyright takes {} for any iterable
     _Source = SupportsKeysAndGetItem[K, V] | Iterable[tuple[K, V]]
 else:
+    Data = Default = Any
     K = TypeVar("K")
     V = TypeVar("V")
 

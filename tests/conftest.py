@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 
 import fault_cells
@@ -38,9 +39,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(FaultsWriter())
 
 
+def pytest_collection_finish() -> None:
+    """Keep what the imports made from the garbage collector, as many tests collect."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def clean_aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No AWS settings from outside: a test that needs some makes them."""
+    """No AWS settings from outside, nor from the test before: a test that needs some makes them."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import InitVar, dataclass
 from datetime import datetime, time, timedelta, tzinfo
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -103,6 +104,46 @@ def body(content: bytes) -> Provoke:
 
 def value(item: Any) -> Provoke:
     return lambda s3: state(s3, data={"jobs": [item]}).save()
+
+
+def typed(item: Any) -> Provoke:
+    return lambda s3: state(s3, data={"jobs": [item]}, types=[Job, Failing, Prefixed, Unreadable]).save()
+
+
+@dataclass
+class Job:
+    name: str
+
+
+class Special(Job):
+    pass
+
+
+@dataclass
+class Failing:
+    name: str
+
+    @property  # type: ignore[no-redef]
+    def name(self) -> str:
+        raise OSError("no such file")
+
+    @name.setter
+    def name(self, name: str) -> None:
+        pass
+
+
+@dataclass
+class Prefixed:
+    name: str
+
+    def __post_init__(self) -> None:
+        self.name = f"Job {self.name}"
+
+
+@dataclass
+class Unreadable:
+    name: int
+    seed: InitVar[int]
 
 
 def conflict(s3: Site) -> None:
@@ -330,6 +371,30 @@ sso_region = us-east-1
 sso_start_url = https://team.example/start
 """
 
+
+def leased_twice(s3: Site) -> None:
+    with state(s3).lease("nightly"), state(s3).lease("nightly"):
+        pass
+
+
+def leased_again(s3: Site) -> None:
+    lease = state(s3).lease("nightly")
+    with lease, lease:
+        pass
+
+
+def lease_that_runs_out(s3: Site) -> None:
+    with state(s3).lease("nightly") as lease:
+        s3.client.delete_object(Bucket=s3.bucket, Key="state.json.nightly.lease")
+        lease.renew()
+
+
+def lease_of_a_file(s3: Site) -> None:
+    s3.write("state.json.nightly.lease", b"{}")
+    with state(s3).lease("nightly"):
+        pass
+
+
 CASES: list[tuple[str, Provoke]] = [
     ("A name is missing", arguments(bucket_name="")),
     ("A name is missing", arguments(file_name=None)),
@@ -415,7 +480,10 @@ CASES: list[tuple[str, Provoke]] = [
     ("It isn't known whether the file was deleted", fault(Reset(), S3Dict.delete)),
     ("The store has no conditional writes", fault(Answer(501, "NotImplemented"), S3Dict.save)),
     ("A value of another type", value(Thing())),
-    ("A value that has a simple form", value(Path("a"))),
+    ("An instance of a subclass", typed(Special("a"))),
+    ("An instance whose class fails", typed(Failing("a"))),
+    ("An instance that would come back as another", typed(Prefixed("a"))),
+    ("An instance that could not be read again", typed(Unreadable(1, 2))),
     ("An integer of too many digits", value(10**100_000)),
     ("A circular reference", value(CIRCULAR)),
     ("Too many levels", value(deep(100_000))),
@@ -437,6 +505,13 @@ CASES: list[tuple[str, Provoke]] = [
     ("A block that isn't open any more", leave_the_inner_one_after_that),
     ("What can't be put back", roll_back_what_is_looked_into),
     ("A transaction around a coroutine or a generator", decorated_generator),
+    ("The lease is held", leased_twice),
+    ("The lease is held by this object", leased_again),
+    ("The lease ran out", lease_that_runs_out),
+    ("The lease isn't held", lambda s3: state(s3).lease("nightly").fence),
+    ("Not a lease", lease_of_a_file),
+    ("Not a name for a lease", lambda s3: state(s3).lease("")),
+    ("Not a time for a lease", lambda s3: state(s3).lease("nightly", seconds=0)),
     ("moto isn't installed", local("s3dictionary.local.moto.find_spec", lambda _: None)),
     (
         "SeaweedFS isn't installed",
@@ -451,7 +526,7 @@ CASES: list[tuple[str, Provoke]] = [
 
 ABOUT_LOCAL_S3 = {heading for heading, _ in CASES[-7:]}
 ABOUT_ARGUMENTS = {*list(ENTRIES)[: list(ENTRIES).index("No credentials")]}
-ABOUT_BLOCKS = {
+ABOUT_BLOCKS = {  # and leases
     *list(ENTRIES)[list(ENTRIES).index("Not inside this block") : list(ENTRIES).index("moto isn't installed")]
 }
 AT_EXIT = {*list(ENTRIES)[list(ENTRIES).index("Unsaved changes") :]}
@@ -469,7 +544,7 @@ def test_the_message_is_on_the_page_and_has_what_a_user_needs(moto_s3: Site, hea
     assert fits(message, ENTRIES[heading]), message
     assert_tells_only_what_it_should(message, moto_s3)
     if "can't be stored" in message:
-        assert message.startswith("d['jobs']")
+        assert re.match(r"s3://\S+/state\.json: d\['jobs'\]", message)
     elif heading not in ABOUT_ARGUMENTS | ABOUT_BLOCKS | ABOUT_LOCAL_S3:
         assert re.search(r"s3://[^/]+.*/state\.json\b", message)
 
@@ -525,7 +600,7 @@ def test_what_is_said_at_the_end_of_the_program_is_on_the_page_too(moto_s3: Site
     }
     command = [sys.executable, "-c", END_OF_PROGRAM]
     ended = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, check=True)
-    messages = re.findall(rf"s3://{moto_s3.bucket}/.*", ended.stderr)
+    messages = re.findall(rf"(?m)^(?:.*Warning: )?(s3://{moto_s3.bucket}/.*)", ended.stderr)
     assert len(messages) == len(AT_EXIT)
     for heading in AT_EXIT:
         assert any(fits(message, ENTRIES[heading]) for message in messages), ended.stderr

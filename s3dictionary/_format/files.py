@@ -11,24 +11,27 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from ..errors import CorruptFileError
+from ..errors import CorruptFileError, NotStorableError
 from . import cutting, limits
 from .limits import MAX_NESTING_READ
-from .reading import UNREADABLE, decode, looks_tagged
-from .writing import write_object
+from .readers import arrange
+from .reading import UNREADABLE, decode, decode_leniently, looks_tagged, without_entries
+from .scalars import ENTRIES
+from .types import BUILT_IN, Types
+from .writing import place, write_object
 
 Members = dict[Any, Raw]
 """A file's keys, and the JSON text of each one's value."""
 
 _encoder = msgspec.json.Encoder()
 _splitter = msgspec.json.Decoder(dict[str, Raw])
-_pair_splitter = msgspec.json.Decoder(list[tuple[Raw, Raw]])
+_array_splitter = msgspec.json.Decoder(list[list[Raw]])
 
-_PAIRS = 2
+_ENTRY = 2
 """Levels of JSON that `py/dict` takes around a value."""
 
 
-def split(body: bytes) -> Members:
+def split(body: bytes, types: Types = BUILT_IN) -> Members:
     """Split a file into its members, without building their values.
 
     Raises:
@@ -41,37 +44,51 @@ def split(body: bytes) -> Members:
         with _collector_paused():
             members: Members = _splitter.decode(body)
     except UNREADABLE:
-        limits.check_nesting(body, MAX_NESTING_READ + _PAIRS + 1)
+        limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
         members = cutting.members(body.decode())
-    found = _split_pairs(members)
-    _check_nesting(body, members, MAX_NESTING_READ + (0 if found is members else _PAIRS))
+    found = _split_entries(members, types)
+    _check_nesting(body, found, 0 if found is members else _ENTRY)
     return found
 
 
-def _check_nesting(body: bytes, members: Members, levels: int) -> None:
-    shortest = 2 * levels  # that so deep a text can be
+def decode_all(body: bytes, types: Types = BUILT_IN) -> dict[Any, Any]:
+    """Everything in a file. What a class refuses stays the plain dict that it is."""
+    try:
+        members = split(body, types)
+    except CorruptFileError:  # a key
+        members = split(body)
+    return {key: decode_leniently(raw, types) for key, raw in members.items()}
+
+
+def _check_nesting(body: bytes, members: Members, around: int) -> None:
+    """Refuse values that are nested too deeply; `around` is how many levels some of them stand deeper in the file."""
+    shortest = 2 * MAX_NESTING_READ  # that so deep a text can be
     if len(body) <= shortest:
         return
     views: Iterable[memoryview] = map(memoryview, members.values())
     if max(map(len, views), default=0) <= shortest:
         return
     long = [raw for raw in members.values() if len(memoryview(raw)) > shortest]
-    if any(limits.is_deep(raw, levels) for raw in long):
-        limits.check_nesting(body, levels + 1)
+    if any(limits.is_deep(raw, MAX_NESTING_READ) for raw in long):
+        limits.check_nesting(body, MAX_NESTING_READ + around + 1)
+        limits.check_nesting(body, MAX_NESTING_READ + 1)
 
 
-def join(members: Members) -> bytes:
+def join(members: Members, types: Types = BUILT_IN) -> bytes:
     """Put a file together from its members.
 
     Raises:
         NotStorableError: a key can't be stored.
     """
-    if set(map(type, members)) <= {str} and not looks_tagged(members):
+    if set(map(type, members)) <= {str} and not looks_tagged(members, types):
         try:
             return _encoder.encode(members)
         except UnicodeEncodeError:  # a lone surrogate in a key
             pass
-    return write_object(list(members), map(bytes, members.values()), ())
+    try:
+        return write_object(list(members), map(bytes, members.values()), (), types=types)
+    except NotStorableError as error:
+        raise place(error, types)  # noqa: B904  # it is the same one
 
 
 @contextmanager
@@ -96,18 +113,23 @@ def _check_utf8(body: bytes) -> None:
         raise CorruptFileError(f"not UTF-8: {error.reason} at byte {error.start}") from error
 
 
-def _split_pairs(members: Members) -> Members:
-    """A dict with keys that aren't all str is one `py/dict` member; its pairs are split in turn."""
-    if members.keys() != {"py/dict"}:
+def _split_entries(members: Members, types: Types) -> Members:
+    """A dict's keys that can't be names, and their values, are in the member `py/dict`, which is split in turn."""
+    if ENTRIES not in members:
         return members
     try:
-        return {decode(key): raw for key, raw in _pairs(members["py/dict"])}
-    except TypeError:  # not a list of pairs, or a key that can't be one
+        named, raw = without_entries(members)
+        if not named:
+            return {decode(key, types): value for key, value in _arrays(raw)}
+        return arrange(named, [[decode(key, types), value, *map(decode, rest)] for key, value, *rest in _arrays(raw)])
+    except CorruptFileError:
+        raise
+    except (TypeError, ValueError):  # it has another form, or a key that can't be one
         return members
 
 
-def _pairs(raw: Raw) -> list[tuple[Raw, Raw]]:
+def _arrays(raw: Raw) -> list[list[Raw]]:
     try:
-        return _pair_splitter.decode(raw)
+        return _array_splitter.decode(raw)
     except UNREADABLE:
-        return cutting.pairs(bytes(raw).decode())
+        return cutting.arrays(bytes(raw).decode())
