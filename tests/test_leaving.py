@@ -15,7 +15,8 @@ from adversary.hooked_s3 import HookedS3
 from adversary.moments import interrupt_begin_of_exit
 from adversary.scenes import Boom, assert_whole
 from adversary.threads import InThread
-from s3dictionary import S3Dict, TransactionError
+from memory_s3 import refusal
+from s3dictionary import AccessDeniedError, S3Dict, TransactionError
 from s3dictionary._blocks import Blocks
 
 pytestmark = [
@@ -125,6 +126,20 @@ def test_a_transaction_that_was_entered_by_hand_ends_with_its_last_reference(s3:
     transaction.__enter__()
     d["n"] = 1
     del transaction
+    assert_whole(d, s3, {"n": 0})
+
+
+def test_a_block_that_is_left_by_hand_is_undone_if_its_save_fails(s3: HookedS3) -> None:
+    d = s3.begin({"n": 0})
+
+    def refuse() -> None:
+        raise refusal("PutObject", 403, "AccessDenied")
+
+    d.__enter__()
+    d["n"] = 1
+    s3.once("PutObject", refuse)
+    with pytest.raises(AccessDeniedError):
+        d.__exit__(None, None, None)
     assert_whole(d, s3, {"n": 0})
 
 
