@@ -121,7 +121,7 @@ MUTATIONS: list[Mutation] = [
         BLOCKS,
         "(by_hand[-1].owner != caller and by_hand[-1].is_busy)",
         "False",
-        OWNERS,
+        LEAVING,
     ),
     # Statements that don't leave their blocks, and signal handlers
     Mutation(
