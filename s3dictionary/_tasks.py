@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from typing import Any, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from ._turns import Turn, Turns, Waiting, acting_for, current_owner
 
@@ -110,7 +111,8 @@ def _has_gone(owner: Any) -> bool:
 # Worker threads -------------------------------------------------------------------------------------------------------
 
 
-class Finished(NamedTuple, Generic[T]):
+@dataclass
+class Finished(Generic[T]):
     """What came of a call.
 
     Attributes:
