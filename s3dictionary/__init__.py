@@ -12,6 +12,8 @@ if typing.TYPE_CHECKING:
     from .errors import BucketNotFoundError as BucketNotFoundError
     from .errors import ConflictError as ConflictError
     from .errors import CorruptFileError as CorruptFileError
+    from .errors import LeaseHeldError as LeaseHeldError
+    from .errors import LeaseLostError as LeaseLostError
     from .errors import NotStorableError as NotStorableError
     from .errors import ReadOnlyError as ReadOnlyError
     from .errors import Rollback as Rollback
@@ -31,6 +33,8 @@ __all__ = [
     "ConflictError",
     "CorruptFileError",
     "FileVersion",
+    "LeaseHeldError",
+    "LeaseLostError",
     "NotStorableError",
     "ReadOnlyError",
     "Rollback",

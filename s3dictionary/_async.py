@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from ._base import FileDict
 from ._leaving import Block, Kind
-from ._mapping import K, V
+from ._mapping import Data, Default, K, V
 from ._memory import Memory
 from ._s3.file import MAX_SIZE
 from ._s3.secrets import Hidden, Secret
 from ._s3.settings import Settings
-from ._store import Fetched, OnConflict, Options
+from ._store import Fetched, OnConflict
+from ._store import Options as StoreOptions
 from ._task_runs import TaskRuns
 from ._tasks import TaskTurns, in_thread, to_the_end
 from ._turns import Turn
@@ -23,8 +24,10 @@ from .errors import TransactionError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from ._format.codec import Spec
+    from ._options import Options
     from ._s3.file import FileVersion
 
 P = ParamSpec("P")
@@ -57,6 +60,7 @@ class AsyncS3Dict(FileDict[K, V]):
         data: what the dict is to hold instead of what the file holds, from its first load on.
         default: what it is to hold as long as there is no file. It is copied, and isn't an unsaved change.
         on_conflict: as for `S3Dict`. A function is called in a worker thread.
+        types: classes to store as themselves, as for `S3Dict`.
         read_only: updates and saves raise a `ReadOnlyError`. Needs no permission to write.
         max_size: bytes that the file may have, stored or uncompressed; a bigger one is refused before it is read.
         client: a boto3 S3 client to use as it is, instead of keys and options.
@@ -71,6 +75,42 @@ class AsyncS3Dict(FileDict[K, V]):
     _first: dict[K, V] | None
     """What is to replace the file's content at the first load."""
 
+    @overload
+    def __init__(
+        self,
+        bucket_name: str,
+        access_key_id: str | None = None,
+        access_secret_key: str | None = None,
+        *,
+        file_name: str,
+        data: list[tuple[K, V]],
+        default: Default[K] | None = None,
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        bucket_name: str,
+        access_key_id: str | None,
+        access_secret_key: str | None,
+        file_name: str,
+        *,
+        data: Data[K, V] | None = None,
+        default: Default[K] | None = None,
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        bucket_name: str,
+        access_key_id: str | None = None,
+        access_secret_key: str | None = None,
+        *,
+        file_name: str,
+        data: Data[K, V] | None = None,
+        default: Default[K] | None = None,
+        **options: Unpack[Options],
+    ) -> None: ...
     def __init__(
         self,
         bucket_name: str = "",
@@ -78,9 +118,10 @@ class AsyncS3Dict(FileDict[K, V]):
         access_secret_key: str | None = None,
         file_name: str = "",
         *,
-        data: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
-        default: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
+        data: Data[K, V] | None = None,
+        default: Default[K] | None = None,
         on_conflict: OnConflict = "raise",
+        types: Spec = (),
         read_only: bool = False,
         max_size: int = MAX_SIZE,
         client: S3Client | None = None,
@@ -103,11 +144,18 @@ class AsyncS3Dict(FileDict[K, V]):
         )
         access_secret_key, put_options = None, None  # a traceback can show what a function's variables hold
         client_options.clear()
-        self._open(settings, default=default, on_conflict=on_conflict, read_only=read_only, writes=data is not None)
+        self._open(
+            settings,
+            default=default,
+            on_conflict=on_conflict,
+            types=types,
+            read_only=read_only,
+            writes=data is not None,
+        )
         self._first = None if data is None else dict(data)
         self._memory = _NotLoaded(self.uri)
 
-    def _set_up(self, settings: Settings, memory: Memory, options: Options) -> None:
+    def _set_up(self, settings: Settings, memory: Memory, options: StoreOptions) -> None:
         super()._set_up(settings, memory, options)
         self._turns = self._blocks.turns = TaskTurns(memory)
         self._content = memory

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
@@ -13,7 +14,16 @@ from ._format import codec
 from ._memory import Memory
 from ._merge import Resolver, merge
 from ._s3.tries import Earlier
-from .errors import ConflictError, CorruptFileError, ReadOnlyError, S3DictError, StorageError, keep_unsaved
+from .errors import (
+    ConflictError,
+    CorruptFileError,
+    ReadOnlyError,
+    S3DictError,
+    StorageError,
+    Unsaved,
+    UnsavedChangesWarning,
+    keep_unsaved,
+)
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
@@ -42,11 +52,13 @@ class Options(NamedTuple):
         on_conflict: what a save does if someone else has written since the load.
         default: what the dict holds as long as there is no file.
         read_only: nothing may be written.
+        types: classes to store as themselves, as `codec.items_of` gives them.
     """
 
     on_conflict: OnConflict = "raise"
     default: dict[Any, Any] | None = None
     read_only: bool = False
+    types: tuple[Any, ...] = ()
 
 
 class Fetched(NamedTuple):
@@ -82,7 +94,7 @@ class Store:
         self._on_conflict = options.on_conflict
         self._read_only = options.read_only
         self._default = options.default or {}
-        self._default_members = codec.encode_all(self._default) if self._default else {}
+        self._default_members = codec.encode_all(self._default, memory.types) if self._default else {}
         self._loaded_at = 0.0
         self._late: list[Any] = []
         """Keys edited here while a merge with changes of others to them was saved. Who saves next is told."""
@@ -150,6 +162,7 @@ class Store:
 
     def fetch_fresh(self) -> Fetched | None:
         """Read the file, to refresh memory. `None` if there is no need to."""
+        self.undo_read_only(stacklevel=6)
         fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
         self._loaded_at = 0.0
         # A delete of unknown outcome has left nothing in memory that loading would throw away
@@ -164,6 +177,18 @@ class Store:
                 self._file.loaded(self.version)
             elif not self._memory.changed:  # by one who didn't have to wait, as by an edit inside a value
                 self._take_over(members, found)
+
+    def undo_read_only(self, stacklevel: int = 5) -> None:
+        """Before a block of a read-only dict: undo changes, so that the block is refused only for its own."""
+        if not self._read_only or not self._has_changes:
+            return
+        self._memory.load(self._memory.filed_members(), self.version)
+        warnings.warn(
+            f"{self.uri} was opened with read_only=True, but something in it was changed, as inside a value or in "
+            "`data`. That was undone. Use copy.deepcopy(value) to get a value that can be changed",
+            UnsavedChangesWarning,
+            stacklevel,
+        )
 
     def load_version(self, version_id: str) -> None:
         """Load an old version as an unsaved change."""
@@ -189,7 +214,7 @@ class Store:
         if found is None:
             return dict(self._default_members)
         try:
-            return codec.split(found.content())
+            return codec.split(found.content(), self._memory.types)
         except CorruptFileError as error:
             raise CorruptFileError(
                 f"{self.uri} can't be read: {error}. It stays as it is: repair it, or replace it by S3Dict(…, data=…)."
@@ -212,7 +237,7 @@ class Store:
                 self.refuse_read_only()
                 self._put(members, ending=True)
         except BaseException as error:
-            keep_unsaved(error, self._memory.detached if members is None else codec.join(members))
+            keep_unsaved(error, self._memory.detached if members is None else self._unsaved(members))
             self._file.abandon(interrupted=not isinstance(error, S3DictError))
             raise
 
@@ -220,6 +245,10 @@ class Store:
         """Raise what `save_changes` would raise before it sends anything: a value can't be stored, or none may be."""
         if self._memory.encode().changed:
             self.refuse_read_only()
+
+    def _unsaved(self, members: codec.Members) -> bytes | Unsaved:
+        body, types = codec.join(members, self._memory.types), self._memory.types
+        return partial(codec.decode_all, body, types) if types.given else body
 
     def refuse_read_only(self) -> None:
         if self._read_only:
@@ -242,7 +271,7 @@ class Store:
         if self._file.pending_merge:
             self._merge(members, Refusal(), ending)
             return
-        body = codec.join(members)
+        body = codec.join(members, self._memory.types)
         try:
             outcome = self._file.put(body, self.version, members=members, overwrite=self._overwrites)
         except ConflictError as conflict:
@@ -295,12 +324,12 @@ class Store:
         if earlier is not None:
             self._memory.saved(earlier.members, self.version, ending=None)
         before, theirs = self._memory.filed_members(), self._members(found)
-        merged, clashes = merge(self._memory.touched_keys(), before, ours, theirs, resolve)
+        merged, clashes = merge(self._memory.touched_keys(), before, ours, theirs, resolve, self._memory.types)
         if clashes:
             raise self._clash(clashes, base, refusal) from refusal.cause
         version: Version | Earlier | None = base
         if self._memory.changed:
-            version = self._file.put(codec.join(merged), base, members=ours, merged=True)
+            version = self._file.put(codec.join(merged, self._memory.types), base, members=ours, merged=True)
         if isinstance(version, Earlier):
             self._memory.saved(version.content.members, self.version, ending=None)
             self._file.abandon()

@@ -64,8 +64,8 @@ class TaskTurns(Turns):
     """Whose turn it is, where tasks can wait for it: in one row with threads."""
 
     _refusal = (
-        "Another task has a block of this dict open, or loads or saves it. Nothing was done. Use `async with d:` around "
-        "the change, which waits for its turn."
+        "Another task has a block of this dict open, or loads or saves it. Nothing was done. Use `async with d:` "
+        "around the change, which waits for its turn."
     )
 
     def end_abandoned(self) -> None:

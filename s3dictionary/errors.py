@@ -8,6 +8,8 @@ S3DictError
 │   └── UnknownOutcomeError  it isn't known whether the request took effect
 ├── CorruptFileError         the file isn't a JSON object in UTF-8 (also a ValueError)
 ├── NotStorableError         a value that JSON can't hold (also a TypeError)
+├── LeaseHeldError           somebody else holds the lease
+├── LeaseLostError           the lease ran out before its block ended
 ├── ReadOnlyError            the dict was opened with read_only=True (also a TypeError)
 └── TransactionError         not possible in this block (also a RuntimeError)
 
@@ -21,7 +23,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from copy import copy, deepcopy
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
+
+Unsaved: TypeAlias = "partial[dict[Any, Any]]"
+"""What gives the content of a file that wasn't written, where the dict was given classes."""
 
 
 class S3DictError(Exception):
@@ -32,15 +38,23 @@ class S3DictError(Exception):
             autosaved update failed and memory went back to what it was before; otherwise `None`.
     """
 
-    _unsaved: dict[Any, Any] | bytes | None = None
+    _unsaved: dict[Any, Any] | bytes | Unsaved | None = None
 
     @property
     def unsaved(self) -> dict[Any, Any] | None:
-        if isinstance(self._unsaved, bytes):
-            self._unsaved = _decode(self._unsaved)
-        return self._unsaved
+        unsaved = self._unsaved
+        if isinstance(unsaved, bytes):
+            self._unsaved = unsaved = _decode(unsaved)
+        elif isinstance(unsaved, partial):
+            self._unsaved = unsaved = unsaved()
+        return unsaved
 
-    def keep_unsaved(self, content: dict[Any, Any] | bytes) -> None:
+    def __reduce__(self) -> Any:
+        if isinstance(self._unsaved, partial):
+            self._unsaved = self.unsaved  # another process may not have the functions that it takes
+        return super().__reduce__()
+
+    def keep_unsaved(self, content: dict[Any, Any] | bytes | Unsaved) -> None:
         """Let the error carry what could not be saved: as a dict, or as the file that wasn't written.
 
         A file is decoded only when somebody asks for it: a loop that retries conflicts never does.
@@ -48,7 +62,7 @@ class S3DictError(Exception):
         self._unsaved = content
 
 
-def keep_unsaved(error: BaseException, content: bytes | Callable[[], dict[Any, Any]]) -> None:
+def keep_unsaved(error: BaseException, content: bytes | Unsaved | Callable[[], dict[Any, Any]]) -> None:
     """Let any exception carry what could not be saved, as the attribute `unsaved`; others than ours say so in a note.
 
     Args:
@@ -56,7 +70,7 @@ def keep_unsaved(error: BaseException, content: bytes | Callable[[], dict[Any, A
         content: the file that wasn't written, or what gives it as a dict.
     """
     if isinstance(error, S3DictError):
-        error.keep_unsaved(content if isinstance(content, bytes) else content())
+        error.keep_unsaved(content if isinstance(content, (bytes, partial)) else content())
         return
     with suppress(Exception):  # it is about to be raised, whatever it is
         error.unsaved = _decode(content) if isinstance(content, bytes) else content()  # type: ignore[attr-defined]
@@ -197,6 +211,36 @@ class ReadOnlyError(S3DictError, TypeError):
 
 class TransactionError(S3DictError, RuntimeError):
     """That can't be done inside the blocks that are open. Nothing was done."""
+
+
+class LeaseHeldError(S3DictError):
+    """Somebody else holds the lease. Nothing was done.
+
+    Attributes:
+        name: the lease's name.
+        holder: the host and process that hold it.
+        until: when it runs out, by the store's clock, unless it is renewed; `None` where the store doesn't tell.
+    """
+
+    def __init__(
+        self, message: str, *, name: str = "", holder: str | None = None, until: datetime | None = None
+    ) -> None:
+        super().__init__(message)
+        self.name = name
+        self.holder = holder
+        self.until = until
+
+
+class LeaseLostError(S3DictError):
+    """The lease isn't held any more: it ran out before its block ended. Somebody else may hold it.
+
+    Attributes:
+        name: the lease's name.
+    """
+
+    def __init__(self, message: str, *, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class Rollback(Exception):
