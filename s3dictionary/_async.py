@@ -12,6 +12,7 @@ from ._base import FileDict
 from ._leaving import Block, Kind
 from ._mapping import Data, Default, K, V
 from ._memory import Memory
+from ._not_loaded import NotLoaded
 from ._s3.file import MAX_SIZE
 from ._s3.secrets import Hidden, Secret
 from ._s3.settings import Settings
@@ -20,7 +21,6 @@ from ._store import Options as StoreOptions
 from ._task_runs import TaskRuns
 from ._tasks import TaskTurns, in_thread, to_the_end
 from ._turns import Turn
-from .errors import TransactionError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -153,7 +153,7 @@ class AsyncS3Dict(FileDict[K, V]):
             writes=data is not None,
         )
         self._first = None if data is None else dict(data)
-        self._memory = _NotLoaded(self.uri)
+        self._memory = NotLoaded(self.uri)
 
     def _set_up(self, settings: Settings, memory: Memory, options: StoreOptions) -> None:
         super()._set_up(settings, memory, options)
@@ -339,26 +339,6 @@ class AsyncS3Dict(FileDict[K, V]):
     def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> AsyncS3Dict[Any, Any]:  # type: ignore[override]
         """A new one with this one's settings, on the same file, as if made with `data=dict.fromkeys(…)`."""
         return type(self)(**self._arguments(dict.fromkeys(iterable, value)))
-
-    def _check(self) -> None:
-        self._content.check()
-        self._blocks.check()
-        self._runs.check()
-
-
-class _NotLoaded(Memory):
-    """What an `AsyncS3Dict` has in place of its memory before it has been loaded: whoever looks at it is told."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-
-    def __getattribute__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__getstate__":
-            return object.__getattribute__(self, name)
-        uri = object.__getattribute__(self, "__dict__")["_uri"]
-        raise TransactionError(
-            f"{uri} hasn't been loaded yet, as that takes a request. Use `await d.load()` or `async with d:` first."
-        )
 
 
 def _nothing() -> None:

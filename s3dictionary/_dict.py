@@ -352,7 +352,3 @@ class S3Dict(FileDict[K, V]):
     def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> S3Dict[Any, Any]:
         """A new one with this one's settings, on the same file, as if made with `data=dict.fromkeys(…)`."""
         return type(self)(autosave=self._store.autosave, **self._arguments(dict.fromkeys(iterable, value)))
-
-    def _check(self) -> None:
-        super()._check()
-        self._runs.check()

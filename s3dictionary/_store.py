@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from ._backoff import backoff
 from ._format import codec
 from ._memory import Memory
 from ._merge import Resolver, merge
@@ -307,15 +307,14 @@ class Store:
 
     def _merge(self, ours: codec.Members, refusal: Refusal, ending: bool) -> None:
         """Do our changes again to what is there now, until nobody comes in between."""
-        waits = list(backoff(MERGE_ATTEMPTS))
-        while waits:
+        for attempt, wait in zip(range(1, MERGE_ATTEMPTS + 1), backoff(), strict=False):
             try:
                 if self._merge_once(ours, refusal, ending):
                     return
             except ConflictError as error:
-                if error.keys or len(waits) == 1:
+                if error.keys or attempt == MERGE_ATTEMPTS:
                     raise
-            time.sleep(waits.pop(0))
+            time.sleep(wait)
 
     def _merge_once(self, ours: codec.Members, refusal: Refusal, ending: bool) -> bool:
         resolve = self._on_conflict if callable(self._on_conflict) else None
@@ -351,9 +350,3 @@ class Store:
             code=refusal.code,
             status=refusal.status,
         )
-
-
-def backoff(attempts: int) -> Iterator[float]:
-    """Seconds to wait after each attempt that failed: random, so that those who met don't meet again."""
-    for attempt in range(attempts):
-        yield random.uniform(0, min(1.0, 0.01 * 2 ** min(attempt, 10)))

@@ -10,6 +10,7 @@ INTERRUPTS = ("tests/test_interrupts.py",)
 EXITS = ("tests/test_exits.py",)
 PROMISES = ("tests/test_guarantees.py",)
 TURN_TAKING = ("tests/test_turns.py",)
+GROUP_TESTS = ("tests/test_groups.py",)
 
 
 class Mutation(NamedTuple):
@@ -32,6 +33,7 @@ class Mutation(NamedTuple):
 
 MEMORY, SAVEPOINT = "_memory/memory.py", "_memory/savepoint.py"
 ITEMS, UNDOING = "_memory/items.py", "_memory/undoing.py"
+GROUPS = "_groups.py"
 TURNS, BLOCKS, STORE, DICT, EXIT = "_turns.py", "_blocks.py", "_store.py", "_dict.py", "_exits.py"
 
 MUTATIONS: list[Mutation] = [
@@ -46,8 +48,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a task waits for another one of its thread",
         TURNS,
-        "        if current.thread == get_ident():",
-        "        if False:",
+        "        self.refuse_task()\n        return False",
+        "        return False",
         ("tests/test_block_tasks.py",),
     ),
     Mutation(
@@ -184,6 +186,42 @@ MUTATIONS: list[Mutation] = [
         "if is_held(found, known):",
         "if False:",
         ("tests/test_interrupts.py",),
+    ),
+    # Groups
+    Mutation(
+        "who comes while a group is at work joins it",
+        GROUPS,
+        "            if self._next is group:\n                self._next = None\n            self._last_size",
+        "            self._last_size",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "the others are not told when the one that saves is interrupted",
+        GROUPS,
+        "        for member in group.members:\n            self._fail(member, interrupted(error, self._uri))",
+        "        pass",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "what an interrupted member has done is saved with the others'",
+        GROUPS,
+        "(member.is_kept and not group.is_saving)",
+        "False",
+        ("tests/test_async.py",),
+    ),
+    Mutation(
+        "all members get the same exception",
+        GROUPS,
+        "error if member is group.holder else twin(error)",
+        "error",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "attempts are not counted for each caller",
+        GROUPS,
+        "if repeats and member.attempts > 0:",
+        "if repeats:",
+        GROUP_TESTS,
     ),
     # Loading and saving
     Mutation(
