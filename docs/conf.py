@@ -14,6 +14,8 @@ PAGES = {
     "Start": ["tutorial", "guides/saving"],
     "Guides": [
         "guides/many-writers",
+        "guides/threads",
+        "guides/asyncio",
         "guides/lambda",
         "guides/cron",
         "guides/notebooks",
