@@ -41,7 +41,6 @@ class Type(NamedTuple):
         brackets: how a group shows.
         parts: makes something storable of an instance of a class that was given. May raise anything.
         exact: instances of subclasses are refused.
-        frozen: its attributes can't be set, so an instance that holds only scalars can't change.
         is_whole: does an instance have nothing that isn't stored?
         may_sleep: can an instance be changed only by those who hold it, or a container in it?
     """
@@ -55,7 +54,6 @@ class Type(NamedTuple):
     brackets: tuple[str, str] | None = None
     parts: Callable[[Any], Any] | None = None
     exact: bool = False
-    frozen: bool = False
     is_whole: Callable[[Any], bool] | None = None
     may_sleep: Callable[[Any], bool] | None = None
 
@@ -142,11 +140,6 @@ class Types:
         # Not isinstance(): a mock or a proxy claims to be what it isn't
         row = self.find(type(value)) if self.given else None
         return row.contents is not None if row else issubclass(type(value), self.containers)
-
-    def is_frozen(self, container: Any) -> bool:
-        """Can a container change only by what it holds?"""
-        row = self.find(type(container))
-        return row is not None and (row.frozen or row.kind in (tuple, frozenset))
 
     def is_whole(self, value: Any) -> bool:
         """Does the text that a value is stored as tell all of it?"""
