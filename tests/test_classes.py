@@ -10,6 +10,7 @@ import threading
 from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,31 @@ def test_a_field_that_was_added_has_its_default_and_is_no_change(s3: MemoryS3) -
         assert d["job"] == Job("a")
         assert not d.changed
     assert s3.requests["PutObject"] == 0
+
+
+def test_so_is_one_whose_default_is_new_each_time(s3: MemoryS3) -> None:
+    """The time, or a random id: a dict that only reads must not ask for the permission to write."""
+    numbers = count()
+
+    @dataclass
+    class Stamped:
+        name: str
+        number: int = field(default_factory=lambda: next(numbers))
+
+    body = b'{"a": {"py/Stamped": {"name": "a"}}}'
+    s3.write("state.json", body)
+    with state(s3, [Stamped], read_only=True) as d:
+        held = d["a"]
+        assert not d.changed
+    assert d.load()["a"] is held
+    with state(s3, [Stamped]) as d:
+        number = d["a"].number
+        d["b"] = 1
+        d.save()
+        assert not d.changed
+        assert b'"py/Stamped": {"name": "a"}' in s3.objects["state.json"][0]
+        d["a"].name = "b"
+    assert content(s3)["a"] == {"py/Stamped": {"name": "b", "number": number}}
 
 
 @pytest.mark.parametrize(

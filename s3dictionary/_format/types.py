@@ -13,6 +13,8 @@ from enum import Enum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from msgspec import Raw
+
 from . import readers, scalars
 from .contents import BYTEARRAY, DICT, LIST, SET, TUPLE, WITH_KEYS, Contents
 
@@ -108,11 +110,14 @@ class Types:
         scalars: types whose values hold nothing that can change.
         readers: how the content of an object with one `py/…` member is read, by the name behind `py/`.
         containers: types whose values hold others, or can change.
+        as_read: by the id of a file's text, that text, and how the value made of it was written just then. A class may
+            have given a field that the text lacks a new value, such as the time.
     """
 
     def __init__(self, given: Iterable[Type] = (), place: str = "") -> None:
         rows = {row.kind: row for row in given}
         self.place = place
+        self.as_read: dict[int, tuple[Raw, bytes]] = {}
         self.given = frozenset(rows)
         # Keys and members of sets are scalars to memory, but an instance among them may change
         built_in = [row._replace(contents=WITH_KEYS.get(row.kind, row.contents)) for row in TABLE] if rows else TABLE
