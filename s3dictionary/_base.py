@@ -5,22 +5,26 @@ Sends no request: when to load and save is up to the classes made from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._blocks import Blocks, Transaction
 from ._exits import Ending
 from ._format import codec
 from ._format.types import ATOMS
-from ._mapping import K, LazyDict, V
+from ._mapping import Default, K, LazyDict, V
 from ._memory import GIL, Awake, Memory
 from ._s3 import addresses
 from ._s3.settings import Settings
 from ._store import OnConflict, Options, Store
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from ._lease import Lease
+    from ._options import AllOptions
 
 T = TypeVar("T")
 
@@ -39,7 +43,7 @@ class FileDict(LazyDict[K, V]):
         self,
         settings: Settings,
         *,
-        default: Mapping[K, V] | Iterable[tuple[K, V]] | None,
+        default: Default[K] | None,
         on_conflict: OnConflict,
         types: codec.Spec = (),
         read_only: bool,
@@ -79,7 +83,7 @@ class FileDict(LazyDict[K, V]):
         self._ending = Ending(self._store, memory, self._blocks)
 
     @classmethod
-    def from_uri(cls, uri: str, **options: Any) -> Self:
+    def from_uri(cls, uri: str, **options: Unpack[AllOptions]) -> Self:
         """Make one from an address like `s3://bucket/path/state.json`. The options are those of the constructor.
 
         In place of the bucket's name it may have the ARN of an access point, as for the AWS CLI.
@@ -161,7 +165,36 @@ class FileDict(LazyDict[K, V]):
         >>> with state.transaction():
         ...     state["runs"] += 1
         """
-        return Transaction(self, self._blocks, self._autosave_changes)
+        prepare = self._store.undo_read_only if self._options.read_only else None
+        return Transaction(self, self._blocks, prepare, self._autosave_changes)
+
+    def lease(self, name: str, *, seconds: float = 300) -> Lease:
+        """A lock that one holder among all machines has at a time, for `with` and `async with`.
+
+        It is an object of its own beside the file, `<file_name>.<name>.lease`, and stays there. It is renewed while it
+        is held, and runs out when its holder is killed. It doesn't keep anybody from using the dict.
+
+        >>> with state.lease("nightly", seconds=300) as lease:
+        ...     print(lease.held)
+        True
+
+        Args:
+            name: what the holders agree on.
+            seconds: how long after the last renewal it runs out, 2 or more. Three renewals fit into that.
+
+        Raises:
+            LeaseHeldError: on entering; somebody else holds it. It names the holder, and when the lease runs out.
+            LeaseLostError: on leaving; it could not be renewed in time, so somebody else may have taken it.
+            StorageError: S3 refused, or wasn't reached.
+            ReadOnlyError: the dict was opened with `read_only=True`.
+            ValueError: the name or the seconds can't be.
+        """
+        from ._lease import Lease, check
+
+        if self._options.read_only:
+            self._store.refuse_read_only()
+        check(name, seconds)
+        return Lease(replace(self._settings, file_name=f"{self.file_name}.{name}.lease").file(), name, seconds)
 
     def __setitem__(self, key: K, value: V) -> None:
         if GIL and type(key) is str and type(value) in ATOMS:

@@ -106,8 +106,8 @@ class Blocks:
         """
         caller = current_owner()
         self.turns.end_abandoned()
-        if block.exit is None:  # it was entered otherwise than by this statement
-            entered = [item for item in self.open if item.manager == block.manager and item.exit is None]
+        if not block.is_of_statement:  # it was entered otherwise than by this statement
+            entered = [item for item in self.open if item.manager == block.manager and not item.is_of_statement]
             entered = [item for item in entered if item.owner == caller] or entered
             if entered and entered[-1].owner != caller and entered[-1].is_busy:
                 raise TransactionError(
@@ -170,28 +170,27 @@ class Blocks:
 class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
     """A block in memory: `with d.transaction():`, or a decorator. It can be used again."""
 
-    def __init__(self, owner: D, blocks: Blocks, save: Callable[[], None]) -> None:
+    def __init__(self, owner: D, blocks: Blocks, prepare: Callable[[], None] | None, save: Callable[[], None]) -> None:
         self._owner = owner
         self._blocks = blocks
+        self._prepare = prepare
         self._save = save
 
     def __enter__(self) -> D:
-        self._blocks.enter(block_to_enter(Kind.TRANSACTION, self, sys._getframe(1)))
+        block = block_to_enter(Kind.TRANSACTION, self, sys._getframe(1), self._blocks.abandon)
+        self._blocks.enter(block, self._prepare)
         return self._owner
 
     if TYPE_CHECKING:
 
         def __exit__(
             self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-        ) -> bool: ...
+        ) -> bool | None: ...  # a plain bool would mean to type checkers that the code after a block is always reached
     else:
         __exit__ = ExitMethod(Kind.TRANSACTION)
 
     def _leave(self, block: Block, error: BaseException | None) -> bool:
         return self._blocks.leave(block, error, self._save)
-
-    def _abandon(self, block: Block) -> None:
-        self._blocks.abandon(block)
 
     def __del__(self) -> None:
         """Nobody can leave any more what was entered otherwise than by a `with`."""

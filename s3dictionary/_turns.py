@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from threading import get_ident
 from typing import Any, TypeVar
@@ -36,17 +37,19 @@ class Turn:
         owner: who has it.
         thread: the thread that it was taken in.
         is_requesting: its owner is just waiting for an answer of S3's.
+        held: something that the owner holds as long as it can give the turn back; `None` if there is no such thing.
     """
 
     def __init__(self) -> None:
         self.owner = current_owner()
         self.thread = get_ident()
         self.is_requesting = False
+        self.held: weakref.ref[Any] | None = None
 
     @property
     def is_abandoned(self) -> bool:
         """Has its owner gone without giving it back?"""
-        return False
+        return self.held is not None and self.held() is None
 
 
 class _Waiting:
@@ -158,6 +161,7 @@ class Turns:
             failures += self._memory.rollback(savepoints[-1])
         if self.current is turn:
             self.current = None
+        turn.held = None
         if self._waiting:
             with self._memory.lock:
                 self._tell_next()

@@ -226,7 +226,7 @@ def test_what_a_writer_is_told_is_true(monkeypatch: pytest.MonkeyPatch, trouble:
         def step(writers: list[Writer] = writers, saves: Iterator[int] = saves) -> None:
             chances.choice(writers).step(saves, outcomes)
 
-        world.others = lambda step=step: [step() for _ in range(chances.randrange(4))] and None
+        world.others = lambda step=step: [step() for _ in range(chances.randrange(4))] and None  # type: ignore[assignment]
         for _ in range(250):
             if trouble == "deletes" and chances.random() < 0.02:
                 world.stored = None

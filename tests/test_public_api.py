@@ -54,9 +54,9 @@ def test_a_star_import_gives_them_all() -> None:
 
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        s3dictionary.nothing  # noqa: B018
+        s3dictionary.nothing  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(ImportError):
-        from s3dictionary import nothing  # noqa: F401
+        from s3dictionary import nothing  # type: ignore[attr-defined]  # noqa: F401
 
 
 def test_the_version_is_that_of_the_package() -> None:

@@ -635,7 +635,7 @@ def test_a_child_of_multiprocessing_saves_what_it_changed_in_a_dict_of_its_own(m
         d["jobs"] = []
         d["jobs"].append("child")
     """
-    process = multiprocessing.get_context(method).Process(target=exec, args=(program,))
+    process = multiprocessing.get_context(method).Process(target=exec, args=(program,))  # type: ignore[attr-defined]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads
         process.start()

@@ -103,7 +103,8 @@ class Items:
             return self._decode(key, entry)  # type: ignore[arg-type]  # it is raw
         awake = Awake(entry.kept, entry.raw)
         if self.savepoints:
-            self._note_woken(key, entry, awake, snapshot(entry.found, self.types))
+            # It has no `found` yet if a signal handler reads it while it falls asleep
+            self._note_woken(key, entry, awake, snapshot(entry.found or containers(entry.kept, self.types), self.types))
         self._put(key, awake)
         return awake.value
 

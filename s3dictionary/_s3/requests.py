@@ -7,6 +7,8 @@ PutObject; what other stores do differently is said where it is dealt with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -27,11 +29,19 @@ _READ_OPTIONS = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5", 
 
 
 class Read(NamedTuple):
-    """An object that was read: its body as it was sent, that uncompressed if it isn't damaged, and its version."""
+    """An object that was read.
+
+    Attributes:
+        body: as it was sent.
+        text: the body, uncompressed if it was gzip; `None` if it is damaged.
+        version: which version it is.
+        date: when it was read, by the store's clock; `None` where the store doesn't tell.
+    """
 
     body: bytes
     text: bytes | None
     version: Version
+    date: datetime | None
 
 
 class Requests:
@@ -197,8 +207,16 @@ def _read(client: Any, request: Mapping[str, Any], limit: int) -> Read:
     try:
         text = bodies.unpacked(body, limit)
     except CorruptFileError:
-        return Read(body, None, version_of(answer, seen=True))
-    return Read(body, text, version_of(answer, bodies.number_of(text), seen=True))
+        return Read(body, None, version_of(answer, seen=True), _date_of(answer))
+    return Read(body, text, version_of(answer, bodies.number_of(text), seen=True), _date_of(answer))
+
+
+def _date_of(answer: Mapping[str, Any]) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return date if date.tzinfo else None
 
 
 def etag_of(answer: Mapping[str, Any]) -> str:
