@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace as Namespace
 from typing import Any
 
 import attrs
@@ -622,6 +623,34 @@ def test_what_is_edited_again_and_again_falls_asleep_and_is_let_go(s3: MemoryS3)
             d[str(n)].tries += 1
     assert len(d._memory._touched()) < 5
     assert sum(value.tries for value in state(s3).values()) == 100
+
+
+def test_an_edit_by_way_of_an_object_that_is_not_known_is_saved(s3: MemoryS3) -> None:
+    """Money is written with what stands in there, so it isn't let go while somebody may hold that."""
+    types = {Money: (lambda money: money.parts.items, lambda items: Money(0, Namespace(items=items)))}  # type: ignore[arg-type]
+    hidden = Namespace(items=[1])
+    d = state(s3, types, data={"a": Money(0, hidden)})  # type: ignore[arg-type]
+    for n in range(3):
+        with d:
+            d["n"] = n
+    hidden.items.append(2)
+    d.save()
+    assert content(s3)["a"] == {"py/Money": [1, 2]}
+
+
+def test_an_edit_by_way_of_another_array_is_saved_and_rolled_back(s3: MemoryS3) -> None:
+    whole = np.array([1, 2, 3])
+    d = state(s3, data={"a": whole[:2]})
+    for n in range(3):
+        with d:
+            d["n"] = n
+    with pytest.raises(Boom), d:
+        whole[0] = 9
+        raise Boom
+    assert whole[0] == 1
+    whole[1] = 9
+    d.save()
+    assert state(s3)["a"].tolist() == [1, 9]
 
 
 def test_merging_gives_a_resolver_instances(s3: MemoryS3) -> None:

@@ -206,7 +206,6 @@ def types_are_classes_or_pairs_of_functions() -> None:
     jobs["a"] = "b"  # type: ignore
     jobs["a"].nam  # type: ignore
     S3Dict("bucket", file_name="a.json", types=Job)  # type: ignore
-    S3Dict("bucket", file_name="a.json", types={Path: str})  # type: ignore
     S3Dict("bucket", file_name="a.json", types=[(Path, str)])  # type: ignore
 
 

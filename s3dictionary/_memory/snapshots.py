@@ -103,7 +103,7 @@ def _all_in(value: Any, types: Types) -> list[Any]:
 
 
 def shows_all(found: Iterable[Any], types: Types) -> bool:
-    """Can containers be changed only by those who hold one of them? An object that isn't known may have ways in."""
+    """Can containers be changed only by those who hold one of them? Not if one is a view of another's memory."""
     return not types.given or all(map(types.may_sleep, found))
 
 
