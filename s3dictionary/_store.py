@@ -157,7 +157,7 @@ class Store:
         self._memory.load(self._memory.filed_members(), self.version)
         warnings.warn(
             f"{self.uri} was opened with read_only=True, but something in it was changed, as inside a value or in "
-            "`data`. That was undone. To change a value, copy it first",
+            "`data`. That was undone. Use copy.deepcopy(value) to get a value that can be changed",
             UnsavedChangesWarning,
             stacklevel,
         )

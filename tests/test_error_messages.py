@@ -8,9 +8,11 @@ import errno
 import gzip
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -26,7 +28,7 @@ from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
 from proxy import Answer, Call, CutOff, LateAnswer, LostAnswer, Reset, Response
-from s3dictionary import S3Dict, TransactionError
+from s3dictionary import S3Dict, TransactionError, UnsavedChangesWarning
 from s3dictionary._s3 import addresses
 from s3dictionary._s3.lineage import Outcome
 from s3dictionary.local import local_s3
@@ -184,6 +186,25 @@ def in_anothers_task(s3: Site) -> None:
             await asyncio.create_task(update())
 
     asyncio.run(main())
+
+
+def edit_read_only(s3: Site) -> None:
+    d = state(s3, default={"a": []}, read_only=True)
+    d["a"].append(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UnsavedChangesWarning)
+        with d:
+            pass
+
+
+def change_by_a_handler(s3: Site) -> None:
+    d = state(s3)
+    before = signal.signal(signal.SIGUSR1, lambda *_: d.update(b=1))
+    try:
+        with d._memory.lock:
+            signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def leave_anothers_block(s3: Site) -> None:
@@ -448,6 +469,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("The file is nested too deeply", body(b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}")),
     ("An integer has too many digits", body(b'{"a": ' + b"9" * 100_001 + b"}")),
     ("Read only", arguments(read_only=True)),
+    ("A read-only dict was edited", edit_read_only),
     ("Someone else has written", conflict),
     ("Both have changed the same keys", clash),
     ("It isn't known whether a save took effect", fault(Reset(), S3Dict.save)),
@@ -477,6 +499,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("Not inside this block", run_inside),
     ("A coroutine function in run()", lambda s3: state(s3).run(coroutine_function)),
     ("The block of another task", in_anothers_task),
+    ("A change by a signal handler", change_by_a_handler),
     ("The block of another thread", leave_anothers_block),
     ("A block left by another, or out of order", leave_the_outer_one),
     ("A block that isn't open any more", leave_the_inner_one_after_that),
@@ -629,6 +652,7 @@ MODULES = [path for name in PACKAGES for path in sorted((ROOT / name).glob("*.py
 NO_MESSAGES = {
     "has no attribute",  # as every module says it
     "popitem(): dictionary is empty",  # as a dict says it
+    "dictionary changed size during iteration",
     "%Y-%m-%d %H:%M:%S %Z",
     "Invalid header value",  # only looked for
     *(outcome.value for outcome in Outcome),  # only named

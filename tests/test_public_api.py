@@ -21,6 +21,8 @@ NAMES = {
     "ConflictError",
     "CorruptFileError",
     "FileVersion",
+    "LeaseHeldError",
+    "LeaseLostError",
     "NotStorableError",
     "ReadOnlyError",
     "Rollback",

@@ -104,7 +104,8 @@ class Items:
         awake = Awake(entry.kept, entry.raw)
         if self.savepoints:
             # It has no `found` yet if a signal handler reads it while it falls asleep
-            self._note_woken(key, entry, awake, snapshot(entry.found or containers(entry.kept, self.types), self.types))
+            found = entry.found or containers(entry.kept, self.types)
+            self._note_woken(key, entry, awake, snapshot(found, self.types))
         self._put(key, awake)
         return awake.value
 
@@ -135,7 +136,6 @@ class Items:
 
     def _decode_given(self, key: Any, raw: Raw, value: Any) -> Any:
         """The same for a value that may hold instances: a class needn't make equal ones of one text."""
-        codec.remember(raw, value, self.types)
         awake = Awake(value, raw)
         if self.savepoints:
             self._note_woken(key, raw, awake, snapshot(containers(value, self.types), self.types))
