@@ -14,10 +14,13 @@ from itertools import count
 from pathlib import Path
 from types import SimpleNamespace as Namespace
 from typing import Any
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import attrs
 import msgspec
 import numpy as np
+import pandas as pd
 import pydantic
 import pytest
 
@@ -40,7 +43,7 @@ from own_classes import (
     job,
 )
 from own_classes import examples as new_examples
-from s3dictionary import MISSING, ConflictError, CorruptFileError, NotStorableError, S3Dict
+from s3dictionary import MISSING, ConflictError, CorruptFileError, NotStorableError, S3Dict, TransactionError
 from servers import Site
 
 
@@ -651,6 +654,38 @@ def test_an_edit_by_way_of_another_array_is_saved_and_rolled_back(s3: MemoryS3) 
     whole[1] = 9
     d.save()
     assert state(s3)["a"].tolist() == [1, 9]
+
+
+FRAMES = {pd.DataFrame: (lambda frame: frame.to_dict("list"), pd.DataFrame)}
+
+
+def test_what_a_library_hides_in_its_objects_is_rolled_back_too(s3: MemoryS3) -> None:
+    d = state(s3, FRAMES, data={"a": [pd.DataFrame({"n": [1, 2]})]})
+    d.save()
+    frame = d["a"][0]
+    with pytest.raises(Boom), d:
+        frame.loc[0, "n"] = 9
+        frame["m"] = 3
+        assert d.changed
+        raise Boom
+    assert d["a"][0] is frame
+    assert frame.to_dict("list") == {"n": [1, 2]}
+    assert not d.changed
+    with d:
+        d["a"][0].loc[0, "n"] = 9
+    assert state(s3, FRAMES)["a"][0].to_dict("list") == {"n": [9, 2]}
+
+
+def test_what_cannot_be_put_back_is_told(s3: MemoryS3) -> None:
+    """An element of a tree in C, say: neither its attributes nor a way to set them can be seen."""
+    types = {Element: (lambda element: ElementTree.tostring(element, "unicode"), ElementTree.fromstring)}
+    d = state(s3, types, data={"a": Element("b")})
+    d.save()
+    with pytest.raises(Boom), d:
+        raise Boom
+    with pytest.raises(TransactionError, match="can't be put back"), d:
+        d["a"].set("c", "d")
+        raise Boom
 
 
 def test_merging_gives_a_resolver_instances(s3: MemoryS3) -> None:
