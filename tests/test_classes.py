@@ -129,6 +129,26 @@ def test_who_is_not_given_the_class_sees_the_plain_dict_and_keeps_it_byte_for_by
     assert state(s3)["job"] == Job("a")
 
 
+@pytest.mark.parametrize(
+    "whole", [{Color.RED: 1, "n": 1}, {"n": 1, "a": [{Color.RED, Color.GREEN}, {(Pair(1, 2),): 3}]}]
+)
+def test_who_is_not_given_the_class_keeps_sets_and_keys_of_instances_too(s3: MemoryS3, whole: Any) -> None:
+    """Also where something else in the same value is edited."""
+    with state(s3) as d:
+        d.update(whole)
+    with state(s3, ()) as d:
+        d["n"] = 2
+        if "a" in d:
+            d["a"].append("more")
+    with state(s3, ()) as d:
+        d["m"] = 3
+    found = dict(state(s3))
+    assert (found.pop("n"), found.pop("m")) == (2, 3)
+    if "a" in found:
+        assert found["a"].pop() == "more"
+    assert found == {key: value for key, value in whole.items() if key != "n"}
+
+
 def test_a_dict_that_only_looks_like_an_instance_comes_back_as_the_dict(s3: MemoryS3) -> None:
     whole = {"py/Job": {"name": "a"}}
     assert through(s3, whole) == whole
