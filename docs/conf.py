@@ -26,7 +26,7 @@ PAGES = {
         "guides/from-0.13",
         "guides/from-shelve",
     ],
-    "Reference": ["reference", "command-line", "errors", "guarantees", "file-format"],
+    "Reference": ["reference", "command-line", "errors", "guarantees", "costs", "file-format"],
     "Background": ["design", "faults", "contention", "benchmarks", "changes"],
 }
 """The order of the pages. `docs/index.md` is the first one."""
