@@ -13,6 +13,7 @@ from s3dictionary import __version__
 PAGES = {
     "Start": ["tutorial", "guides/saving"],
     "Guides": [
+        "guides/own-classes",
         "guides/many-writers",
         "guides/threads",
         "guides/asyncio",
