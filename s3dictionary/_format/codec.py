@@ -18,3 +18,5 @@ from .files import split as split
 from .plain import MAX_NESTING as MAX_NESTING
 from .reading import decode as decode
 from .scalars import MAX_DIGITS as MAX_DIGITS
+from .strict import Misfit as Misfit
+from .strict import misfits as misfits

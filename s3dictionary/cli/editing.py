@@ -18,7 +18,7 @@ from .._format import codec
 from ..errors import CorruptFileError, S3DictError
 from .files import File, file_of
 from .outcomes import ExitCode, Failure, failure_of
-from .text import members_text, parse_members, pretty, say
+from .text import check_keys, check_tags, members_text, parse_members, pretty, say
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .._dict import S3Dict
     from .._s3.file import Found
 
+_EDITED = "what you have edited"
 _DEFAULT_EDITOR = "notepad" if os.name == "nt" else "vi"
 _AT_ONCE = 0.5
 """Seconds. An editor that is back sooner, with nothing changed, has probably only opened a window."""
@@ -40,7 +41,7 @@ def edit(arguments: Namespace) -> None:
     found = file.find()
     before = _members(file, found)
     with Draft(file, _first_text(arguments, file, found, before)) as draft:
-        after = draft.edited()
+        after = draft.edited(before or {})
         is_changed = before is None or not _same(before, after)
         saved = is_changed and _save(file, found, before, after)
     say(f"saved {file.uri}" if saved else "nothing changed, nothing written")
@@ -141,16 +142,24 @@ class Draft:
         else:
             say(self._where())
 
-    def edited(self) -> codec.Members:
+    def edited(self, before: codec.Members) -> codec.Members:
         """Have it edited, and read it.
 
+        Args:
+            before: what the file holds. That may be odd; what has been edited may not.
+
         Raises:
-            Failure: the editor failed, or the text isn't a JSON object, and nobody is there to edit it again.
+            Failure: the editor failed, or the text isn't what can be saved, and nobody is there to edit it again.
         """
         while True:
             self._open_editor()
             try:
-                return parse_members(self._read(), "what you have edited")
+                text = self._read()
+                after = parse_members(text, _EDITED)
+                changed = {key: after[key] for key in _changed(before, after)}
+                check_tags(codec.join(changed), _EDITED, is_file=True)
+                check_keys(text, _EDITED)
+                return after
             except Failure as failure:
                 if not _agree(f"{failure}. Edit it again?"):
                     raise

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .._format import codec
 from .files import File, file_of
 from .outcomes import ExitCode, Failure
-from .text import compile_query, out, out_json, parse_members, parse_value, say
+from .text import check_tags, compile_query, out, out_json, parse_members, parse_value, say
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -72,7 +72,9 @@ def unset(arguments: Namespace) -> None:
 def update(arguments: Namespace) -> None:
     """Set the keys of a JSON object that is read from standard input."""
     file = file_of(arguments)
-    members = parse_members(_standard_input(), "standard input")
+    text = _standard_input()
+    members = parse_members(text, "standard input")
+    check_tags(text, "standard input", is_file=True)
     new = {key: codec.decode(raw) for key, raw in members.items()}
     _change(file, lambda d: d.update(new))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import sys
@@ -138,7 +139,8 @@ def parse_value(text: bytes, name: str) -> Any:
         Failure: it isn't strictly JSON.
     """
     check(text, name)
-    return codec.decode(text.removeprefix(b"\xef\xbb\xbf"))
+    check_tags(text, name)
+    return codec.decode(text.removeprefix(codecs.BOM_UTF8))
 
 
 def parse_members(text: bytes, name: str) -> codec.Members:
@@ -170,6 +172,43 @@ def check(text: bytes, name: str) -> None:
         raise Failure(ExitCode.USAGE, f"{name} isn't JSON: {error}") from error
     except RecursionError as error:
         raise Failure(ExitCode.USAGE, f"{name} is nested too deeply") from error
+
+
+def check_tags(text: bytes, name: str, *, is_file: bool = False) -> None:
+    """See that objects with a `py/…` member are what they look like; tells of names that may be typos.
+
+    Raises:
+        Failure: the content of one doesn't fit, so it would be saved as a plain dict.
+    """
+    for misfit in _misfits(text, name, is_file=is_file):
+        if misfit.is_wrong:
+            raise _unfit(misfit, name)
+        say(f"{name} has a {misfit.tag}{misfit.place}, which is kept as a plain dict. {misfit.advice}")
+
+
+def check_keys(text: bytes, name: str) -> None:
+    """See that the member with a file's keys that aren't str is what it looks like.
+
+    Raises:
+        Failure: it isn't.
+    """
+    for misfit in _misfits(text, name, is_file=True):
+        if not misfit.place:
+            raise _unfit(misfit, name)
+
+
+def _misfits(text: bytes, name: str, *, is_file: bool) -> list[codec.Misfit]:
+    try:
+        return codec.misfits(text.removeprefix(codecs.BOM_UTF8), is_file=is_file)
+    except (CorruptFileError, RecursionError) as error:
+        raise Failure(
+            ExitCode.USAGE, f"{name} can't be read: it is nested too deeply, or has too long a number"
+        ) from error
+
+
+def _unfit(misfit: codec.Misfit, name: str) -> Failure:
+    message = f"{name} has a {misfit.tag}{misfit.place} whose content doesn't fit. {misfit.advice}"
+    return Failure(ExitCode.USAGE, message.rstrip())
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> None:
