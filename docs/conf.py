@@ -13,6 +13,7 @@ from s3dictionary import __version__
 PAGES = {
     "Start": ["tutorial", "guides/saving"],
     "Guides": [
+        "guides/recipes",
         "guides/many-writers",
         "guides/lambda",
         "guides/cron",
