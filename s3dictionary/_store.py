@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ._format import codec
 from ._memory import Memory
 from ._merge import Resolver, merge
 from ._s3.tries import Earlier
-from .errors import ConflictError, CorruptFileError, ReadOnlyError, S3DictError, StorageError, keep_unsaved
+from .errors import (
+    ConflictError,
+    CorruptFileError,
+    ReadOnlyError,
+    S3DictError,
+    StorageError,
+    Unsaved,
+    UnsavedChangesWarning,
+    keep_unsaved,
+)
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
@@ -41,11 +52,29 @@ class Options(NamedTuple):
         on_conflict: what a save does if someone else has written since the load.
         default: what the dict holds as long as there is no file.
         read_only: nothing may be written.
+        types: classes to store as themselves, as `codec.items_of` gives them.
     """
 
     on_conflict: OnConflict = "raise"
     default: dict[Any, Any] | None = None
     read_only: bool = False
+    types: tuple[Any, ...] = ()
+
+
+class Fetched(NamedTuple):
+    """What was read, and is yet to be taken over into memory.
+
+    Attributes:
+        found: what a GET found.
+        take: takes it over.
+    """
+
+    found: Found | None
+    take: Callable[[], None]
+
+    @property
+    def size(self) -> int:
+        return len(self.found.body or b"") if self.found is not None else 0
 
 
 class Store:
@@ -65,7 +94,7 @@ class Store:
         self._on_conflict = options.on_conflict
         self._read_only = options.read_only
         self._default = options.default or {}
-        self._default_members = codec.encode_all(self._default) if self._default else {}
+        self._default_members = codec.encode_all(self._default, memory.types) if self._default else {}
         self._loaded_at = 0.0
         self._late: list[Any] = []
         """Keys edited here while a merge with changes of others to them was saved. Who saves next is told."""
@@ -101,17 +130,21 @@ class Store:
         Args:
             replacing: what it holds is going to be replaced, so it needn't be readable.
         """
+        self.fetch(replacing=replacing).take()
+
+    def fetch(self, *, replacing: bool = False) -> Fetched:
+        """Read the file, for a load. Memory stays as it is until it is taken over."""
         found = self._file.get(None if self.unreadable else self.version)
         try:
-            members = self._memory.filed_members() if found and found.body is None else self._members(found)
+            return Fetched(found, partial(self._take_load, found, self._new_members(found)))
         except CorruptFileError:
             if not replacing:
                 raise
-            self._take_over({}, found)
-            self.unreadable = True
-        else:
-            self._take_over(members, found)
-            self.unreadable = False
+            return Fetched(found, partial(self._take_load, found, {}, unreadable=True))
+
+    def _take_load(self, found: Found | None, members: codec.Members | None, *, unreadable: bool = False) -> None:
+        self._take_over(self._memory.filed_members() if members is None else members, found)
+        self.unreadable = unreadable
         self._loaded_at = time.monotonic()
 
     def _take_over(self, members: codec.Members, found: Found | None) -> None:
@@ -123,21 +156,45 @@ class Store:
 
     def refresh(self) -> None:
         """Load before a block, unless there is something to keep, or it was loaded just now."""
+        self.undo_read_only(stacklevel=6)
+        fetched = self.fetch_fresh()
+        if fetched is not None:
+            fetched.take()
+
+    def fetch_fresh(self) -> Fetched | None:
+        """Read the file, to refresh memory. `None` if there is no need to."""
         fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
         self._loaded_at = 0.0
         # A delete of unknown outcome has left nothing in memory that loading would throw away
         if fresh or self._file.pending_saves or self._has_changes:
-            return
+            return None
         found = self._file.get(self.version)
-        members = None if found and found.body is None else self._members(found)
+        return Fetched(found, partial(self._take_fresh, found, self._new_members(found)))
+
+    def _take_fresh(self, found: Found | None, members: codec.Members | None) -> None:
         with self._memory.lock:
             if members is None:
                 self._file.loaded(self.version)
             elif not self._memory.changed:  # by one who didn't have to wait, as by an edit inside a value
                 self._take_over(members, found)
 
+    def undo_read_only(self, stacklevel: int = 5) -> None:
+        """Before a block of a read-only dict: undo changes, so that the block is refused only for its own."""
+        if not self._read_only or not self._has_changes:
+            return
+        self._memory.load(self._memory.filed_members(), self.version)
+        warnings.warn(
+            f"{self.uri} was opened with read_only=True, but something in it was changed, as inside a value or in "
+            "`data`. That was undone. Use copy.deepcopy(value) to get a value that can be changed",
+            UnsavedChangesWarning,
+            stacklevel,
+        )
+
     def load_version(self, version_id: str) -> None:
         """Load an old version as an unsaved change."""
+        self.fetch_version(version_id).take()
+
+    def fetch_version(self, version_id: str) -> Fetched:
         found = self._file.get(version_id=version_id)
         if found is None:  # as some stores answer where AWS says NoSuchVersion
             raise StorageError(
@@ -147,13 +204,17 @@ class Store:
                 code="NoSuchKey",
                 status=404,
             )
-        self._memory.load_changes(self._members(found))
+        return Fetched(found, partial(self._memory.load_changes, self._members(found)))
+
+    def _new_members(self, found: Found | None) -> codec.Members | None:
+        """What was read; `None` if it is still the version that was known."""
+        return None if found is not None and found.body is None else self._members(found)
 
     def _members(self, found: Found | None) -> codec.Members:
         if found is None:
             return dict(self._default_members)
         try:
-            return codec.split(found.content())
+            return codec.split(found.content(), self._memory.types)
         except CorruptFileError as error:
             raise CorruptFileError(
                 f"{self.uri} can't be read: {error}. It stays as it is: repair it, or replace it by S3Dict(…, data=…)."
@@ -176,9 +237,18 @@ class Store:
                 self.refuse_read_only()
                 self._put(members, ending=True)
         except BaseException as error:
-            keep_unsaved(error, self._memory.detached if members is None else codec.join(members))
+            keep_unsaved(error, self._memory.detached if members is None else self._unsaved(members))
             self._file.abandon(interrupted=not isinstance(error, S3DictError))
             raise
+
+    def _unsaved(self, members: codec.Members) -> bytes | Unsaved:
+        body, types = codec.join(members, self._memory.types), self._memory.types
+        return partial(codec.decode_all, body, types) if types.given else body
+
+    def check_changes(self) -> None:
+        """Raise what `save_changes` would raise before it sends anything: a value can't be stored, or none may be."""
+        if self._memory.encode().changed:
+            self.refuse_read_only()
 
     def refuse_read_only(self) -> None:
         if self._read_only:
@@ -201,7 +271,7 @@ class Store:
         if self._file.pending_merge:
             self._merge(members, Refusal(), ending)
             return
-        body = codec.join(members)
+        body = codec.join(members, self._memory.types)
         try:
             outcome = self._file.put(body, self.version, members=members, overwrite=self._overwrites)
         except ConflictError as conflict:
@@ -254,12 +324,12 @@ class Store:
         if earlier is not None:
             self._memory.saved(earlier.members, self.version, ending=None)
         before, theirs = self._memory.filed_members(), self._members(found)
-        merged, clashes = merge(self._memory.touched_keys(), before, ours, theirs, resolve)
+        merged, clashes = merge(self._memory.touched_keys(), before, ours, theirs, resolve, self._memory.types)
         if clashes:
             raise self._clash(clashes, base, refusal) from refusal.cause
         version: Version | Earlier | None = base
         if self._memory.changed:
-            version = self._file.put(codec.join(merged), base, members=ours, merged=True)
+            version = self._file.put(codec.join(merged, self._memory.types), base, members=ours, merged=True)
         if isinstance(version, Earlier):
             self._memory.saved(version.content.members, self.version, ending=None)
             self._file.abandon()
@@ -286,4 +356,4 @@ class Store:
 def backoff(attempts: int) -> Iterator[float]:
     """Seconds to wait after each attempt that failed: random, so that those who met don't meet again."""
     for attempt in range(attempts):
-        yield random.uniform(0, min(1.0, 0.01 * 2**attempt))
+        yield random.uniform(0, min(1.0, 0.01 * 2 ** min(attempt, 10)))

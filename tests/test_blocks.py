@@ -300,7 +300,7 @@ def test_a_generator_that_is_closed_in_a_block_undoes_it(moto_s3: Site, d: State
     generator = work()
     next(generator)
     assert d["a"] == 2
-    generator.close()
+    generator.close()  # type: ignore[attr-defined]
     assert d == CONTENT
     assert moto_s3.requests.count() == {"GET": 1}
 

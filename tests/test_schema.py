@@ -47,7 +47,9 @@ def test_what_is_written_is_valid(d: dict[Any, Any]) -> None:
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/Port-au-Prince", "Etc/GMT+5", "EST5EDT"])
 def test_a_moment_in_a_zone_is_valid(zone: str) -> None:
     moments = [datetime(2026, 7, 1, 12, 0, 0, 5, ZoneInfo(zone), fold=fold) for fold in (0, 1)]
-    VALIDATOR.validate(loads(write({"a": moments, "b": datetime(1, 1, 1, tzinfo=ZoneInfo(zone)), "c": time(1, fold=1)})))
+    VALIDATOR.validate(
+        loads(write({"a": moments, "b": datetime(1, 1, 1, tzinfo=ZoneInfo(zone)), "c": time(1, fold=1)}))
+    )
 
 
 @pytest.mark.parametrize(

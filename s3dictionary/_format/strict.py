@@ -12,7 +12,7 @@ from .encoding import encode
 from .readers import parse_int
 from .reading import looks_tagged, parse, untag
 from .scalars import ENTRIES
-from .types import READERS
+from .types import BUILT_IN, READERS
 
 EXAMPLES: dict[str, Any] = {
     "str": "\ud83d\ude00",
@@ -32,7 +32,7 @@ EXAMPLES: dict[str, Any] = {
 }
 
 
-class Misfit(NamedTuple):
+class Mistake(NamedTuple):
     """An object with a `py/…` member that isn't one.
 
     Attributes:
@@ -48,14 +48,14 @@ class Misfit(NamedTuple):
     is_wrong: bool
 
 
-def misfits(text: bytes, *, is_file: bool = False) -> list[Misfit]:
+def mistakes(text: bytes, *, is_file: bool = False) -> list[Mistake]:
     """Those in a JSON text, from the inside out.
 
     Args:
         text: valid JSON.
         is_file: is it a whole file? Its members are keys, whatever they are called, but for the one with other keys.
     """
-    found: list[Misfit] = []
+    found: list[Mistake] = []
     value = parse(text.decode(), None, parse_int)
     if is_file and ENTRIES not in value:
         for key in list(value):
@@ -65,7 +65,7 @@ def misfits(text: bytes, *, is_file: bool = False) -> list[Misfit]:
     return found
 
 
-def _read(value: Any, path: tuple[Any, ...], found: list[Misfit]) -> Any:
+def _read(value: Any, path: tuple[Any, ...], found: list[Mistake]) -> Any:
     """Reads what is inside first, as its type decides whether it fits; a loop, as each call takes of the stack."""
     for place, item in list(value.items()) if type(value) is dict else enumerate(value) if type(value) is list else ():
         value[place] = _read(item, (*path, place), found)
@@ -74,21 +74,21 @@ def _read(value: Any, path: tuple[Any, ...], found: list[Misfit]) -> Any:
     if not looks_tagged(value):
         found += _typos(value, path)
         return value
-    read = untag(value)
+    read = untag(BUILT_IN, value)
     if read is value:
         tag = ENTRIES if ENTRIES in value else next(iter(value))
         advice = f"What fits is like {encode(EXAMPLES[tag[3:]]).decode()}" if tag[3:] in EXAMPLES else ""
-        found.append(Misfit(tag, _place(path), advice, is_wrong=True))
+        found.append(Mistake(tag, _place(path), advice, is_wrong=True))
     return read
 
 
-def _typos(value: dict[str, Any], path: tuple[Any, ...]) -> list[Misfit]:
+def _typos(value: dict[str, Any], path: tuple[Any, ...]) -> list[Mistake]:
     """A name that nobody knows, but that is like one that is known."""
     if len(value) != 1 or not next(iter(value)).startswith("py/"):
         return []
     [tag] = value
     close = get_close_matches(tag[3:].lower(), READERS, n=1, cutoff=0.75)
-    return [Misfit(tag, _place(path), f"Did you mean py/{close[0]}?", is_wrong=False)] if close else []
+    return [Mistake(tag, _place(path), f"Did you mean py/{close[0]}?", is_wrong=False)] if close else []
 
 
 def _place(path: tuple[Any, ...]) -> str:

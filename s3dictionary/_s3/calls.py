@@ -13,7 +13,7 @@ from .clients import is_real, time_limit
 
 T = TypeVar("T")
 
-NOTICE = 4.0
+NOTICE = 2.0
 """Seconds after which `on_wait` is called."""
 
 on_wait: Callable[[str], object] | None = None
@@ -125,9 +125,8 @@ class Call:
         return answers.pop()
 
     def _wait(self, done: threading.Event, limit: float) -> None:
-        notice = on_wait
-        if notice is not None and not done.wait(NOTICE):
-            notice(self._what)
+        if on_wait is not None and not done.wait(NOTICE):
+            waiting_for(self._what)
         while not done.wait(_STEP if self._progress is None else self._progress + limit - time.monotonic()):
             if self._progress is not None and time.monotonic() >= self._progress + limit:
                 raise TooSlowError(f"it got no further for {limit:g} s")
@@ -145,6 +144,13 @@ class Call:
         return self.begun > 0 and self.sent == 0
 
 
+def waiting_for(what: str) -> None:
+    """Tell whoever wants to know that this takes a while."""
+    notice = on_wait
+    if notice is not None:
+        notice(what)
+
+
 def step() -> None:
     """Note that the call of this thread gets on."""
     call = _call()
@@ -157,6 +163,17 @@ def answered(status: int) -> None:
     call = _call()
     if call is not None:
         call.status = status
+
+
+def beside(act: Callable[..., object]) -> Callable[..., None]:
+    """The same function, for another thread that works for this thread's call."""
+    call, context = _call(), copy_context()
+
+    def work(*arguments: Any) -> None:
+        _current.call = call
+        context.run(act, *arguments)
+
+    return work
 
 
 def _call() -> Call | None:

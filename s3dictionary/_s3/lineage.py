@@ -45,8 +45,9 @@ class Record(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """A save that was, or is going to be, sent: the row it sets, and its number."""
+    """A save that was, or is going to be, sent: the file it belongs to, the row it sets, and its number."""
 
+    lineage: str
     writer: str
     generation: int
     number: int
@@ -99,7 +100,7 @@ def following(base: Record, attempt: Attempt, room: int = MAX_LENGTH) -> Record:
     rows = {**base.rows, attempt.writer: attempt.generation}
     floor = base.floor
     while True:
-        record = Record(base.lineage, attempt.generation, floor, attempt.number, rows)
+        record = Record(attempt.lineage, attempt.generation, floor, attempt.number, rows)
         if len(rows) == 1 or len(str(record)) <= room:
             return record
         oldest = min((writer for writer in rows if writer != attempt.writer), key=lambda writer: rows[writer])
@@ -112,17 +113,20 @@ def settle(found: Record | None, base: Record, attempts: Iterable[Attempt]) -> t
     Args:
         found: the record of what is there now; `None` if there is nothing, or it has none.
         base: the record of the version that the attempts were made from.
-        attempts: all that may have taken effect. Each has a higher generation than `base`, and one of its own.
+        attempts: all that may have taken effect. Each has a higher generation than `base`, and one of its own. Those
+            that create the file have a lineage of their own each.
 
     Returns:
         The outcome, and the attempt that took effect if that is the outcome. Others may have saved on top of it.
     """
-    if found is None or found.lineage != base.lineage:
-        return Outcome.UNKNOWN, None  # edited by another tool, or deleted and made again
+    if found is None:
+        return Outcome.UNKNOWN, None
     attempts = list(attempts)
     for attempt in attempts:
-        if found.rows.get(attempt.writer) == attempt.generation:
+        if (found.lineage, found.rows.get(attempt.writer)) == (attempt.lineage, attempt.generation):
             return Outcome.TOOK_EFFECT, attempt
+    if found.lineage != base.lineage:
+        return Outcome.UNKNOWN, None  # edited by another tool, or deleted and made again
     if found.generation <= base.generation or found.floor > base.generation:
         return Outcome.UNKNOWN, None  # put back by another tool, or a row of ours may have been dropped
     if any(found.rows.get(attempt.writer, 0) > attempt.generation for attempt in attempts):

@@ -8,6 +8,7 @@ from hashlib import md5
 from typing import Any
 
 from ..errors import BucketNotFoundError, ConflictError, StorageError, UnknownOutcomeError
+from . import calls
 from .bodies import unpacked
 from .failures import BUSY_CODES, UNKNOWN, sentences, unknown
 from .lineage import Attempt, Outcome, Record, following, settle
@@ -77,6 +78,8 @@ class _Request:
 
     def _wait(self) -> None:
         seconds = self._next_wait * random.uniform(0.5, 1.5)
+        if self._waited < calls.NOTICE <= self._waited + seconds:
+            calls.waiting_for(f"{self.operation} of {self._requests.uri}")
         self._waited += seconds
         time.sleep(seconds)
 

@@ -59,10 +59,12 @@ class Tries:
 
     def begin(self, writer: str, content: Content, *, overwrite: bool = False) -> Attempt:
         """Note a save before it is sent: whatever interrupts it, it may have taken effect."""
-        if overwrite:  # what it writes over isn't known, so nobody else may conclude anything from the old lineage
+        if overwrite or self.base is None:
+            # What it writes over isn't known, or the file that an earlier attempt created may have been deleted since.
+            # Nobody may conclude anything from the old lineage
             self.record, self._generation = first_record(), 0
         self._generation += 1
-        attempt = Attempt(writer, self._generation, new_number())
+        attempt = Attempt(self.record.lineage, writer, self._generation, new_number())
         self.open = {**self.open, attempt: content}
         return attempt
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import json
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from .._format import codec
 from ..errors import CorruptFileError
 from .outcomes import ExitCode, Failure
+from .terminal import out, say
 
 if TYPE_CHECKING:
     from jmespath.parser import ParsedResult
@@ -60,19 +60,6 @@ def members_text(members: codec.Members) -> str:
 def plain_text(value: Any) -> str:
     """A plain JSON value, indented."""
     return pretty(json.dumps(value).encode())
-
-
-def out(text: str) -> None:
-    """Write a line, or several, on standard output, in UTF-8 whatever the terminal."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(f"{text}\n".encode())
-    sys.stdout.flush()
-
-
-def say(message: str) -> None:
-    """Tell the person at the terminal, on standard error."""
-    sys.stderr.write(f"s3dictionary: {message}\n")
-    sys.stderr.flush()
 
 
 def out_json(text: bytes, query: ParsedResult | None, *, raw: bool = False) -> None:
@@ -153,7 +140,7 @@ def parse_members(text: bytes, name: str) -> codec.Members:
     try:
         return codec.split(text)
     except CorruptFileError as error:
-        raise Failure(ExitCode.USAGE, f"{name} is {error}") from error
+        raise Failure(ExitCode.INPUT, f"{name} is {error}") from error
 
 
 def check(text: bytes, name: str) -> None:
@@ -167,11 +154,11 @@ def check(text: bytes, name: str) -> None:
             text.decode("utf-8-sig"), object_pairs_hook=_distinct, parse_constant=_no_constant, parse_int=lambda _: 0
         )
     except UnicodeDecodeError as error:
-        raise Failure(ExitCode.USAGE, f"{name} isn't UTF-8: {error.reason} at byte {error.start}") from error
+        raise Failure(ExitCode.INPUT, f"{name} isn't UTF-8: {error.reason} at byte {error.start}") from error
     except ValueError as error:
-        raise Failure(ExitCode.USAGE, f"{name} isn't JSON: {error}") from error
+        raise Failure(ExitCode.INPUT, f"{name} isn't JSON: {error}") from error
     except RecursionError as error:
-        raise Failure(ExitCode.USAGE, f"{name} is nested too deeply") from error
+        raise Failure(ExitCode.INPUT, f"{name} is nested too deeply") from error
 
 
 def check_tags(text: bytes, name: str, *, is_file: bool = False) -> None:
@@ -180,10 +167,10 @@ def check_tags(text: bytes, name: str, *, is_file: bool = False) -> None:
     Raises:
         Failure: the content of one doesn't fit, so it would be saved as a plain dict.
     """
-    for misfit in _misfits(text, name, is_file=is_file):
-        if misfit.is_wrong:
-            raise _unfit(misfit, name)
-        say(f"{name} has a {misfit.tag}{misfit.place}, which is kept as a plain dict. {misfit.advice}")
+    for mistake in _mistakes(text, name, is_file=is_file):
+        if mistake.is_wrong:
+            raise _unfit(mistake, name)
+        say(f"{name} has a {mistake.tag}{mistake.place}, which is kept as a plain dict. {mistake.advice}")
 
 
 def check_keys(text: bytes, name: str) -> None:
@@ -192,23 +179,23 @@ def check_keys(text: bytes, name: str) -> None:
     Raises:
         Failure: it isn't.
     """
-    for misfit in _misfits(text, name, is_file=True):
-        if not misfit.place:
-            raise _unfit(misfit, name)
+    for mistake in _mistakes(text, name, is_file=True):
+        if not mistake.place:
+            raise _unfit(mistake, name)
 
 
-def _misfits(text: bytes, name: str, *, is_file: bool) -> list[codec.Misfit]:
+def _mistakes(text: bytes, name: str, *, is_file: bool) -> list[codec.Mistake]:
     try:
-        return codec.misfits(text.removeprefix(codecs.BOM_UTF8), is_file=is_file)
+        return codec.mistakes(text.removeprefix(codecs.BOM_UTF8), is_file=is_file)
     except (CorruptFileError, RecursionError) as error:
         raise Failure(
-            ExitCode.USAGE, f"{name} can't be read: it is nested too deeply, or has too long a number"
+            ExitCode.INPUT, f"{name} can't be read: it is nested too deeply, or has too long a number"
         ) from error
 
 
-def _unfit(misfit: codec.Misfit, name: str) -> Failure:
-    message = f"{name} has a {misfit.tag}{misfit.place} whose content doesn't fit. {misfit.advice}"
-    return Failure(ExitCode.USAGE, message.rstrip())
+def _unfit(mistake: codec.Mistake, name: str) -> Failure:
+    message = f"{name} has a {mistake.tag}{mistake.place} whose content doesn't fit. {mistake.advice}"
+    return Failure(ExitCode.INPUT, message.rstrip())
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> None:

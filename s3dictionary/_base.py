@@ -1,0 +1,297 @@
+"""What the dicts over one file on S3 have in common: what they are, how they show, transactions in memory, copies.
+
+Sends no request: when to load and save is up to the classes made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ._blocks import Blocks, Transaction
+from ._exits import Ending
+from ._format import codec
+from ._format.types import ATOMS
+from ._mapping import Default, K, LazyDict, V
+from ._memory import GIL, Awake, Memory
+from ._s3 import addresses
+from ._s3.settings import Settings
+from ._store import OnConflict, Options, Store
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from ._lease import Lease
+    from ._options import AllOptions
+
+T = TypeVar("T")
+
+_STRATEGIES = ("raise", "overwrite", "merge")
+_NOT_PICKLED = frozenset({"_file", "_store", "_blocks", "_ending", "_runs", "_turns", "_content"})
+
+
+class FileDict(LazyDict[K, V]):
+    """A dict over one file on S3."""
+
+    if TYPE_CHECKING:  # each class has its own
+
+        def __init__(self, *args: Any, **options: Any) -> None: ...
+
+    def _open(
+        self,
+        settings: Settings,
+        *,
+        default: Default[K] | None,
+        on_conflict: OnConflict,
+        types: codec.Spec = (),
+        read_only: bool,
+        writes: bool,
+    ) -> None:
+        """Check a constructor's arguments and put together what they describe.
+
+        Args:
+            settings: the file and the way to it.
+            default: what the dict is to hold as long as there is no file.
+            on_conflict: what a save does if someone else has written.
+            types: classes to store as themselves.
+            read_only: nothing may be written.
+            writes: other arguments ask for something to be written.
+        """
+        settings.check()
+        check_bool("read_only", read_only)
+        if read_only and writes:
+            raise ValueError("read_only=True goes with neither autosave nor data: there would be something to save")
+        if on_conflict not in _STRATEGIES and not callable(on_conflict):
+            raise ValueError(
+                f"on_conflict must be a function or one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}"
+            )
+        options = Options(
+            on_conflict, None if default is None else deepcopy(dict(default)), read_only, codec.items_of(types)
+        )
+        self._set_up(settings, self._memory, options)
+
+    def _set_up(self, settings: Settings, memory: Memory, options: Options) -> None:
+        self._settings = settings
+        self._options = options
+        self._file = settings.file()
+        self._memory = memory
+        memory.types = codec.types_of(options.types, self._file.uri)
+        self._store = Store(self._file, memory, options)
+        self._blocks = Blocks(memory)
+        self._ending = Ending(self._store, memory, self._blocks)
+
+    @classmethod
+    def from_uri(cls, uri: str, **options: Unpack[AllOptions]) -> Self:
+        """Make one from an address like `s3://bucket/path/state.json`. The options are those of the constructor.
+
+        In place of the bucket's name it may have the ARN of an access point, as for the AWS CLI.
+
+        Raises:
+            ValueError: it isn't such an address.
+        """
+        bucket, key, problem = addresses.split(uri)
+        if problem:
+            uri = ""  # a traceback can show what a function's variables hold
+            raise ValueError(problem)
+        if not bucket or not key:
+            raise ValueError(f"{uri!r} isn't an address of the form s3://bucket/key")
+        return cls(bucket, file_name=key, **options)
+
+    # What it is
+
+    @property
+    def bucket_name(self) -> str:
+        return self._settings.bucket_name
+
+    @property
+    def file_name(self) -> str:
+        return self._settings.file_name
+
+    @property
+    def access_key_id(self) -> str | None:
+        return self._settings.access_key_id
+
+    @property
+    def access_secret_key(self) -> str | None:
+        return self._settings.access_secret_key
+
+    @property
+    def uri(self) -> str:
+        """The file's address, `s3://bucket/key`."""
+        return self._file.uri
+
+    @property
+    def etag(self) -> str | None:
+        """The ETag of the version that was loaded or saved last, as S3 gave it; `None` while there is no file."""
+        version = self._store.version
+        return None if version is None else version.etag
+
+    @property
+    def changed(self) -> bool:
+        """Is there anything here that is not in S3? Nested edits count. Sends no request."""
+        return self._store.changed
+
+    def _repr_html_(self) -> str:
+        """How notebooks show it. Looking changes nothing, and decodes only what is shown."""
+        from . import notebook
+
+        version = self._store.version
+        modified = None if version is None else version.last_modified
+        return notebook.html(
+            self.uri,
+            self.etag,
+            modified,
+            self.changed,
+            len(self),
+            self._memory.first(notebook.ROWS),
+            self._memory.types,
+        )
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How IPython shows it as text, which it also puts into a notebook's file. `print` shows all of it."""
+        from . import notebook
+
+        printer.text(notebook.text(len(self), self._memory.first(notebook.ROWS), self._memory.types))
+
+    def transaction(self) -> Transaction[Self]:
+        """A block in memory, for `with` or as a decorator. An exception undoes it, and goes on.
+
+        It nests to any depth, and gives the dict. Undoing is exact and in place: a list that was taken out of the dict
+        before or in the block is undone itself, and is still the one in the dict. `raise Rollback` undoes it quietly.
+        With `autosave`, the outermost one saves at its end if anything changed; if that fails, it is undone.
+
+        >>> with state.transaction():
+        ...     state["runs"] += 1
+        """
+        prepare = self._store.undo_read_only if self._options.read_only else None
+        return Transaction(self, self._blocks, prepare, self._autosave_changes)
+
+    def lease(self, name: str, *, seconds: float = 300) -> Lease:
+        """A lock that one holder among all machines has at a time, for `with` and `async with`.
+
+        It is an object of its own beside the file, `<file_name>.<name>.lease`, and stays there. It is renewed while it
+        is held, and runs out when its holder is killed. It doesn't keep anybody from using the dict.
+
+        >>> with state.lease("nightly", seconds=300) as lease:
+        ...     print(lease.held)
+        True
+
+        Args:
+            name: what the holders agree on.
+            seconds: how long after the last renewal it runs out, 2 or more. Three renewals fit into that.
+
+        Raises:
+            LeaseHeldError: on entering; somebody else holds it. It names the holder, and when the lease runs out.
+            LeaseLostError: on leaving; it could not be renewed in time, so somebody else may have taken it.
+            StorageError: S3 refused, or wasn't reached.
+            ReadOnlyError: the dict was opened with `read_only=True`.
+            ValueError: the name or the seconds can't be.
+        """
+        from ._lease import Lease, check
+
+        if self._options.read_only:
+            self._store.refuse_read_only()
+        check(name, seconds)
+        return Lease(replace(self._settings, file_name=f"{self.file_name}.{name}.lease").file(), name, seconds)
+
+    def __setitem__(self, key: K, value: V) -> None:
+        if GIL and type(key) is str and type(value) in ATOMS:
+            # A lock would cost more than all the rest. From the look-up to the assignment nothing is called, so with
+            # the GIL neither another thread nor a signal gets in between
+            memory, turns, store = self._memory, self._blocks.turns, self._store
+            try:
+                entry = memory.items[key]
+                if entry.__class__ is Awake and turns.current is None and store.is_plain:
+                    entry.value = value
+                    return
+            except KeyError:
+                pass
+        self._update(self._memory.put, key, value)
+
+    def _update(self, step: Callable[..., T], *args: Any) -> T:
+        if self._options.read_only:
+            self._store.refuse_read_only()
+        return self._blocks.turns.step(step, *args)
+
+    def _autosave_changes(self) -> None:
+        """Save at the end of an outermost transaction, where updates are saved at once."""
+        if self._store.autosave or self._options.read_only:
+            self._store.save_changes()
+
+    # Others like it
+
+    def copy(self) -> Self:
+        """A shallow copy: an `S3Dict` on the same file, with autosave off. It writes nothing until it is told to."""
+        return self._twin(self._blocks.turns.step(self._memory.copy))
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # Known before its values are copied: they may contain this dict
+        twin = memo[id(self)] = self.__class__.__new__(self.__class__)
+        self._furnish(twin, self._blocks.turns.step(self._memory.deepcopy, memo))
+        twin.__dict__.update(deepcopy(self._own_attributes(twin), memo))
+        return twin
+
+    def _arguments(self, data: Mapping[Any, Any]) -> dict[str, Any]:
+        """The constructor's arguments for one with the same settings and other data."""
+        settings = self._settings
+        return {
+            "bucket_name": settings.bucket_name,
+            "access_key_id": settings.access_key_id,
+            "access_secret_key": settings.access_secret_key,
+            "file_name": settings.file_name,
+            "data": data,
+            "on_conflict": self._options.on_conflict,
+            "types": self._options.types,
+            "client": settings.client,
+            "put_options": settings.put_options,
+            **settings.client_options,
+        }
+
+    def _twin(self, memory: Memory) -> Self:
+        twin = self.__class__.__new__(self.__class__)
+        self._furnish(twin, memory)
+        twin.__dict__.update(self._own_attributes(twin))
+        return twin
+
+    def _own_attributes(self, twin: Self) -> dict[str, Any]:
+        """What a subclass or a user has added."""
+        return {name: value for name, value in self.__dict__.items() if name not in twin.__dict__}
+
+    def _furnish(self, twin: Self, memory: Memory) -> None:
+        twin._set_up(self._settings, memory, self._options)
+        twin._store.unreadable = self._store.unreadable
+        twin._ending.is_twin = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but client, lock and keys: what unpickles it finds credentials of its own."""
+        state = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
+        memory = self._blocks.turns.step(self._memory.__getstate__)
+        return state | {"_memory": memory, "_store": (self._store.unreadable, self._store.autosave)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        unreadable, autosave = state.pop("_store")
+        state["_memory"] = Memory.restored(state["_memory"])
+        self._set_up(state["_settings"], state["_memory"], state["_options"])
+        self._store.unreadable = unreadable
+        self.__dict__.update(state)
+        self._store.autosave = autosave
+        self._ending.inherit()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_ending"):  # not if the constructor failed
+            self._ending.without_dict()
+
+    def _check(self) -> None:
+        """Assert the invariants of memory and blocks."""
+        self._memory.check()
+        self._blocks.check()
+
+
+def check_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        kind = type(value).__name__  # not the value, which may be a key that took the wrong place
+        raise ValueError(f"{name} must be True or False, not of type {kind}")  # noqa: TRY004  # as it always was
