@@ -43,9 +43,9 @@ def split(body: bytes) -> Members:
     except UNREADABLE:
         limits.check_nesting(body, MAX_NESTING_READ + _PAIRS + 1)
         members = cutting.members(body.decode())
-    found = _split_pairs(members)
-    _check_nesting(body, members, MAX_NESTING_READ + (0 if found is members else _PAIRS))
-    return found
+    # Before anything is read: how deep the readers get depends on the Python, and on the stack that is left
+    _check_nesting(body, members, MAX_NESTING_READ + (_PAIRS if _may_be_pairs(members) else 0))
+    return _split_pairs(members)
 
 
 def _check_nesting(body: bytes, members: Members, levels: int) -> None:
@@ -96,9 +96,13 @@ def _check_utf8(body: bytes) -> None:
         raise CorruptFileError(f"not UTF-8: {error.reason} at byte {error.start}") from error
 
 
+def _may_be_pairs(members: Members) -> bool:
+    return members.keys() == {"py/dict"}
+
+
 def _split_pairs(members: Members) -> Members:
     """A dict with keys that aren't all str is one `py/dict` member; its pairs are split in turn."""
-    if members.keys() != {"py/dict"}:
+    if not _may_be_pairs(members):
         return members
     try:
         return {decode(key): raw for key, raw in _pairs(members["py/dict"])}
