@@ -1,5 +1,5 @@
-# make demo | test | check | coverage | docs | package | stress | matrix | sid | matrix-sid | bench | bench-quick | contention | faults |
-# release-check | clean.
+# make demo | test | check | coverage | docs | package | stress | matrix | oldest | sid | matrix-sid | bench |
+# bench-quick | contention | faults | release-check | clean.
 # Needs nothing but Python 3.10 or later with its venv module.
 
 PYTHON ?= python3
@@ -7,7 +7,8 @@ VERSIONS ?= 3.10 3.11 3.12 3.13
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 PYTEST = -m pytest -n 2
 
-.PHONY: demo test check coverage docs package release-check stress matrix sid matrix-sid bench bench-quick contention faults clean
+.PHONY: demo test check coverage docs package release-check stress matrix oldest sid matrix-sid bench bench-quick
+.PHONY: contention faults clean
 
 demo: .venv/with-local
 	@echo "Running examples/quickstart.py on an S3 server of its own:"
@@ -135,6 +136,16 @@ matrix:
 	    { $$venv/bin/python $(PIP_INSTALL) -e '.[test]' && touch $$venv/with-test; } || exit 1; \
 	  $$venv/bin/python $(PYTEST) || exit 1; \
 	done
+
+# The tests with the lowest releases that setup.cfg allows: of boto3, botocore, which has the same numbers, and msgspec.
+oldest: .venvs/oldest/with-test
+	.venvs/oldest/bin/python $(PYTEST)
+
+.venvs/oldest/with-test: setup.cfg
+	[ -x .venvs/oldest/bin/python ] || $(PYTHON) -m venv .venvs/oldest
+	lowest=$$(sed -En '/^install_requires/,/^$$/s/^ *([a-z0-9]+)>=([0-9.]+)(; python_version < .*)?$$/\1==\2/p' setup.cfg) && \
+	  .venvs/oldest/bin/python $(PIP_INSTALL) -e '.[test]' $$lowest $$(echo $$lowest | grep -o 'boto3==[0-9.]*' | sed s/boto3/botocore/)
+	touch $@
 
 clean:
 	rm -rf .venv .venvs build dist site *.egg-info

@@ -18,7 +18,10 @@ from .report import Section
 from .rivals import OBJECT_PER_KEY, WHOLE_FILE
 from .stage import Stage, stage
 
-TOPICS = ("files", "wire", "latency", "crowd", "items", "transactions", "encoding", "peak_memory", "start", "profiles")
+TOPICS = (
+    *("files", "wire", "latency", "big_files", "crowd", "items", "transactions", "encoding", "peak_memory"),
+    *("start", "package", "profiles"),
+)
 PACKAGES = ("S3Dictionary", "boto3", "msgspec", "persidict", "s3fs", "sqlitedict", "diskcache")
 
 HEAD = """\

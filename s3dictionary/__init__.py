@@ -11,6 +11,8 @@ if typing.TYPE_CHECKING:
     from .errors import BucketNotFoundError as BucketNotFoundError
     from .errors import ConflictError as ConflictError
     from .errors import CorruptFileError as CorruptFileError
+    from .errors import LeaseHeldError as LeaseHeldError
+    from .errors import LeaseLostError as LeaseLostError
     from .errors import NotStorableError as NotStorableError
     from .errors import ReadOnlyError as ReadOnlyError
     from .errors import Rollback as Rollback
@@ -29,6 +31,8 @@ __all__ = [
     "ConflictError",
     "CorruptFileError",
     "FileVersion",
+    "LeaseHeldError",
+    "LeaseLostError",
     "NotStorableError",
     "ReadOnlyError",
     "Rollback",

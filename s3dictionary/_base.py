@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._blocks import Blocks, Transaction
@@ -21,6 +22,7 @@ from ._store import OnConflict, Options, Store
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from ._lease import Lease
     from ._options import AllOptions
 
 T = TypeVar("T")
@@ -149,7 +151,36 @@ class FileDict(LazyDict[K, V]):
         >>> with state.transaction():
         ...     state["runs"] += 1
         """
-        return Transaction(self, self._blocks, self._autosave_changes)
+        prepare = self._store.undo_read_only if self._options.read_only else None
+        return Transaction(self, self._blocks, prepare, self._autosave_changes)
+
+    def lease(self, name: str, *, seconds: float = 300) -> Lease:
+        """A lock that one holder among all machines has at a time, for `with` and `async with`.
+
+        It is an object of its own beside the file, `<file_name>.<name>.lease`, and stays there. It is renewed while it
+        is held, and runs out when its holder is killed. It doesn't keep anybody from using the dict.
+
+        >>> with state.lease("nightly", seconds=300) as lease:
+        ...     print(lease.held)
+        True
+
+        Args:
+            name: what the holders agree on.
+            seconds: how long after the last renewal it runs out, 2 or more. Three renewals fit into that.
+
+        Raises:
+            LeaseHeldError: on entering; somebody else holds it. It names the holder, and when the lease runs out.
+            LeaseLostError: on leaving; it could not be renewed in time, so somebody else may have taken it.
+            StorageError: S3 refused, or wasn't reached.
+            ReadOnlyError: the dict was opened with `read_only=True`.
+            ValueError: the name or the seconds can't be.
+        """
+        from ._lease import Lease, check
+
+        if self._options.read_only:
+            self._store.refuse_read_only()
+        check(name, seconds)
+        return Lease(replace(self._settings, file_name=f"{self.file_name}.{name}.lease").file(), name, seconds)
 
     def __setitem__(self, key: K, value: V) -> None:
         if GIL and type(key) is str and type(value) in SCALARS:

@@ -9,65 +9,17 @@ import inspect
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ContextDecorator
-from enum import Enum
-from types import FrameType, TracebackType
-from typing import Any, Generic, TypeAlias, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ._memory import Memory, Savepoint
-from ._turns import Turn, Turns, current_owner
-from .errors import Rollback, TransactionError
+from ._leaving import Block, ExitMethod, Kind, block_to_enter
+from ._memory import Memory
+from ._turns import Turns, current_owner
+from .errors import Rollback, TransactionError, keep_unsaved
 
 D = TypeVar("D")
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-
-_LOOK_AGAIN = 0.2
-"""Seconds after which a thread that waits for its turn looks by itself, should whoever had it not have told."""
-
-
-class Kind(Enum):
-    """What kind of block it is."""
-
-    WITH = "with"
-    TRANSACTION = "transaction()"
-
-
-Place: TypeAlias = tuple[int, Any]
-"""A `with` statement, told by its frame, which this doesn't keep alive."""
-
-
-def place_of(frame: FrameType) -> Place:
-    """The statement that is running in a frame."""
-    return id(frame), frame.f_code
-
-
-class Block(Savepoint, Turn):
-    """An open block.
-
-    Attributes:
-        kind: what kind it is.
-        token: what entered it and is to leave it: a `Transaction`, or the place of the `with` statement.
-        place: where it was entered.
-    """
-
-    def __init__(self, kind: Kind, place: Place, token: object = None) -> None:
-        Savepoint.__init__(self)
-        Turn.__init__(self)
-        self.kind = kind
-        self.token = place if token is None else token
-        self.place = place
-
-    @property
-    def is_busy(self) -> bool:
-        """Is its owner still in it? A thread may have left it, as by a generator that another one goes on with."""
-        if self.owner != self.thread:
-            return not self.owner.done()  # a task
-        frame = sys._current_frames().get(self.thread)
-        while frame is not None:
-            if place_of(frame) == self.place:
-                return True
-            frame = frame.f_back
-        return False
 
 
 class Blocks:
@@ -98,10 +50,10 @@ class Blocks:
         try:
             self.turns.take(block)
             if load is not None and not self.open:
-                load()
+                self.turns.requesting(load)
             self._memory.begin(block)
         except BaseException:
-            self.end(block)
+            self.turns.end(block)
             raise
 
     def within(
@@ -111,20 +63,19 @@ class Blocks:
         try:
             self.enter(block, load)
             result = function()
-            self.leave(block.token, None, save, [])
+            self.leave(block, None, save)
         except BaseException:
-            self.end(block)
+            self.turns.end(block)
             raise
         return result
 
-    def leave(self, token: object, error: BaseException | None, save: Callable[[], None], leaving: list[Block]) -> bool:
+    def leave(self, block: Block, error: BaseException | None, save: Callable[[], None]) -> bool:
         """End the innermost block: an outermost one that ends well is saved, and undone if that fails.
 
         Args:
-            token: what entered the block.
+            block: what the one who leaves it knows of it: the block itself, or another one with the same manager.
             error: what the block was left by.
             save: saves what changed, and commits the block.
-            leaving: takes the block, as soon as it is known. So the caller knows what is to be ended, whatever happens.
 
         Returns:
             Whether the error is to be suppressed, as `Rollback` is.
@@ -132,75 +83,67 @@ class Blocks:
         Raises:
             TransactionError: it is another's block, or not the innermost one. Nothing was saved.
         """
+        block = self._entered(block)
         try:
-            block = self._to_leave(token)
-            leaving.append(block)
-            if error is None:
+            problem = self._problem_of(block)
+            if problem is not None:
+                self._undo(block, problem, error)
+            elif error is None:
                 if len(self.open) == 1:
-                    save()
+                    self.turns.requesting(save)
                 self._memory.commit(block)
-            self.end(block)
+            self.turns.end(block)
         except BaseException:
-            self.end_left(token, leaving)
+            self.turns.end(block)
             raise
         return isinstance(error, Rollback)
 
-    def _to_leave(self, token: object) -> Block:
-        """The block that is to be left; it is the innermost one, and the caller's."""
-        blocks, caller = self.open, current_owner()
-        if blocks and blocks[-1].token == token and blocks[-1].owner == caller:
-            return blocks[-1]
-        block = self._find(token)
-        if block is None:
-            raise TransactionError("This block isn't open any more: it was rolled back when one around it was left.")
-        if block.owner != caller and block.place != token:
-            if block.is_busy:
+    def _entered(self, block: Block) -> Block:
+        """The open block that is to be left.
+
+        Raises:
+            TransactionError: there is none, or its owner is still in it. Nothing was done.
+        """
+        caller = current_owner()
+        self.turns.end_abandoned()
+        if not block.is_of_statement:  # it was entered otherwise than by this statement
+            entered = [item for item in self.open if item.manager == block.manager and not item.is_of_statement]
+            entered = [item for item in entered if item.owner == caller] or entered
+            if entered and entered[-1].owner != caller and entered[-1].is_busy:
                 raise TransactionError(
                     "This is the block of another thread or task, which is still in it. Nothing was done."
                 )
-            raise self._undone(block, "was left by another thread or task than the one that entered it")
-        if block is not blocks[-1]:
-            raise self._undone(block, "was left before the one inside it, as by two generators that take turns")
+            block = entered[-1] if entered else block
+        if block not in self.open:
+            raise TransactionError("This block isn't open any more: it was rolled back when one around it was left.")
         return block
 
-    def _undone(self, block: Block, problem: str) -> TransactionError:
-        """Undo and end a block that can't be ended well, and those inside it."""
-        error = TransactionError(
-            f"A {block.kind.value} block {problem}. It was rolled back, and nothing was saved. The error's .unsaved is "
-            "what was in the dict."
-        )
-        error.keep_unsaved(self._memory.detached())
-        self.end(block)
-        return error
+    def _problem_of(self, block: Block) -> str | None:
+        """Why a block can't be left, if so."""
+        if block.owner != current_owner():
+            return "by another thread or task than the one that entered it"
+        if block is not self.open[-1]:
+            return "before the one inside it, as by two generators that take turns"
+        return None
 
-    def _find(self, token: object) -> Block | None:
-        """The block that a token entered, the caller's innermost one if several; where it is of no use, by its kind."""
-        caller, blocks = current_owner(), self.open
-        entered = [block for block in blocks if block.token == token]
-        entered = [block for block in entered if block.owner == caller] or entered
-        if not entered and isinstance(token, tuple):  # an ExitStack, say, enters in one function and leaves in another
-            entered = [block for block in blocks if block.kind is Kind.WITH]
-        return entered[-1] if entered else None
-
-    def end_left(self, token: object, leaving: list[Block]) -> None:
-        """Undo and end the block that is being left, if it is still open. For what an exception has left undone."""
-        if leaving:
-            self.end(leaving[0])
-            return
-        block = self._find(token)
-        if block is not None and block.owner == current_owner():
-            self.end(block)
-
-    def end(self, block: Block) -> None:
-        """Undo what hasn't been committed of a block, and those inside it; then it is somebody else's turn."""
-        failures: list[Exception] = []
-        while block in self.open:
-            failures += self._memory.rollback(self.open[-1])
+    def _undo(self, block: Block, problem: str, error: BaseException | None) -> None:
+        """Undo and end a block that can't be left, and those inside it. Ctrl-C goes on, and all else tells of it."""
+        unsaved = self._memory.detached()
         self.turns.end(block)
-        if failures:
-            raise TransactionError(
-                f"A block was rolled back, but for what could not be changed: {failures[0]}"
-            ) from failures[0]
+        if error is not None and not isinstance(error, Exception):
+            keep_unsaved(error, lambda: unsaved)
+            return
+        told = TransactionError(
+            f"A {block.kind.value} block was left {problem}. It was rolled back, and nothing was saved. The error's "
+            ".unsaved is what was in the dict."
+        )
+        told.keep_unsaved(unsaved)
+        raise told
+
+    def abandon(self, block: Block) -> None:
+        """Undo and end a block that its `with` statement hasn't left. In the midst of a step, the next one does it."""
+        if not self.turns.is_amid_step:
+            self.turns.end(block)
 
     def refuse_inside(self, action: str, *, allowed: tuple[Kind, ...] = ()) -> None:
         """Raise a `TransactionError` if the caller is in a block in which that can't be done."""
@@ -227,36 +170,33 @@ class Blocks:
 class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
     """A block in memory: `with d.transaction():`, or a decorator. It can be used again."""
 
-    def __init__(self, owner: D, blocks: Blocks, save: Callable[[], None]) -> None:
+    def __init__(self, owner: D, blocks: Blocks, prepare: Callable[[], None] | None, save: Callable[[], None]) -> None:
         self._owner = owner
         self._blocks = blocks
+        self._prepare = prepare
         self._save = save
-        self._token = object()  # not itself, which would keep it alive
 
     def __enter__(self) -> D:
-        block = Block(Kind.TRANSACTION, place_of(sys._getframe(1)), self._token)
-        try:
-            self._blocks.enter(block)
-            return self._owner
-        except BaseException:
-            self._blocks.end(block)
-            raise
+        block = block_to_enter(Kind.TRANSACTION, self, sys._getframe(1), self._blocks.abandon)
+        self._blocks.enter(block, self._prepare)
+        return self._owner
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:  # a plain bool would mean to type checkers that the code after a block is always reached
-        leaving: list[Block] = []
-        try:
-            return self._blocks.leave(self._token, error, self._save, leaving)
-        except BaseException:
-            self._blocks.end_left(self._token, leaving)
-            raise
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        ) -> bool | None: ...  # a plain bool would mean to type checkers that the code after a block is always reached
+    else:
+        __exit__ = ExitMethod(Kind.TRANSACTION)
+
+    def _leave(self, block: Block, error: BaseException | None) -> bool:
+        return self._blocks.leave(block, error, self._save)
 
     def __del__(self) -> None:
-        """An interrupt may come before `__exit__` begins. Nobody can leave the block any more then."""
+        """Nobody can leave any more what was entered otherwise than by a `with`."""
         for block in reversed(self._blocks.open):
-            if block.token is self._token:
-                self._blocks.end(block)
+            if block.manager == id(self):
+                self._blocks.abandon(block)
 
     def __call__(self, function: F) -> F:
         for late in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):

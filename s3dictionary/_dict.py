@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from ._base import FileDict, check_bool
-from ._blocks import Block, Kind, Place, place_of
+from ._leaving import Block, ExitMethod, Kind, block_to_enter
 from ._mapping import Data, Default, K, V
 from ._memory import Memory
 from ._s3.file import MAX_SIZE
@@ -252,25 +252,20 @@ class S3Dict(FileDict[K, V]):
     # Blocks
 
     def __enter__(self) -> Self:
-        block = Block(Kind.WITH, place_of(sys._getframe(1)))
-        try:
-            self._blocks.enter(block, self._store.refresh)
-            return self
-        except BaseException:
-            self._blocks.end(block)
-            raise
+        block = block_to_enter(Kind.WITH, self, sys._getframe(1), self._blocks.abandon)
+        self._blocks.enter(block, self._store.refresh)
+        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:  # a plain bool would mean to type checkers that the code after a block is always reached
-        leaving: list[Block] = []
-        place: Place | None = None
-        try:
-            place = place_of(sys._getframe(1))
-            return self._blocks.leave(place, error, self._store.save_changes, leaving)
-        except BaseException:
-            self._blocks.end_left(place or place_of(sys._getframe(1)), leaving)
-            raise
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        ) -> bool | None: ...  # a plain bool would mean to type checkers that the code after a block is always reached
+    else:
+        __exit__ = ExitMethod(Kind.WITH)
+
+    def _leave(self, block: Block, error: BaseException | None) -> bool:
+        return self._blocks.leave(block, error, self._store.save_changes)
 
     @overload
     def run(self, function: Callable[[Self], T], *, attempts: int = 10) -> T: ...
@@ -321,7 +316,7 @@ class S3Dict(FileDict[K, V]):
         return self._run_once(function, args, kwargs)
 
     def _run_once(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
-        block = Block(Kind.WITH, place_of(sys._getframe()))
+        block = Block(Kind.WITH)
         call = partial(function, self, *args, **kwargs)
         try:
             return self._blocks.within(block, self._store.refresh, self._store.save_changes, call)
@@ -335,7 +330,7 @@ class S3Dict(FileDict[K, V]):
 
     def _update(self, step: Callable[..., T], *args: Any) -> T:
         if self._store.autosave and not self._blocks.is_inside:
-            block = Block(Kind.TRANSACTION, place_of(sys._getframe()))
+            block = Block(Kind.TRANSACTION)
             return self._blocks.within(block, None, self._autosave_changes, partial(step, *args))
         return super()._update(step, *args)
 

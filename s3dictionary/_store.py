@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -12,7 +13,15 @@ from ._format import codec
 from ._memory import Memory
 from ._merge import Resolver, merge
 from ._s3.tries import Earlier
-from .errors import ConflictError, CorruptFileError, ReadOnlyError, S3DictError, StorageError, keep_unsaved
+from .errors import (
+    ConflictError,
+    CorruptFileError,
+    ReadOnlyError,
+    S3DictError,
+    StorageError,
+    UnsavedChangesWarning,
+    keep_unsaved,
+)
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
@@ -123,6 +132,7 @@ class Store:
 
     def refresh(self) -> None:
         """Load before a block, unless there is something to keep, or it was loaded just now."""
+        self.undo_read_only(stacklevel=6)
         fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
         self._loaded_at = 0.0
         # A delete of unknown outcome has left nothing in memory that loading would throw away
@@ -135,6 +145,18 @@ class Store:
                 self._file.loaded(self.version)
             elif not self._memory.changed:  # by one who didn't have to wait, as by an edit inside a value
                 self._take_over(members, found)
+
+    def undo_read_only(self, stacklevel: int = 5) -> None:
+        """Before a block of a read-only dict: undo changes, so that the block is refused only for its own."""
+        if not self._read_only or not self._has_changes:
+            return
+        self._memory.load(self._memory.filed_members(), self.version)
+        warnings.warn(
+            f"{self.uri} was opened with read_only=True, but something in it was changed, as inside a value or in "
+            "`data`. That was undone. To change a value, copy it first",
+            UnsavedChangesWarning,
+            stacklevel,
+        )
 
     def load_version(self, version_id: str) -> None:
         """Load an old version as an unsaved change."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from threading import get_ident
 from typing import Any, TypeVar
@@ -35,11 +36,20 @@ class Turn:
     Attributes:
         owner: who has it.
         thread: the thread that it was taken in.
+        is_requesting: its owner is just waiting for an answer of S3's.
+        held: something that the owner holds as long as it can give the turn back; `None` if there is no such thing.
     """
 
     def __init__(self) -> None:
         self.owner = current_owner()
         self.thread = get_ident()
+        self.is_requesting = False
+        self.held: weakref.ref[Any] | None = None
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Has its owner gone without giving it back?"""
+        return self.held is not None and self.held() is None
 
 
 class _Waiting:
@@ -78,6 +88,7 @@ class Turns:
 
     def take(self, turn: Turn, seconds: float = float("inf")) -> bool:
         """Wait for the turn, so many seconds at most. Returns whether it is the caller's now."""
+        self._refuse_amid_step()
         with self._memory.lock:
             if self.current is None and self._next is None:
                 self.current = turn
@@ -94,6 +105,7 @@ class Turns:
 
     def step(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function that changes memory, as soon as it can be the caller's turn."""
+        self._refuse_amid_step()
         waiting = None
         while True:
             with self._memory.lock:
@@ -108,7 +120,7 @@ class Turns:
         turn = Turn()
         try:
             self.take(turn)
-            return function(*args)
+            return self.requesting(function, *args)
         except BaseException:
             with self._memory.lock:
                 self._memory.finish()
@@ -118,13 +130,52 @@ class Turns:
                 self.current = None
             self.end(turn)
 
+    def requesting(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function that sends a request in the caller's turn. Who interrupts it changes nothing meanwhile."""
+        turn = self.current
+        assert turn is not None
+        turn.is_requesting = True
+        try:
+            return function(*args)
+        finally:
+            turn.is_requesting = False
+
+    @property
+    def is_amid_step(self) -> bool:
+        """Is a step of this very thread under way, which a signal handler or the like has interrupted?"""
+        return self._memory.lock._is_owned()  # type: ignore[attr-defined, no-any-return]  # every RLock has it
+
+    def _refuse_amid_step(self) -> None:
+        if self.is_amid_step:
+            raise _interrupted()
+
     def end(self, turn: Turn) -> None:
-        """Give back a turn, if that is the one that is taken, and pass it on."""
+        """Undo what hasn't been committed of a block, and those inside it; then it is somebody else's turn.
+
+        Raises:
+            TransactionError: something could not be undone. All else was.
+        """
+        failures: list[Exception] = []
+        savepoints: list[Any] = self._memory.savepoints
+        while turn in savepoints:
+            failures += self._memory.rollback(savepoints[-1])
         if self.current is turn:
             self.current = None
+        turn.held = None
         if self._waiting:
             with self._memory.lock:
                 self._tell_next()
+        if failures:
+            raise TransactionError(
+                f"A block was rolled back, but for what could not be changed: {failures[0]}"
+            ) from failures[0]
+
+    def end_abandoned(self) -> None:
+        """End the blocks whose owner has gone. Who wants the turn does it, should nobody have done it at once."""
+        blocks: list[Any] = [self.current, *self._memory.savepoints]
+        for block in blocks:
+            if block is not None and block.is_abandoned:
+                self.end(block)
 
     def _tell_next(self) -> None:
         """Keep the turn for the one who has waited longest, and tell him."""
@@ -138,6 +189,8 @@ class Turns:
         Raises:
             TransactionError: not before another task of this thread gets on, which it can't while this one waits.
         """
+        if self.current is not None:
+            self.end_abandoned()
         current, ahead = self.current, self._next
         if current is None:
             if ahead is not None and ahead is not waiting and not ahead.has_gone:
@@ -145,6 +198,8 @@ class Turns:
             self._next = None
             return True
         if current.owner == current_owner():
+            if current.is_requesting:
+                raise _interrupted()
             return True
         if current.thread == get_ident():
             raise TransactionError(
@@ -169,3 +224,10 @@ class Turns:
         self._waiting, self._next = [], None
         if self.current is not None and self.current.thread != get_ident():
             self.current = None
+
+
+def _interrupted() -> TransactionError:
+    return TransactionError(
+        "A signal handler can't change a dict in the midst of a step of the same thread on it. Nothing was done. Let "
+        "the handler set a flag, and change the dict after the step."
+    )

@@ -8,6 +8,8 @@ S3DictError
 │   └── UnknownOutcomeError  it isn't known whether the request took effect
 ├── CorruptFileError         the file isn't a JSON object in UTF-8 (also a ValueError)
 ├── NotStorableError         a value that JSON can't hold (also a TypeError)
+├── LeaseHeldError           somebody else holds the lease
+├── LeaseLostError           the lease ran out before its block ended
 ├── ReadOnlyError            the dict was opened with read_only=True (also a TypeError)
 └── TransactionError         not possible in this block (also a RuntimeError)
 
@@ -157,6 +159,36 @@ class ReadOnlyError(S3DictError, TypeError):
 
 class TransactionError(S3DictError, RuntimeError):
     """That can't be done inside the blocks that are open. Nothing was done."""
+
+
+class LeaseHeldError(S3DictError):
+    """Somebody else holds the lease. Nothing was done.
+
+    Attributes:
+        name: the lease's name.
+        holder: the host and process that hold it.
+        until: when it runs out, by the store's clock, unless it is renewed; `None` where the store doesn't tell.
+    """
+
+    def __init__(
+        self, message: str, *, name: str = "", holder: str | None = None, until: datetime | None = None
+    ) -> None:
+        super().__init__(message)
+        self.name = name
+        self.holder = holder
+        self.until = until
+
+
+class LeaseLostError(S3DictError):
+    """The lease isn't held any more: it ran out before its block ended. Somebody else may hold it.
+
+    Attributes:
+        name: the lease's name.
+    """
+
+    def __init__(self, message: str, *, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class Rollback(Exception):

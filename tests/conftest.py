@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Iterator
 
+import boto3
 import pytest
 
 import fault_cells
@@ -45,7 +46,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def clean_aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No AWS settings from outside: a test that needs some makes them."""
+    """No AWS settings from outside, nor from the test before: a test that needs some makes them."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)

@@ -185,7 +185,7 @@ def test_keys_that_are_no_strings_are_given_as_json(cli: CommandLine, moto_s3: S
     assert cli("get", "1", "--json-keys").json == "number"
     assert cli("set", '{"py/tuple": [1, 2]}', "3", "--json-keys").code == 0
     assert cli("unset", "1", "--json-keys").code == 0
-    assert json.loads(moto_s3.read(FILE)) == {"py/dict": [["1", "string"], [{"py/tuple": [1, 2]}, 3]]}
+    assert json.loads(moto_s3.read(FILE)) == {"1": "string", "py/dict": [[{"py/tuple": [1, 2]}, 3]]}
     assert cli("get", "[1]", "--json-keys").code == ExitCode.USAGE
 
 

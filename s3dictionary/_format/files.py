@@ -14,7 +14,9 @@ from msgspec import Raw
 from ..errors import CorruptFileError
 from . import cutting, limits
 from .limits import MAX_NESTING_READ
-from .reading import UNREADABLE, decode, looks_tagged
+from .readers import arrange
+from .reading import UNREADABLE, decode, looks_tagged, without_entries
+from .scalars import ENTRIES
 from .writing import write_object
 
 Members = dict[Any, Raw]
@@ -22,9 +24,9 @@ Members = dict[Any, Raw]
 
 _encoder = msgspec.json.Encoder()
 _splitter = msgspec.json.Decoder(dict[str, Raw])
-_pair_splitter = msgspec.json.Decoder(list[tuple[Raw, Raw]])
+_array_splitter = msgspec.json.Decoder(list[list[Raw]])
 
-_PAIRS = 2
+_ENTRY = 2
 """Levels of JSON that `py/dict` takes around a value."""
 
 
@@ -41,23 +43,25 @@ def split(body: bytes) -> Members:
         with _collector_paused():
             members: Members = _splitter.decode(body)
     except UNREADABLE:
-        limits.check_nesting(body, MAX_NESTING_READ + _PAIRS + 1)
+        limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
         members = cutting.members(body.decode())
-    # Before anything is read: how deep the readers get depends on the Python, and on the stack that is left
-    _check_nesting(body, members, MAX_NESTING_READ + (_PAIRS if _may_be_pairs(members) else 0))
-    return _split_pairs(members)
+    found = _split_entries(body, members)
+    _check_nesting(body, found, 0 if found is members else _ENTRY)
+    return found
 
 
-def _check_nesting(body: bytes, members: Members, levels: int) -> None:
-    shortest = 2 * levels  # that so deep a text can be
+def _check_nesting(body: bytes, members: Members, around: int) -> None:
+    """Refuse values that are nested too deeply; `around` is how many levels some of them stand deeper in the file."""
+    shortest = 2 * MAX_NESTING_READ  # that so deep a text can be
     if len(body) <= shortest:
         return
     views: Iterable[memoryview] = map(memoryview, members.values())
     if max(map(len, views), default=0) <= shortest:
         return
     long = [raw for raw in members.values() if len(memoryview(raw)) > shortest]
-    if any(limits.is_deep(raw, levels) for raw in long):
-        limits.check_nesting(body, levels + 1)
+    if any(limits.is_deep(raw, MAX_NESTING_READ) for raw in long):
+        limits.check_nesting(body, MAX_NESTING_READ + around + 1)
+        limits.check_nesting(body, MAX_NESTING_READ + 1)
 
 
 def join(members: Members) -> bytes:
@@ -96,22 +100,25 @@ def _check_utf8(body: bytes) -> None:
         raise CorruptFileError(f"not UTF-8: {error.reason} at byte {error.start}") from error
 
 
-def _may_be_pairs(members: Members) -> bool:
-    return members.keys() == {"py/dict"}
-
-
-def _split_pairs(members: Members) -> Members:
-    """A dict with keys that aren't all str is one `py/dict` member; its pairs are split in turn."""
-    if not _may_be_pairs(members):
+def _split_entries(body: bytes, members: Members) -> Members:
+    """A dict's keys that can't be names, and their values, are in the member `py/dict`, which is split in turn."""
+    if ENTRIES not in members:
         return members
     try:
-        return {decode(key): raw for key, raw in _pairs(members["py/dict"])}
-    except TypeError:  # not a list of pairs, or a key that can't be one
+        named, raw = without_entries(members)
+        if not named:
+            return {decode(key): value for key, value in _arrays(body, raw)}
+        return arrange(named, [[decode(key), value, *map(decode, rest)] for key, value, *rest in _arrays(body, raw)])
+    except CorruptFileError:
+        raise
+    except (TypeError, ValueError):  # it has another form, or a key that can't be one
         return members
 
 
-def _pairs(raw: Raw) -> list[tuple[Raw, Raw]]:
+def _arrays(body: bytes, raw: Raw) -> list[list[Raw]]:
     try:
-        return _pair_splitter.decode(raw)
+        return _array_splitter.decode(raw)
     except UNREADABLE:
-        return cutting.pairs(bytes(raw).decode())
+        # How deep Python's own reader gets depends on its version, and on the stack that is left
+        limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
+        return cutting.arrays(bytes(raw).decode())

@@ -9,6 +9,7 @@ import base64
 from collections.abc import Callable, Hashable
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -86,6 +87,33 @@ def read_complex(content: Any) -> complex:
 
 def read_dict(content: Any) -> dict[Hashable, Any]:
     return dict([_of(pair, list) for pair in _of(content, list)])
+
+
+def arrange(members: dict[Any, Any], entries: list[list[Any]]) -> dict[Hashable, Any]:
+    """Puts the entries of a `py/dict` among the other members of the same object, in the order of the dict they make.
+
+    Args:
+        members: the other members; at least one.
+        entries: `[key, value, position]` each; without a position, it comes after all of the members.
+
+    Raises:
+        TypeError: a key isn't hashable, or a position isn't an integer.
+        ValueError: an entry has another form, or a key is there twice, so that a value would be lost.
+    """
+    found: dict[Hashable, Any] = {}
+    waiting = iter(members.items())
+    for entry in entries:
+        key, value, *position = _of(entry, list)
+        if position:
+            [index] = position
+            found.update(islice(waiting, min(max(_of(index, int) - len(found), 0), len(members))))
+        else:
+            found.update(waiting)
+        found[key] = value
+    found.update(waiting)
+    if len(found) < len(members) + len(entries):
+        raise ValueError
+    return found
 
 
 def group_reader(kind: Any) -> Callable[[Any], Any]:

@@ -11,8 +11,8 @@ from msgspec import Raw
 
 from ..errors import CorruptFileError
 from .plain import TAG
-from .readers import parse_int
-from .scalars import exact_str
+from .readers import arrange, parse_int
+from .scalars import ENTRIES, exact_str
 from .types import READERS
 
 _decoder = msgspec.json.Decoder()
@@ -68,14 +68,16 @@ def parse(text: str, object_hook: Callable[[dict[str, Any]], Any] | None, parse_
 
 
 def untag(item: dict[str, Any]) -> Any:
-    """Turn an object with one `py/…` member into what it stands for, or leave it as it is.
+    """Turn an object with a `py/…` member into what it stands for, or leave it as it is.
 
     Called for the inner ones first, so the content is made of Python values already.
     """
     if not looks_tagged(item):
         return item
-    [(key, content)] = item.items()
     try:
+        if len(item) > 1:
+            return arrange(*without_entries(item))
+        [(key, content)] = item.items()
         return READERS[key[3:]](content)
     except (TypeError, ValueError, ArithmeticError):  # content that doesn't fit
         return item
@@ -84,9 +86,16 @@ def untag(item: dict[str, Any]) -> Any:
 def looks_tagged(keys: Collection[Any]) -> bool:
     """Would a JSON object with these names be taken for something that JSON lacks?"""
     if len(keys) != 1:
-        return False
+        return ENTRIES in keys
     [key] = keys
     if not issubclass(type(key), str):
         return False
     name = exact_str(key)
     return str.startswith(name, "py/") and name[3:] in READERS
+
+
+def without_entries(item: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The ordinary members of an object, and what the one holds that has the dict's other keys."""
+    members = dict(item)
+    entries = members.pop(ENTRIES)
+    return members, entries

@@ -29,6 +29,10 @@ FOLD = "[_fold=1]"
 """Marks the second of two equal local times, when clocks are set back. A suffix as in RFC 9557."""
 
 
+ENTRIES = "py/dict"
+"""The member that has those of a dict's keys that can't be names, and their values."""
+
+
 def tagged(name: str, content: bytes) -> bytes:
     """What JSON lacks: an object with one `py/…` member."""
     return b'{"py/' + name.encode() + b'":' + content + b"}"

@@ -21,7 +21,7 @@ class Form(Enum):
 
     ARRAY = "in order"
     SET = "sorted, as a set's own order differs from run to run, and equal sets should give equal files"
-    OBJECT = "by name, or as pairs if a key can't be a name"
+    OBJECT = "by name; keys that can't be names in one more member"
 
 
 class Type(NamedTuple):

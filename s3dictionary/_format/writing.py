@@ -13,7 +13,7 @@ from .contents import dict_items, set_members
 from .plain import MAX_NESTING
 from .reading import loads, looks_tagged
 from .refusals import Path, refusal, show, unknown
-from .scalars import TWO_HALVES, exact_str, tagged
+from .scalars import ENTRIES, TWO_HALVES, exact_str, tagged
 from .types import GROUPS, STORABLE, Form, Type, find
 
 Inside = tuple[int, ...]
@@ -83,12 +83,12 @@ def _set(row: Type, value: Any, path: Path, inside: Inside) -> bytes:
 def _dict(row: Type, value: Any, path: Path, inside: Inside) -> bytes:
     items = dict_items(value)
     keys = [key for key, _ in items]
-    if not _are_names(keys):
-        inside = _enter(inside, 0, 0)
+    named = _named(keys)
+    in_entry = inside if all(named) else _enter(inside, 0, 0)
     texts = []
-    for key, item in items:
-        texts.append(_write(item, (*path, key), inside))
-    return write_object(keys, texts, path, inside)
+    for (key, item), is_name in zip(items, named, strict=True):
+        texts.append(_write(item, (*path, key), inside if is_name else in_entry))
+    return write_object(keys, texts, path, in_entry)
 
 
 _FORMS: dict[Form, Callable[[Type, Any, Path, Inside], bytes]] = {
@@ -99,12 +99,23 @@ _FORMS: dict[Form, Callable[[Type, Any, Path, Inside], bytes]] = {
 
 
 def write_object(keys: list[Any], texts: Iterable[bytes], path: Path, inside: Inside = ()) -> bytes:
-    """Put a dict together from its keys and what is written of its values."""
+    """Put a dict together from its keys and what is written of its values.
+
+    Keys that can't be names come in one more member, the last one, with the position that they have among all the keys.
+    It is left out where no name comes behind.
+    """
     names = _write_hashables(keys, path, "key", inside)
-    if _are_names(keys):
-        return b"{" + b",".join([name + b":" + text for name, text in zip(names, texts, strict=True)]) + b"}"
-    pairs = [b"[" + name + b"," + text + b"]" for name, text in zip(names, texts, strict=True)]
-    return tagged("dict", b"[" + b",".join(pairs) + b"]")
+    named = _named(keys)
+    last = max((index for index, is_name in enumerate(named) if is_name), default=-1)
+    members, entries = [], []
+    for index, (name, text, is_name) in enumerate(zip(names, texts, named, strict=True)):
+        if is_name:
+            members.append(name + b":" + text)
+        else:
+            entries.append(b"[" + name + b"," + text + (b",%d]" % index if index < last else b"]"))
+    if entries:
+        members.append(f'"{ENTRIES}":['.encode() + b",".join(entries) + b"]")
+    return b"{" + b",".join(members) + b"}"
 
 
 def _write_hashables(items: list[Any], path: Path, role: str, inside: Inside) -> list[bytes]:
@@ -132,8 +143,11 @@ def _are_distinct(texts: list[bytes]) -> bool:
         return False
 
 
-def _are_names(keys: list[Any]) -> bool:
-    """Can they be the names of a JSON object's members?"""
-    if not all(issubclass(type(key), str) for key in keys) or looks_tagged(keys):
-        return False
-    return not TWO_HALVES.search(" ".join(map(exact_str, keys)))
+def _named(keys: list[Any]) -> list[bool]:
+    """Which of a dict's keys are written as the names of a JSON object's members?"""
+    named = [issubclass(type(key), str) and _is_name(exact_str(key)) for key in keys]
+    return [False] if named == [True] and looks_tagged(keys) else named
+
+
+def _is_name(key: str) -> bool:
+    return key != ENTRIES and (key.isascii() or not TWO_HALVES.search(key))

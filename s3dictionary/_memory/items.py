@@ -14,7 +14,7 @@ from .._format import codec
 from .._format.types import SCALARS
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of
 from .savepoint import Savepoint
-from .snapshots import Snapshot, fresh_containers, refill, snapshot
+from .snapshots import Snapshot, containers, fresh_containers, refill, snapshot
 
 Base = Any
 """Which version of the file something is: known to the caller alone."""
@@ -101,7 +101,8 @@ class Items:
             return self._decode(key, entry)  # type: ignore[arg-type]  # it is raw
         awake = Awake(entry.kept, entry.raw)
         if self.savepoints:
-            self._note_woken(key, entry, awake, snapshot(entry.found))
+            # It has no `found` yet if a signal handler reads it while it falls asleep
+            self._note_woken(key, entry, awake, snapshot(entry.found or containers(entry.kept)))
         self._put(key, awake)
         return awake.value
 

@@ -81,13 +81,14 @@ class Memory(UndoableItems):
     def _let_go(self, keys: Iterable[Any], texts: codec.Members) -> None:
         """Keep just the text of objects that nobody holds, and that come back the same."""
         for key in keys:
-            entry = self.items.get(key)
+            entry, text = self.items.get(key), texts[key]
             if (
                 type(entry) is Asleep
                 and is_built_in(entry.kept)
                 and not any(key in savepoint.journal for savepoint in self.savepoints)
+                and self.items[key] is entry  # no signal handler has read it; from here on, nothing is called
             ):
-                self.items[key] = texts[key]
+                self.items[key] = text
                 self._quiet.pop(key, None)
 
     def filed_members(self) -> codec.Members:

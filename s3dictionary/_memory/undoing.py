@@ -20,24 +20,42 @@ class UndoableItems(Items):
         """Begin a block, which `commit` or `rollback` ends."""
         with self.lock:
             self.finish()
-            self._note_begin(savepoint)
-            self.savepoints.append(savepoint)
+            if self._is_handed_out():
+                self._note_data(savepoint)
+                self.savepoints.append(savepoint)
+            else:
+                # First, so that what a signal handler reads meanwhile is noted, too
+                self.savepoints.append(savepoint)
+                self._note_awake(savepoint)
 
     def _note_begin(self, savepoint: Savepoint) -> None:
+        """Let an open block begin anew."""
+        if self._is_handed_out():
+            self._note_data(savepoint)
+        else:
+            self._note_awake(savepoint)
+
+    def _is_handed_out(self) -> bool:
+        """Does anybody hold `data`? If not, its items get entries again."""
         if self.data is not None and not is_held([self.data], {}):
             self._take_back(self._entries())
-        if self.data is not None:
-            savepoint.note_order(self.data)
-            for key, entry in self._entries().items():
-                savepoint.note_copy(key, entry)  # type: ignore[arg-type]  # all are awake
-            savepoint.began_complete = True
-            return
+        return self.data is not None
+
+    def _note_data(self, savepoint: Savepoint) -> None:
+        savepoint.note_order(self.data or ())
+        for key, entry in self._entries().items():
+            savepoint.note_copy(key, entry)  # type: ignore[arg-type]  # all are awake
+        savepoint.began_complete = True
+
+    def _note_awake(self, savepoint: Savepoint) -> None:
         for key in list(self._awake):
             if self._is_awake(key) and not self._fell_asleep(key):
                 savepoint.note_copy(key, self.items[key])  # type: ignore[arg-type]  # it is awake
-            else:
-                self._quiet[key] = None
-                self._awake.pop(key, None)
+                continue
+            self._quiet[key] = None
+            self._awake.pop(key, None)
+            if self._is_awake(key):  # a signal handler has read it
+                self._awake[key] = None
 
     def _take_back(self, items: dict[Any, Entry]) -> None:
         """Nobody holds the dict that was handed out any more, so its items get entries again."""

@@ -6,7 +6,7 @@ import gzip
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..errors import CorruptFileError
@@ -58,16 +58,16 @@ def unpacked(body: bytes, limit: int) -> bytes:
     """
     if not body.startswith(_GZIP_MAGIC):
         return body
-    pieces, size = [], 0
+    found, size = [], 0
     try:
         for piece in _gunzip(body, limit + 1):
             size += len(piece)
             if size > limit:
                 raise TooLargeError(f"it has {size} bytes or more, more than max_size, {limit}, when uncompressed")
-            pieces.append(piece)
+            found.append(piece)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise CorruptFileError(f"not valid gzip: {error}") from error
-    return b"".join(pieces)
+    return b"".join(found)
 
 
 def _gunzip(body: bytes, limit: int) -> Iterator[bytes]:
@@ -103,22 +103,37 @@ def read(answer: Any, limit: int, step: Callable[[], None] = lambda: None) -> by
         stream.close()
         raise TooLargeError(f"it has {length} bytes, more than max_size, {limit}")
     try:
-        return b"".join(_pieces(stream, limit, step))
+        return b"".join(_limited(pieces(stream, step), limit))
     except BaseException:
         stream.close()
         raise
 
 
-def _pieces(stream: Any, limit: int, step: Callable[[], None]) -> Iterator[bytes]:
-    size, piece_size, began = 0, _FIRST, time.monotonic()
+def pieces(stream: Any, step: Callable[[], None], count: int | None = None) -> Iterator[bytes]:
+    """Read a stream piece by piece, bigger ones as long as they come fast.
+
+    Args:
+        stream: to read from.
+        step: called before the first piece and after each.
+        count: bytes to read at most; all there are if `None`.
+    """
+    piece_size, began, left = _FIRST, time.monotonic(), count
     step()
-    while piece := stream.read(piece_size):
-        size += len(piece)
-        if size > limit:
-            raise TooLargeError(f"it has {size} bytes or more, more than max_size, {limit}")
+    while piece := stream.read(piece_size if left is None else min(piece_size, left)):
         yield piece
         step()
         now = time.monotonic()
         if now - began < _FAST:
             piece_size = min(2 * piece_size, _LARGEST)
         began = now
+        if left is not None:
+            left -= len(piece)
+
+
+def _limited(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > limit:
+            raise TooLargeError(f"it has {size} bytes or more, more than max_size, {limit}")
+        yield piece

@@ -165,6 +165,17 @@ def answered(status: int) -> None:
         call.status = status
 
 
+def beside(act: Callable[..., object]) -> Callable[..., None]:
+    """The same function, for another thread that works for this thread's call."""
+    call, context = _call(), copy_context()
+
+    def work(*arguments: Any) -> None:
+        _current.call = call
+        context.run(act, *arguments)
+
+    return work
+
+
 def _call() -> Call | None:
     return getattr(_current, "call", None)
 

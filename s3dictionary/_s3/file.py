@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StorageError
@@ -38,11 +39,13 @@ class Found(NamedTuple):
         body: as it was sent; `None` if it is still the version that was known.
         version: which version it is.
         text: the body, uncompressed if it was gzip; `None` if it is damaged.
+        date: when it was read, by the store's clock; `None` where the store doesn't tell.
     """
 
     body: bytes | None
     version: Version
     text: bytes | None = None
+    date: datetime | None = None
 
     def content(self) -> bytes:
         """The body, uncompressed if it was gzip.
@@ -129,7 +132,7 @@ class S3File:
                 return Found(None, known)
             raise
         log.debug("GET %s: %d bytes, ETag %s", self.uri, len(read.body), read.version.etag)
-        return Found(read.body, read.version, read.text)
+        return Found(read.body, read.version, read.text, read.date)
 
     def _is_missing(self, error: StorageError, condition: Hidden) -> bool:
         """Did S3 say that there is no such object? If it isn't S3 that said so, the bucket has to be there."""

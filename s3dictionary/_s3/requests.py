@@ -7,12 +7,14 @@ PutObject; what other stores do differently is said where it is dealt with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import CorruptFileError, StorageError
-from . import bodies, clients
-from .calls import Call, answered, step
+from . import bodies, clients, ranges
+from .calls import Call, answered
 from .failures import Situation, is_known, is_refusal_of_credentials, translated
 from .secrets import Hidden, Secret, secrets_of, shows, strip_tracebacks
 from .version import Version, version_of
@@ -27,11 +29,19 @@ _READ_OPTIONS = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5", 
 
 
 class Read(NamedTuple):
-    """An object that was read: its body as it was sent, that uncompressed if it isn't damaged, and its version."""
+    """An object that was read.
+
+    Attributes:
+        body: as it was sent.
+        text: the body, uncompressed if it was gzip; `None` if it is damaged.
+        version: which version it is.
+        date: when it was read, by the store's clock; `None` where the store doesn't tell.
+    """
 
     body: bytes
     text: bytes | None
     version: Version
+    date: datetime | None
 
 
 class Requests:
@@ -75,7 +85,7 @@ class Requests:
     def get(self, condition: Hidden, limit: int, permission: str | None = None) -> Read:
         """Read the object, if it has no more bytes than that."""
         request = Hidden({**self._options["GetObject"], **self.address, **condition})
-        return self._call("GetObject", lambda client: _read(client.get_object(**request), limit), permission)
+        return self._call("GetObject", lambda client: _read(client, request, limit), permission)
 
     def head(self) -> Mapping[str, Any]:
         return self._send("HeadObject", Hidden(), _has_etag)
@@ -189,15 +199,24 @@ def _list_objects(request: Mapping[str, str], client: Any) -> Mapping[str, Any]:
     return page
 
 
-def _read(answer: Mapping[str, Any], limit: int) -> Read:
+def _read(client: Any, request: Mapping[str, Any], limit: int) -> Read:
+    answer = client.get_object(**request)
     answered(200)
     etag_of(answer)
-    body = bodies.read(answer, limit, step)
+    body = ranges.read(client, request, answer, limit)
     try:
         text = bodies.unpacked(body, limit)
     except CorruptFileError:
-        return Read(body, None, version_of(answer, seen=True))
-    return Read(body, text, version_of(answer, bodies.number_of(text), seen=True))
+        return Read(body, None, version_of(answer, seen=True), _date_of(answer))
+    return Read(body, text, version_of(answer, bodies.number_of(text), seen=True), _date_of(answer))
+
+
+def _date_of(answer: Mapping[str, Any]) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return date if date.tzinfo else None
 
 
 def etag_of(answer: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .checks import CHECKS, Result, Status, examine
-from .files import connect, split_uri
+from .files import client_options, connect, split_uri
 from .outcomes import ExitCode, Failure
 from .terminal import out
 from .text import plain_text
@@ -28,8 +28,10 @@ def doctor(arguments: Namespace) -> ExitCode:
     if not bucket:
         raise Failure(ExitCode.USAGE, f"{arguments.uri!r} isn't an address of the form s3://bucket/folder")
     # Each request once: botocore's resending would blur what the store does
-    client = connect(arguments, retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30)
-    with closing(examine(client, bucket, _folder(key))) as checking:  # which tidies up, also if nothing can be printed
+    options = client_options(arguments, retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30)
+    client = connect(arguments.uri, options)
+    # Closing it tidies up, also if nothing can be printed
+    with closing(examine(client, bucket, _folder(key), arguments.profile)) as checking:
         results = list(checking if arguments.json else _printed(client, arguments.uri, checking))
     if arguments.json:
         _print_json(client, results)

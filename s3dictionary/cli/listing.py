@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from .._s3.requests import Requests
-from .files import connect, split_uri
+from .files import client_options, connect, split_uri
 from .outcomes import ExitCode, Failure
 from .terminal import out
 from .text import compile_query, out_json
@@ -24,7 +24,7 @@ def ls(arguments: Namespace) -> None:
     bucket, prefix = split_uri(arguments.uri)
     if not bucket:
         raise Failure(ExitCode.USAGE, f"{arguments.uri!r} isn't an address of the form s3://bucket/prefix")
-    client = connect(arguments)
+    client = connect(arguments.uri, client_options(arguments))
     objects = Requests(bucket, prefix, lambda: client, {}, (), lambda _: False).objects()
     found = [
         {

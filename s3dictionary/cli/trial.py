@@ -58,6 +58,7 @@ class Trial:
     """The object and the requests. At the end of the block it is removed with all its versions.
 
     Attributes:
+        profile: that of the client, if one was named.
         etag: that of the last write.
         old_etag: that of the write before it.
         quotes: whether the store takes ETags as it gives them, in quotes.
@@ -67,8 +68,9 @@ class Trial:
         left: what could not be removed.
     """
 
-    def __init__(self, client: S3Client, bucket: str, folder: str) -> None:
+    def __init__(self, client: S3Client, bucket: str, folder: str, profile: str | None = None) -> None:
         self.bucket = bucket
+        self.profile = profile
         self.key = f"{folder}s3dictionary-doctor-{secrets.token_hex(8)}.json"
         self.etag = ""
         self.old_etag = ""

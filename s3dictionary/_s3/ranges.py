@@ -1,0 +1,120 @@
+"""A big object, read over several connections: one connection gives only a part of what S3 and the network can.
+
+The answer to a plain GET comes first. Its beginning is read from there, the rest by GETs of ranges of the same version.
+If one of these fails, for whatever reason, the plain answer is read to its end.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from itertools import chain, pairwise
+from queue import SimpleQueue
+from typing import Any
+
+from . import bodies
+from .calls import beside, step
+from .clients import is_real
+
+log = logging.getLogger("s3dictionary")
+
+BIG = 32_000_000
+"""Bytes of the largest object that is read over one connection."""
+
+PART = 8_000_000
+"""Bytes that are worth a connection of their own."""
+
+CONNECTIONS = 8
+"""How many to use at most, the first one included."""
+
+
+def read(client: Any, request: Mapping[str, Any], answer: Mapping[str, Any], limit: int) -> bytes:
+    """Read the body of GetObject's answer, over several connections if it is big.
+
+    Args:
+        client: what the request was sent with.
+        request: what was asked for.
+        answer: what GetObject gave.
+        limit: bytes that it may have.
+
+    Raises:
+        TooLargeError: it has more than `limit` bytes.
+    """
+    length = answer.get("ContentLength") or 0
+    if not BIG < length <= limit or answer.get("AcceptRanges") != "bytes" or not is_real(client):
+        return bodies.read(answer, limit, step)
+    count = min(CONNECTIONS, client.meta.config.max_pool_connections, -(-length // PART))
+    bounds = [length * number // count for number in range(count + 1)]
+    plain = {name: value for name, value in request.items() if name != "IfNoneMatch"}
+    rest = _Rest(client, {**plain, "IfMatch": answer["ETag"]}, bounds[1:])
+    with closing(answer["Body"]) as stream, closing(rest):
+        rest.start()
+        pieces = list(bodies.pieces(stream, step, bounds[1]))
+        following = rest.pieces() or bodies.pieces(stream, step)
+        return b"".join(chain(pieces, following))
+
+
+class _Rest:
+    """The rest of an object, read by threads with a connection each.
+
+    Args:
+        client: for all of them.
+        request: what each asks for, besides its range.
+        bounds: where the ranges begin and end. The last one is the object's length.
+    """
+
+    def __init__(self, client: Any, request: Mapping[str, Any], bounds: list[int]) -> None:
+        self._client = client
+        self._request = request
+        self._ranges = list(pairwise(bounds))
+        self._length = bounds[-1]
+        self._pieces: list[list[bytes]] = [[] for _ in self._ranges]
+        self._ends: SimpleQueue[bool] = SimpleQueue()
+        self._closed = False
+
+    def start(self) -> None:
+        for number in range(len(self._ranges)):
+            thread = threading.Thread(target=beside(self._work), args=(number,), name="s3dictionary", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # there are no more threads, or Python is shutting down
+                self._ends.put(False)
+                return
+
+    def pieces(self) -> Iterable[bytes] | None:
+        """Wait for all of it; `None` as soon as one range has failed."""
+        if all(self._ends.get() for _ in self._ranges):
+            return chain.from_iterable(self._pieces)
+        self.close()
+        return None
+
+    def close(self) -> None:
+        """Have the threads end at their next piece. One that waits for the network holds nothing until then."""
+        self._closed = True
+        for pieces in self._pieces:
+            pieces.clear()
+
+    def _work(self, number: int) -> None:
+        complete = False
+        try:
+            complete = self._read(*self._ranges[number], self._pieces[number])
+        except Exception as error:  # noqa: BLE001  # the plain answer serves, or shows what is wrong
+            log.debug("reading a range: %s", type(error).__name__)
+        finally:
+            self._ends.put(complete)
+
+    def _read(self, start: int, end: int, pieces: list[bytes]) -> bool:
+        """Read one range; gives whether it is all there."""
+        answer = self._client.get_object(**self._request, Range=f"bytes={start}-{end - 1}")
+        with closing(answer["Body"]) as stream:
+            if answer["ContentRange"] != f"bytes {start}-{end - 1}/{self._length}":
+                return False
+            if answer["ETag"] != self._request["IfMatch"]:  # not every store looks at the condition of a GET
+                return False
+            for piece in bodies.pieces(stream, step, end - start):
+                if self._closed:
+                    return False
+                pieces.append(piece)
+        return sum(map(len, pieces)) == end - start
