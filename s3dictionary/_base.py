@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._blocks import Blocks, Transaction
 from ._exits import Ending
-from ._format.types import SCALARS
+from ._format import codec
+from ._format.types import ATOMS
 from ._mapping import Default, K, LazyDict, V
 from ._memory import GIL, Awake, Memory
 from ._s3 import addresses
@@ -44,6 +45,7 @@ class FileDict(LazyDict[K, V]):
         *,
         default: Default[K] | None,
         on_conflict: OnConflict,
+        types: codec.Spec = (),
         read_only: bool,
         writes: bool,
     ) -> None:
@@ -53,6 +55,7 @@ class FileDict(LazyDict[K, V]):
             settings: the file and the way to it.
             default: what the dict is to hold as long as there is no file.
             on_conflict: what a save does if someone else has written.
+            types: classes to store as themselves.
             read_only: nothing may be written.
             writes: other arguments ask for something to be written.
         """
@@ -64,7 +67,9 @@ class FileDict(LazyDict[K, V]):
             raise ValueError(
                 f"on_conflict must be a function or one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}"
             )
-        options = Options(on_conflict, None if default is None else deepcopy(dict(default)), read_only)
+        options = Options(
+            on_conflict, None if default is None else deepcopy(dict(default)), read_only, codec.items_of(types)
+        )
         self._set_up(settings, self._memory, options)
 
     def _set_up(self, settings: Settings, memory: Memory, options: Options) -> None:
@@ -72,6 +77,7 @@ class FileDict(LazyDict[K, V]):
         self._options = options
         self._file = settings.file()
         self._memory = memory
+        memory.types = codec.types_of(options.types, self._file.uri)
         self._store = Store(self._file, memory, options)
         self._blocks = Blocks(memory)
         self._ending = Ending(self._store, memory, self._blocks)
@@ -133,13 +139,21 @@ class FileDict(LazyDict[K, V]):
 
         version = self._store.version
         modified = None if version is None else version.last_modified
-        return notebook.html(self.uri, self.etag, modified, self.changed, len(self), self._memory.first(notebook.ROWS))
+        return notebook.html(
+            self.uri,
+            self.etag,
+            modified,
+            self.changed,
+            len(self),
+            self._memory.first(notebook.ROWS),
+            self._memory.types,
+        )
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """How IPython shows it as text, which it also puts into a notebook's file. `print` shows all of it."""
         from . import notebook
 
-        printer.text(notebook.text(len(self), self._memory.first(notebook.ROWS)))
+        printer.text(notebook.text(len(self), self._memory.first(notebook.ROWS), self._memory.types))
 
     def transaction(self) -> Transaction[Self]:
         """A block in memory, for `with` or as a decorator. An exception undoes it, and goes on.
@@ -183,7 +197,7 @@ class FileDict(LazyDict[K, V]):
         return Lease(replace(self._settings, file_name=f"{self.file_name}.{name}.lease").file(), name, seconds)
 
     def __setitem__(self, key: K, value: V) -> None:
-        if GIL and type(key) is str and type(value) in SCALARS:
+        if GIL and type(key) is str and type(value) in ATOMS:
             # A lock would cost more than all the rest. From the look-up to the assignment nothing is called, so with
             # the GIL neither another thread nor a signal gets in between
             memory, turns, store = self._memory, self._blocks.turns, self._store
@@ -231,6 +245,7 @@ class FileDict(LazyDict[K, V]):
             "file_name": settings.file_name,
             "data": data,
             "on_conflict": self._options.on_conflict,
+            "types": self._options.types,
             "client": settings.client,
             "put_options": settings.put_options,
             **settings.client_options,

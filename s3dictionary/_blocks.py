@@ -106,14 +106,16 @@ class Blocks:
         """
         caller = current_owner()
         self.turns.end_abandoned()
-        if not block.is_of_statement:  # it was entered otherwise than by this statement
-            entered = [item for item in self.open if item.manager == block.manager and not item.is_of_statement]
-            entered = [item for item in entered if item.owner == caller] or entered
-            if entered and entered[-1].owner != caller and entered[-1].is_busy:
+        if not block.is_of_statement:  # `__exit__` was called by hand
+            entered = [item for item in self.open if item.manager == block.manager]
+            by_hand = [item for item in entered if not item.is_of_statement]
+            by_hand = [item for item in by_hand if item.owner == caller] or by_hand
+            if entered and (not by_hand or (by_hand[-1].owner != caller and by_hand[-1].is_busy)):
                 raise TransactionError(
-                    "This is the block of another thread or task, which is still in it. Nothing was done."
+                    "This is the block of another thread, task or `with` statement, which is still in it. Nothing was "
+                    "done."
                 )
-            block = entered[-1] if entered else block
+            block = by_hand[-1] if by_hand else block
         if block not in self.open:
             raise TransactionError("This block isn't open any more: it was rolled back when one around it was left.")
         return block
@@ -191,12 +193,6 @@ class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
 
     def _leave(self, block: Block, error: BaseException | None) -> bool:
         return self._blocks.leave(block, error, self._save)
-
-    def __del__(self) -> None:
-        """Nobody can leave any more what was entered otherwise than by a `with`."""
-        for block in reversed(self._blocks.open):
-            if block.manager == id(self):
-                self._blocks.abandon(block)
 
     def __call__(self, function: F) -> F:
         for late in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from typing_extensions import Self, Unpack
 
+    from ._format.codec import Spec
     from ._options import Options
     from ._s3.file import FileVersion
 
@@ -58,6 +59,9 @@ class S3Dict(FileDict[K, V]):
             `"overwrite"` what they wrote, or `"merge"` key by key, which raises only if both changed the same key to
             different values. A function `resolve(key, base, ours, theirs)` is called for just the keys that both
             changed, also to the same value, and gives the value to store; `MISSING` stands for a key that isn't there.
+        types: classes to store as themselves: dataclasses, Enums, named tuples, attrs classes, `msgspec.Struct` and
+            pydantic 2 models. Any other comes with two functions, to something storable and back:
+            `{Path: (str, Path)}`, or in a list `(Path, str, Path)`.
         read_only: updates and saves raise a `ReadOnlyError`. Needs no permission to write.
         max_size: bytes that the file may have, stored or uncompressed; a bigger one is refused before it is read.
         client: a boto3 S3 client to use as it is, instead of keys and options.
@@ -124,6 +128,7 @@ class S3Dict(FileDict[K, V]):
         data: Data[K, V] | None = None,
         default: Default[K] | None = None,
         on_conflict: OnConflict = "raise",
+        types: Spec = (),
         read_only: bool = False,
         max_size: int = MAX_SIZE,
         client: S3Client | None = None,
@@ -151,6 +156,7 @@ class S3Dict(FileDict[K, V]):
             settings,
             default=default,
             on_conflict=on_conflict,
+            types=types,
             read_only=read_only,
             writes=autosave or data is not None,
         )

@@ -132,16 +132,20 @@ def block_to_enter(kind: Kind, manager: Manager, frame: FrameType, abandon: Call
         kind: what kind it is.
         manager: what is entered.
         frame: where.
-        abandon: called if a `with` statement ends without leaving the block.
+        abandon: called if nobody can leave the block any more.
     """
     block = Block(kind, manager, frame)
     exit_ = _looked_up.exit and _looked_up.exit()
-    if exit_:
-        prepared: Block = exit_.args[1]
-        distance = block.instruction - prepared.instruction
-        if (prepared.manager, prepared.place) == (block.manager, block.place) and distance in _SAME_STATEMENT:
-            # No `__del__` of Exit, which would swallow a Ctrl-C at the end of any block
-            prepared.held = weakref.ref(exit_, lambda _: abandon(prepared))
-            prepared.is_of_statement = True
-            return prepared
+    if exit_ and _is_entered_by(exit_, block):
+        block = exit_.args[1]
+        block.is_of_statement = True
+    # No `__del__` of these, in which a Ctrl-C at the end of any block would be swallowed
+    block.held = weakref.ref(exit_ if block.is_of_statement else manager, lambda _: abandon(block))
     return block
+
+
+def _is_entered_by(exit_: Exit, block: Block) -> bool:
+    """Does the statement that holds a bound `__exit__` enter this block?"""
+    prepared = exit_.args[1]
+    distance = block.instruction - prepared.instruction
+    return (prepared.manager, prepared.place) == (block.manager, block.place) and distance in _SAME_STATEMENT

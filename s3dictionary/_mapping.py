@@ -93,7 +93,7 @@ def _pairs(mapping: LazyDict[Any, Any], keys: Iterable[Any]) -> Iterator[tuple[A
 
 
 def _removed_meanwhile() -> RuntimeError:
-    return RuntimeError("dictionary changed size during iteration: another thread has removed a key. Use copy()")
+    return RuntimeError("dictionary changed size during iteration")
 
 
 class _Values(_DecodingView[V], ValuesView[V]):

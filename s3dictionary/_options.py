@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from ._format.codec import Spec
     from ._store import OnConflict
 
 
@@ -18,6 +19,7 @@ class Options(TypedDict, total=False):
     """What goes for any dict over a file."""
 
     on_conflict: OnConflict
+    types: Spec
     read_only: bool
     max_size: int
     client: S3Client | None

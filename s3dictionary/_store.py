@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ._format import codec
@@ -19,6 +20,7 @@ from .errors import (
     ReadOnlyError,
     S3DictError,
     StorageError,
+    Unsaved,
     UnsavedChangesWarning,
     keep_unsaved,
 )
@@ -50,11 +52,13 @@ class Options(NamedTuple):
         on_conflict: what a save does if someone else has written since the load.
         default: what the dict holds as long as there is no file.
         read_only: nothing may be written.
+        types: classes to store as themselves, as `codec.items_of` gives them.
     """
 
     on_conflict: OnConflict = "raise"
     default: dict[Any, Any] | None = None
     read_only: bool = False
+    types: tuple[Any, ...] = ()
 
 
 class Store:
@@ -74,7 +78,7 @@ class Store:
         self._on_conflict = options.on_conflict
         self._read_only = options.read_only
         self._default = options.default or {}
-        self._default_members = codec.encode_all(self._default) if self._default else {}
+        self._default_members = codec.encode_all(self._default, memory.types) if self._default else {}
         self._loaded_at = 0.0
         self._late: list[Any] = []
         """Keys edited here while a merge with changes of others to them was saved. Who saves next is told."""
@@ -153,7 +157,7 @@ class Store:
         self._memory.load(self._memory.filed_members(), self.version)
         warnings.warn(
             f"{self.uri} was opened with read_only=True, but something in it was changed, as inside a value or in "
-            "`data`. That was undone. To change a value, copy it first",
+            "`data`. That was undone. Use copy.deepcopy(value) to get a value that can be changed",
             UnsavedChangesWarning,
             stacklevel,
         )
@@ -175,7 +179,7 @@ class Store:
         if found is None:
             return dict(self._default_members)
         try:
-            return codec.split(found.content())
+            return codec.split(found.content(), self._memory.types)
         except CorruptFileError as error:
             raise CorruptFileError(
                 f"{self.uri} can't be read: {error}. It stays as it is: repair it, or replace it by S3Dict(…, data=…)."
@@ -198,9 +202,13 @@ class Store:
                 self.refuse_read_only()
                 self._put(members, ending=True)
         except BaseException as error:
-            keep_unsaved(error, self._memory.detached if members is None else codec.join(members))
+            keep_unsaved(error, self._memory.detached if members is None else self._unsaved(members))
             self._file.abandon(interrupted=not isinstance(error, S3DictError))
             raise
+
+    def _unsaved(self, members: codec.Members) -> bytes | Unsaved:
+        body, types = codec.join(members, self._memory.types), self._memory.types
+        return partial(codec.decode_all, body, types) if types.given else body
 
     def refuse_read_only(self) -> None:
         if self._read_only:
@@ -223,7 +231,7 @@ class Store:
         if self._file.pending_merge:
             self._merge(members, Refusal(), ending)
             return
-        body = codec.join(members)
+        body = codec.join(members, self._memory.types)
         try:
             outcome = self._file.put(body, self.version, members=members, overwrite=self._overwrites)
         except ConflictError as conflict:
@@ -276,12 +284,12 @@ class Store:
         if earlier is not None:
             self._memory.saved(earlier.members, self.version, ending=None)
         before, theirs = self._memory.filed_members(), self._members(found)
-        merged, clashes = merge(self._memory.touched_keys(), before, ours, theirs, resolve)
+        merged, clashes = merge(self._memory.touched_keys(), before, ours, theirs, resolve, self._memory.types)
         if clashes:
             raise self._clash(clashes, base, refusal) from refusal.cause
         version: Version | Earlier | None = base
         if self._memory.changed:
-            version = self._file.put(codec.join(merged), base, members=ours, merged=True)
+            version = self._file.put(codec.join(merged, self._memory.types), base, members=ours, merged=True)
         if isinstance(version, Earlier):
             self._memory.saved(version.content.members, self.version, ending=None)
             self._file.abandon()

@@ -22,7 +22,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
+
+Unsaved: TypeAlias = "partial[dict[Any, Any]]"
+"""What gives the content of a file that wasn't written, where the dict was given classes."""
 
 
 class S3DictError(Exception):
@@ -33,15 +37,23 @@ class S3DictError(Exception):
             autosaved update failed and memory went back to what it was before; otherwise `None`.
     """
 
-    _unsaved: dict[Any, Any] | bytes | None = None
+    _unsaved: dict[Any, Any] | bytes | Unsaved | None = None
 
     @property
     def unsaved(self) -> dict[Any, Any] | None:
-        if isinstance(self._unsaved, bytes):
-            self._unsaved = _decode(self._unsaved)
-        return self._unsaved
+        unsaved = self._unsaved
+        if isinstance(unsaved, bytes):
+            self._unsaved = unsaved = _decode(unsaved)
+        elif isinstance(unsaved, partial):
+            self._unsaved = unsaved = unsaved()
+        return unsaved
 
-    def keep_unsaved(self, content: dict[Any, Any] | bytes) -> None:
+    def __reduce__(self) -> Any:
+        if isinstance(self._unsaved, partial):
+            self._unsaved = self.unsaved  # another process may not have the functions that it takes
+        return super().__reduce__()
+
+    def keep_unsaved(self, content: dict[Any, Any] | bytes | Unsaved) -> None:
         """Let the error carry what could not be saved: as a dict, or as the file that wasn't written.
 
         A file is decoded only when somebody asks for it: a loop that retries conflicts never does.
@@ -49,7 +61,7 @@ class S3DictError(Exception):
         self._unsaved = content
 
 
-def keep_unsaved(error: BaseException, content: bytes | Callable[[], dict[Any, Any]]) -> None:
+def keep_unsaved(error: BaseException, content: bytes | Unsaved | Callable[[], dict[Any, Any]]) -> None:
     """Let any exception carry what could not be saved, as the attribute `unsaved`; others than ours say so in a note.
 
     Args:
@@ -57,7 +69,7 @@ def keep_unsaved(error: BaseException, content: bytes | Callable[[], dict[Any, A
         content: the file that wasn't written, or what gives it as a dict.
     """
     if isinstance(error, S3DictError):
-        error.keep_unsaved(content if isinstance(content, bytes) else content())
+        error.keep_unsaved(content if isinstance(content, (bytes, partial)) else content())
         return
     with suppress(Exception):  # it is about to be raised, whatever it is
         error.unsaved = _decode(content) if isinstance(content, bytes) else content()  # type: ignore[attr-defined]

@@ -21,6 +21,8 @@ NAMES = {
     "ConflictError",
     "CorruptFileError",
     "FileVersion",
+    "LeaseHeldError",
+    "LeaseLostError",
     "NotStorableError",
     "ReadOnlyError",
     "Rollback",
@@ -89,7 +91,7 @@ def test_the_arguments_of_the_constructor() -> None:
     others = [p.name for p in parameters.values() if p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     assert positional == ["bucket_name", "access_key_id", "access_secret_key", "file_name", "autosave"]
     assert by_name == [
-        *("data", "default", "on_conflict", "read_only", "max_size"),
+        *("data", "default", "on_conflict", "types", "read_only", "max_size"),
         *("client", "profile_name", "put_options"),
     ]
     assert others == ["client_options"]

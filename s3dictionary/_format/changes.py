@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from msgspec import Raw
 
 from ..errors import CorruptFileError, NotStorableError
-from .encoding import canonical, encode_batch
-from .reading import decode, decode_plain
+from .encoding import canonical, encode, encode_batch
+from .reading import decode, decode_plain, is_tagged
+from .types import BUILT_IN, Types
 
 
 class Touched(NamedTuple):
@@ -37,7 +38,7 @@ class Touched(NamedTuple):
 _AT_ONCE = 256
 
 
-def encode_changes(touched: Touched) -> list[Raw]:
+def encode_changes(touched: Touched, types: Types = BUILT_IN) -> list[Raw]:
     """Write many values, and keep the texts of those that haven't changed.
 
     Returns:
@@ -50,14 +51,14 @@ def encode_changes(touched: Touched) -> list[Raw]:
     members: list[Raw] = []
     for start in range(0, len(touched.keys), _AT_ONCE):
         part = touched.part(start, start + _AT_ONCE)
-        texts, copies = encode_batch(part.keys, part.values)
-        for index, raw in _unchanged(part.raws, texts, copies).items():
+        texts, copies = encode_batch(part.keys, part.values, types)
+        for index, raw in _unchanged(part.raws, texts, copies, types).items():
             texts[index] = raw
         members += texts
     return members
 
 
-def any_change(touched: Touched) -> bool:
+def any_change(touched: Touched, types: Types = BUILT_IN) -> bool:
     """Is there a value that isn't what the file holds? One that can't be stored is.
 
     Stops soon after the first one.
@@ -68,7 +69,7 @@ def any_change(touched: Touched) -> bool:
     while start < len(touched.keys):
         part = touched.part(start, start + size)
         try:
-            if not all(map(is_, encode_changes(part), part.raws)):
+            if not all(map(is_, encode_changes(part, types), part.raws)):
                 return True
         except NotStorableError:
             return True
@@ -76,7 +77,7 @@ def any_change(touched: Touched) -> bool:
     return False
 
 
-def _unchanged(raws: list[Raw | None], texts: list[Raw], copies: list[Any] | None) -> dict[int, Raw]:
+def _unchanged(raws: list[Raw | None], texts: list[Raw], copies: list[Any] | None, types: Types) -> dict[int, Raw]:
     """The file's texts that still hold, by their place in a batch."""
     kept: dict[int, Raw] = {}
     differing: dict[int, Raw] = {}
@@ -86,7 +87,7 @@ def _unchanged(raws: list[Raw | None], texts: list[Raw], copies: list[Any] | Non
     if differing:
         found = decode_plain(list(differing.values())) if copies is not None else None
         if copies is None or found is None:
-            kept |= {index: raw for index, raw in differing.items() if _stands_for(raw, texts[index])}
+            kept |= {index: raw for index, raw in differing.items() if _stands_for(raw, texts[index], types)}
         else:
             kept |= _unchanged_plain(differing, found, texts, copies)
     return kept
@@ -99,9 +100,11 @@ def _unchanged_plain(raws: dict[int, Raw], found: list[Any], texts: list[Raw], c
     return {index: raws[index] for index, text in zip(equal, written, strict=True) if text == texts[index]}
 
 
-def _stands_for(raw: Raw, text: Raw) -> bool:
+def _stands_for(raw: Raw, text: Raw, types: Types) -> bool:
     """Does the file's text stand for the same as one that was written here?"""
     try:
+        if types.given and is_tagged(raw):  # equality is up to a class, so it says nothing
+            return encode(decode(raw, types), types=types) == bytes(text)
         # Written again only if need be: that takes longer. What is equal only to itself has a "nan" in its text
         if b"nan" not in bytes(text).lower() and decode(raw) != decode(text):
             return False

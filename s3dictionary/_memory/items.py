@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Raw
 
 from .._format import codec
-from .._format.types import SCALARS
+from .._format.types import BUILT_IN, Types
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of
 from .savepoint import Savepoint
 from .snapshots import Snapshot, containers, fresh_containers, refill, snapshot
@@ -30,6 +30,7 @@ class Items:
     doing it again comes to the same, and the next step finishes what was interrupted.
 
     Attributes:
+        types: the table of types.
         lock: held for moments only, never during a request.
         items: an entry for each key, in order; none while `data` is handed out.
         data: the dict that was handed out, whose holder can change it any time. From then on it is what counts, until
@@ -50,6 +51,7 @@ class Items:
     """
 
     def __init__(self) -> None:
+        self.types: Types = BUILT_IN
         self.lock = threading.RLock()
         self.items: dict[Any, Entry] = {}
         self.data: dict[Any, Any] | None = None
@@ -102,7 +104,8 @@ class Items:
         awake = Awake(entry.kept, entry.raw)
         if self.savepoints:
             # It has no `found` yet if a signal handler reads it while it falls asleep
-            self._note_woken(key, entry, awake, snapshot(entry.found or containers(entry.kept)))
+            found = entry.found or containers(entry.kept, self.types)
+            self._note_woken(key, entry, awake, snapshot(found, self.types))
         self._put(key, awake)
         return awake.value
 
@@ -115,9 +118,11 @@ class Items:
             self.savepoints[-1].note_woken(key, awake, taken)
 
     def _decode(self, key: Any, raw: Raw) -> Any:
-        value = codec.decode(raw)
+        value = codec.decode(raw, self.types, (key,))
+        if self.types.given and codec.is_tagged(raw):
+            return self._decode_given(key, raw, value)
         awake = Decoded(value, raw)
-        if type(value) in SCALARS:
+        if type(value) in self.types.scalars:
             self._quiet[key] = None
         else:
             if self.savepoints:
@@ -129,8 +134,16 @@ class Items:
         self.items[key] = awake
         return value
 
+    def _decode_given(self, key: Any, raw: Raw, value: Any) -> Any:
+        """The same for a value that may hold instances: a class needn't make equal ones of one text."""
+        awake = Awake(value, raw)
+        if self.savepoints:
+            self._note_woken(key, raw, awake, snapshot(containers(value, self.types), self.types))
+        self._put(key, awake)
+        return value
+
     def _put(self, key: Any, entry: Awake) -> None:
-        (self._quiet if type(entry.value) in SCALARS else self._awake)[key] = None
+        (self._quiet if type(entry.value) in self.types.scalars else self._awake)[key] = None
         self.items[key] = entry
 
     def objects(self) -> dict[Any, Any]:
@@ -138,7 +151,7 @@ class Items:
         with self.lock:
             self.finish()
             self._wake_all()
-            return objects_of(self._entries())
+            return objects_of(self._entries(), self.types)
 
     def _entries(self) -> dict[Any, Entry]:
         if self.data is None:
@@ -180,7 +193,7 @@ class Items:
             self._note_filed_order()
             self.filed = self.filed | {key: raw_of(entry) for key, entry in items.items()}
             self.items = {}  # from here on, nobody writes into an entry without the lock
-            self.data = objects_of(items)
+            self.data = objects_of(items, self.types)
         self.items = {}
         self._unfinished = None
 
@@ -203,7 +216,7 @@ class Items:
         if self.savepoints:
             self.savepoints[-1].note(key, entry)
         elif type(entry) is Awake:
-            if type(value) not in SCALARS:
+            if type(value) not in self.types.scalars:
                 self._awake[key] = None
             entry.value = value
             return
@@ -265,6 +278,9 @@ class Items:
             self.filed_order = [key for key in self.items if key not in new] if new else list(self.items)
 
 
-def objects_of(items: dict[Any, Any]) -> dict[Any, Any]:
+def objects_of(items: dict[Any, Any], types: Types) -> dict[Any, Any]:
     """The objects of entries; raw ones are decoded."""
-    return {key: codec.decode(entry) if type(entry) is Raw else object_of(entry) for key, entry in items.items()}
+    return {
+        key: codec.decode(entry, types, (key,)) if type(entry) is Raw else object_of(entry)
+        for key, entry in items.items()
+    }

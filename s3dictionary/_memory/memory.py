@@ -15,7 +15,7 @@ from ..errors import NotStorableError
 from .entries import Asleep, Awake, Entry, object_of, raw_of
 from .holding import is_held
 from .items import Base, objects_of
-from .snapshots import detached, is_built_in, refill
+from .snapshots import comes_back, detached, refill
 from .undoing import UndoableItems
 
 
@@ -40,7 +40,7 @@ class Memory(UndoableItems):
         with self.lock:
             self.finish()
             touched = self._touched_values()
-            return self._keys_differ() or (bool(touched.keys) and codec.any_change(touched))
+            return self._keys_differ() or (bool(touched.keys) and codec.any_change(touched, self.types))
 
     def _keys_differ(self) -> bool:
         if self.filed_order is None:
@@ -72,8 +72,10 @@ class Memory(UndoableItems):
             # Entries that a signal handler adds from here on are left for the next time
             members: dict[Any, Any] = dict(self.items)
             touched = self._touched_values(members)
-            texts = codec.encode_changes(touched)
-            same = [key for key, raw, text in zip(touched.keys, touched.raws, texts, strict=True) if text is raw]
+            texts = codec.encode_changes(touched, self.types)
+            encoded = list(zip(touched.keys, touched.raws, texts, strict=True))
+            same = [key for key, raw, text in encoded if text is raw]
+            codec.verify(((key, text) for key, raw, text in encoded if text is not raw), self.types)
             members.update(zip(touched.keys, texts, strict=True))
             self._let_go(same, members)
             return Encoded(members, len(same) < len(texts) or self._keys_differ())
@@ -84,7 +86,7 @@ class Memory(UndoableItems):
             entry, text = self.items.get(key), texts[key]
             if (
                 type(entry) is Asleep
-                and is_built_in(entry.kept)
+                and comes_back(entry.kept, self.types)
                 and not any(key in savepoint.journal for savepoint in self.savepoints)
                 and self.items[key] is entry  # no signal handler has read it; from here on, nothing is called
             ):
@@ -189,7 +191,7 @@ class Memory(UndoableItems):
             edited = {
                 key: value
                 for key, value, _ in zip(*self._touched_values(), strict=True)
-                if key not in ours or codec.any_change(codec.Touched([key], [value], [ours[key]]))
+                if key not in ours or codec.any_change(codec.Touched([key], [value], [ours[key]]), self.types)
             }
             removed = [key for key in self.touched_keys() if key in ours and key not in self.keys]
             self._take_over(merged, base, None, edited, removed, ending)
@@ -210,7 +212,7 @@ class Memory(UndoableItems):
         else:
             items.update({key: Awake(value, members[key]) for key, value in values.items()})
         # Whoever holds the dict that was handed out goes on holding it; if nobody does, it has had its time
-        data = objects_of(items) if self.data is not None and is_held([self.data], {}) else None
+        data = objects_of(items, self.types) if self.data is not None and is_held([self.data], {}) else None
 
         def step() -> None:
             self._load(items, base, data)
@@ -230,14 +232,18 @@ class Memory(UndoableItems):
             if key in members:
                 _add(held, key, value, members[key])
         try:
-            texts = codec.encode_changes(held) if held.keys else []
+            texts = codec.encode_changes(held, self.types) if held.keys else []
         except NotStorableError:
             return self._kept_one_by_one(held)
         return {key: Awake(value, raw) for key, value, raw, text in zip(*held, texts, strict=True) if text is raw}
 
     def _kept_one_by_one(self, held: codec.Touched) -> dict[Any, Entry]:
         parts = [held.part(at, at + 1) for at in range(len(held.keys))]
-        return {part.keys[0]: Awake(part.values[0], part.raws[0]) for part in parts if not codec.any_change(part)}
+        return {
+            part.keys[0]: Awake(part.values[0], part.raws[0])
+            for part in parts
+            if not codec.any_change(part, self.types)
+        }
 
     def _load(self, items: dict[Any, Entry], base: Base, data: dict[Any, Any] | None) -> None:
         if self.data is not None and data is not None:
@@ -257,7 +263,12 @@ class Memory(UndoableItems):
             filed = self.filed_members()
             self.load(filed, self.base)
             same = {key for key in members if key in filed and _is_same(filed[key], members[key])}
-            self.replace({key: self.touch(key) if key in same else codec.decode(raw) for key, raw in members.items()})
+            self.replace(
+                {
+                    key: self.touch(key) if key in same else codec.decode(raw, self.types, (key,))
+                    for key, raw in members.items()
+                }
+            )
 
     # Others like it
 
@@ -267,7 +278,7 @@ class Memory(UndoableItems):
             self.finish()
             self._wake_all()
             return self._twin(
-                {key: Awake(value, self._raw_of(key)) for key, value in objects_of(self._entries()).items()}
+                {key: Awake(value, self._raw_of(key)) for key, value in objects_of(self._entries(), self.types).items()}
             )
 
     def deepcopy(self, memo: dict[int, Any]) -> Memory:
@@ -326,7 +337,12 @@ class Memory(UndoableItems):
         """A plain dict of everything, that shares no container with this one."""
         with self.lock:
             self.finish()
-            return {key: detached(value) for key, value in objects_of(self._entries()).items()}
+            return {
+                key: codec.decode_leniently(entry, self.types)
+                if type(entry) is Raw
+                else detached(object_of(entry), self.types)
+                for key, entry in self._entries().items()
+            }
 
 
 def _add(touched: codec.Touched, key: Any, value: Any, raw: Raw | None) -> None:

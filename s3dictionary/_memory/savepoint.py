@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .._format import codec
-from .._format.types import SCALARS
+from .._format.types import BUILT_IN, SCALARS, Types
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, Missing, references
 from .holding import add_references
 from .snapshots import (
@@ -32,7 +32,10 @@ class Savepoint:
         copies: what the containers of a value held that was awake already.
         order: all keys in order, noted before the first one was removed.
         began_complete: everything was noted when the block began.
+        types: the dict's table of types.
     """
+
+    types: Types = BUILT_IN
 
     def __init__(self) -> None:
         self.journal: dict[Any, Entry | Missing] = {}
@@ -48,7 +51,7 @@ class Savepoint:
     def note_copy(self, key: Any, entry: Awake) -> None:
         """Note what a key has, and what the containers in it hold, before somebody may change it."""
         if key not in self.journal:
-            self.note_woken(key, entry, snapshot(containers(entry.value)))
+            self.note_woken(key, entry, snapshot(containers(entry.value, self.types), self.types))
 
     def note_woken(self, key: Any, entry: Awake, taken: Snapshot | None) -> None:
         """The same where the snapshot is there already; `None` if the text is one, as the value was just decoded."""
@@ -69,9 +72,9 @@ class Savepoint:
         """Put back what the containers held, in place. What can't be is left, and why is added to `failures`."""
         for entry in self._decoded():
             value = codec.decode(entry.raw)  # type: ignore[arg-type]  # it was decoded from that
-            restore(*contents_of_twins(fresh_containers(value), entry.found or [entry.value]), failures)
+            restore(*contents_of_twins(fresh_containers(value), entry.found or [entry.value]), failures, self.types)
         for taken in self.copies.values():
-            restore(taken[::2], taken[1::2], failures)
+            restore(taken[::2], taken[1::2], failures, self.types)
 
     def _decoded(self) -> list[Decoded]:
         """The entries of containers that were decoded since."""
@@ -145,7 +148,7 @@ class Savepoint:
         if isinstance(entry, (Awake, Asleep)) and id(entry) not in counted:
             counted.add(id(entry))
             add_references(counts, references(entry))
-        add_snapshot_references(counts, self.copies.get(key, ()))
+        add_snapshot_references(counts, self.copies.get(key, ()), self.types)
 
 
 def _without_new(keys: Iterable[Any], journal: dict[Any, Entry | Missing]) -> list[Any]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from .._format.types import SCALARS
 from .entries import Asleep, Awake, Entry
 from .holding import is_held, is_in_use
 from .items import Items, objects_of
 from .savepoint import Savepoint
-from .snapshots import containers, refill
+from .snapshots import containers, refill, shows_all
 
 
 class UndoableItems(Items):
@@ -20,6 +19,7 @@ class UndoableItems(Items):
         """Begin a block, which `commit` or `rollback` ends."""
         with self.lock:
             self.finish()
+            savepoint.types = self.types
             if self._is_handed_out():
                 self._note_data(savepoint)
                 self.savepoints.append(savepoint)
@@ -65,7 +65,7 @@ class UndoableItems(Items):
     def _is_awake(self, key: Any) -> bool:
         """Is there an object that somebody may hold and change?"""
         entry = self.items.get(key)
-        return isinstance(entry, Awake) and type(entry.value) not in SCALARS
+        return isinstance(entry, Awake) and type(entry.value) not in self.types.scalars
 
     def _fell_asleep(self, key: Any) -> bool:
         """Put an awake entry to sleep, if nobody holds its value."""
@@ -86,12 +86,12 @@ class UndoableItems(Items):
 
     def _is_held(self, key: Any, asleep: Asleep) -> bool:
         """Does anybody hold a value that fell asleep just now?"""
-        found = containers(asleep.kept)
+        found = containers(asleep.kept, self.types)
         known: dict[int, int] = {}
         entries: set[int] = set()
         for savepoint in self.savepoints:
             savepoint.add_references(key, known, entries)
-        if is_held(found, known):
+        if not shows_all(found, self.types) or is_held(found, known):
             return True
         asleep.found = tuple(found)
         return False
@@ -146,7 +146,7 @@ class UndoableItems(Items):
     def _restore_entries(self, savepoint: Savepoint, items: dict[Any, Entry] | None) -> None:
         """Put back entries. Who iterates where keys were removed meets the same RuntimeError as in a dict."""
         if self.data is not None:  # then all keys are in the journal
-            refill(self.data, objects_of({key: savepoint.journal[key] for key in savepoint.order or ()}))
+            refill(self.data, objects_of({key: savepoint.journal[key] for key in savepoint.order or ()}, self.types))
         elif items is None:
             savepoint.restore_entries(self.items)
         else:
