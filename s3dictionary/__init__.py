@@ -4,6 +4,7 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    from ._async import AsyncS3Dict as AsyncS3Dict
     from ._dict import S3Dict as S3Dict
     from ._memory import MISSING as MISSING
     from ._s3.version import FileVersion as FileVersion
@@ -27,6 +28,7 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "MISSING",
     "AccessDeniedError",
+    "AsyncS3Dict",
     "BucketNotFoundError",
     "ConflictError",
     "CorruptFileError",
@@ -45,6 +47,8 @@ __all__ = [
     "__version__",
 ]
 
+_HOMES = {"S3Dict": "_dict", "AsyncS3Dict": "_async", "MISSING": "_memory", "FileVersion": "_s3.version"}
+
 
 def _get(name: str) -> typing.Any:
     """Import a name when it is first asked for: what doesn't need the dict, like `--help`, needn't wait for it."""
@@ -54,7 +58,9 @@ def _get(name: str) -> typing.Any:
         return version("S3Dictionary")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {"S3Dict": "_dict", "MISSING": "_memory", "FileVersion": "_s3.version"}.get(name, "errors")
+    home = {"S3Dict": "_dict", "AsyncS3Dict": "_async", "MISSING": "_memory", "FileVersion": "_s3.version"}.get(
+        name, "errors"
+    )
     return globals().setdefault(name, getattr(importlib.import_module(f".{home}", __name__), name))
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _STRATEGIES = ("raise", "overwrite", "merge")
-_NOT_PICKLED = frozenset({"_file", "_store", "_blocks", "_ending"})
+_NOT_PICKLED = frozenset({"_file", "_store", "_blocks", "_ending", "_runs", "_turns", "_content"})
 
 
 class FileDict(LazyDict[K, V]):
@@ -79,7 +79,7 @@ class FileDict(LazyDict[K, V]):
         self._memory = memory
         memory.types = codec.types_of(options.types, self._file.uri)
         self._store = Store(self._file, memory, options)
-        self._blocks = Blocks(memory)
+        self._blocks = Blocks(memory, self._store.undone)
         self._ending = Ending(self._store, memory, self._blocks)
 
     @classmethod

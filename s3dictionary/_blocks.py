@@ -27,11 +27,20 @@ class Blocks:
 
     Attributes:
         turns: whose turn it is to change the dict.
+
+    Args:
+        memory: what is changed.
+        undone: called when an outermost block was undone, before anybody else's turn.
     """
 
-    def __init__(self, memory: Memory) -> None:
-        self.turns = Turns(memory)
+    def __init__(self, memory: Memory, undone: Callable[[Block], None] = lambda _: None) -> None:
+        self.turns = Turns(memory, undone)
         self._memory = memory
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Memory's lock. It is another one in a forked child."""
+        return self._memory.lock
 
     @property
     def open(self) -> list[Block]:

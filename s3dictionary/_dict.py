@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import time
 from collections import UserDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -15,18 +14,18 @@ from ._base import FileDict, check_bool
 from ._leaving import Block, ExitMethod, Kind, block_to_enter
 from ._mapping import Data, Default, K, V
 from ._memory import Memory
+from ._runs import Runs
 from ._s3.file import MAX_SIZE
 from ._s3.secrets import Hidden, Secret
 from ._s3.settings import Settings
-from ._store import OnConflict, backoff
-from .errors import ConflictError, Rollback
+from ._store import OnConflict, Options
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from typing_extensions import Self, Unpack
 
     from ._format.codec import Spec
-    from ._options import Options
+    from ._options import CommonOptions
     from ._s3.file import FileVersion
 
 P = ParamSpec("P")
@@ -89,7 +88,7 @@ class S3Dict(FileDict[K, V]):
         autosave: bool = False,
         data: list[tuple[K, V]],
         default: Default[K] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[CommonOptions],
     ) -> None: ...
     @overload
     def __init__(
@@ -102,7 +101,7 @@ class S3Dict(FileDict[K, V]):
         *,
         data: Data[K, V] | None = None,
         default: Default[K] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[CommonOptions],
     ) -> None: ...
     @overload
     def __init__(
@@ -115,7 +114,7 @@ class S3Dict(FileDict[K, V]):
         autosave: bool = False,
         data: Data[K, V] | None = None,
         default: Default[K] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[CommonOptions],
     ) -> None: ...
     def __init__(
         self,
@@ -167,6 +166,10 @@ class S3Dict(FileDict[K, V]):
             if self.etag is None or self.changed:
                 self.save()
             self._store.autosave = True
+
+    def _set_up(self, settings: Settings, memory: Memory, options: Options) -> None:
+        super()._set_up(settings, memory, options)
+        self._runs = Runs(self._blocks, self._store)
 
     @property
     def autosave(self) -> bool:
@@ -284,6 +287,9 @@ class S3Dict(FileDict[K, V]):
     ) -> T:
         """Call a function in a `with` block, again from a fresh load if someone else has written meanwhile.
 
+        Calls of several threads that wait at the same time share one load and one save. Each function is called by its
+        own thread, in a transaction of its own: what one raises undoes what that one did, and nothing else.
+
         >>> def count(state):
         ...     state["runs"] = state.get("runs", 0) + 1
         ...     return state["runs"]
@@ -303,36 +309,18 @@ class S3Dict(FileDict[K, V]):
         Raises:
             ConflictError: someone else was faster every time; or there were unsaved changes before, which a fresh load
                 would throw away.
-            TransactionError: inside a block.
+            TransactionError: inside a block; and `save()`, `load()`, `delete()` and `run()` inside the function.
             TypeError: it is a coroutine function, which would run after the block.
             ValueError: `attempts` isn't positive.
         """
         self._blocks.refuse_inside("run()")
         if inspect.iscoroutinefunction(function):
-            raise TypeError("run() can't call a coroutine function, which would do its work after the block.")
+            raise TypeError(
+                "run() can't call a coroutine function, which would do its work after the block. Use AsyncS3Dict.run()."
+            )
         if attempts < 1:
             raise ValueError(f"attempts must be positive, not {attempts}")
-        for wait in backoff(attempts - 1):
-            try:
-                return self._run_once(function, args, kwargs)
-            except ConflictError as error:
-                if error.uri != self.uri or self._left_unsaved():
-                    raise
-            time.sleep(wait)
-        return self._run_once(function, args, kwargs)
-
-    def _run_once(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
-        block = Block(Kind.WITH)
-        call = partial(function, self, *args, **kwargs)
-        try:
-            return self._blocks.within(block, self._store.refresh, self._store.save_changes, call)
-        except Rollback:
-            return None  # type: ignore[return-value]  # as the docs say
-
-    def _left_unsaved(self) -> bool:
-        return self._blocks.turns.step(
-            lambda: self.changed
-        )  # another thread's changes in a block of its own don't count
+        return self._runs.run(partial(function, self, *args, **kwargs), attempts)  # type: ignore[no-any-return]
 
     def _update(self, step: Callable[..., T], *args: Any) -> T:
         if self._store.autosave and not self._blocks.is_inside:
@@ -363,3 +351,7 @@ class S3Dict(FileDict[K, V]):
     def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> S3Dict[Any, Any]:
         """A new one with this one's settings, on the same file, as if made with `data=dict.fromkeys(…)`."""
         return type(self)(autosave=self._store.autosave, **self._arguments(dict.fromkeys(iterable, value)))
+
+    def _check(self) -> None:
+        super()._check()
+        self._runs.check()

@@ -31,6 +31,7 @@ class Kind(Enum):
 
     WITH = "with"
     TRANSACTION = "transaction()"
+    RUN = "run()"
 
 
 Place: TypeAlias = tuple[int, Any]

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from copy import copy, deepcopy
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias
@@ -75,6 +76,40 @@ def keep_unsaved(error: BaseException, content: bytes | Unsaved | Callable[[], d
         error.unsaved = _decode(content) if isinstance(content, bytes) else content()  # type: ignore[attr-defined]
         if hasattr(error, "add_note"):  # from Python 3.11 on
             error.add_note("What could not be saved is in this exception's attribute `unsaved`.")
+
+
+def twin(error: Exception) -> Exception:
+    """An exception that says the same, to be raised in another thread: a traceback belongs to one."""
+    try:
+        other = copy(error)
+        other.__dict__.update(deepcopy({name: vars(error)[name] for name in _OWN if name in vars(error)}))
+    except Exception:  # noqa: BLE001  # a class of the caller's may have any constructor, and hold anything
+        other = UnknownOutcomeError(f"Another run() that was saved together with this one failed by {error!r}.")
+        _hand_on_unsaved(error, other)
+    other.__cause__, other.__suppress_context__ = error.__cause__, error.__suppress_context__
+    return other
+
+
+_OWN = ("_unsaved", "unsaved", "__notes__")
+"""Attributes whose values a twin must not share."""
+
+
+def interrupted(error: BaseException, uri: str) -> UnknownOutcomeError:
+    """What those are told who were saved together with one that was interrupted by an error meanwhile."""
+    unknown = UnknownOutcomeError(
+        f"The run() that was saving {uri} for this one, too, was interrupted by {type(error).__name__}, so it isn't "
+        "known whether the save took effect. load() shows what is there.",
+        uri=uri,
+        operation="PutObject",
+    )
+    _hand_on_unsaved(error, unknown)
+    return unknown
+
+
+def _hand_on_unsaved(error: BaseException, other: S3DictError) -> None:
+    unsaved = getattr(error, "unsaved", None)
+    if isinstance(unsaved, dict):
+        other.keep_unsaved(dict(unsaved))
 
 
 def _decode(body: bytes) -> dict[Any, Any]:
@@ -139,6 +174,11 @@ class ConflictError(StorageError):
         self.keys = tuple(keys)
         self.etag = etag
         self.last_modified = last_modified
+
+
+def is_conflict_about(uri: str, error: Exception) -> bool:
+    """Did someone else write this file? A function that `run` calls may meet the conflict of another dict."""
+    return isinstance(error, ConflictError) and error.uri == uri
 
 
 class UnknownOutcomeError(StorageError):

@@ -10,6 +10,7 @@ INTERRUPTS = ("tests/test_interrupts.py",)
 EXITS = ("tests/test_exits.py",)
 PROMISES = ("tests/test_guarantees.py",)
 TURN_TAKING = ("tests/test_turns.py",)
+OUTCOMES = ("tests/test_unknown_outcomes.py",)
 
 
 class Mutation(NamedTuple):
@@ -32,7 +33,8 @@ class Mutation(NamedTuple):
 
 MEMORY, SAVEPOINT = "_memory/memory.py", "_memory/savepoint.py"
 ITEMS, UNDOING = "_memory/items.py", "_memory/undoing.py"
-TURNS, BLOCKS, STORE, DICT, EXIT = "_turns.py", "_blocks.py", "_store.py", "_dict.py", "_exits.py"
+TURNS, BLOCKS, LOADS, STORE = "_turns.py", "_blocks.py", "_loads.py", "_store.py"
+DICT, EXIT, SAVING, TRIES = "_dict.py", "_exits.py", "_s3/saving.py", "_s3/tries.py"
 
 MUTATIONS: list[Mutation] = [
     # Whose turn it is
@@ -188,7 +190,7 @@ MUTATIONS: list[Mutation] = [
     # Loading and saving
     Mutation(
         "a block's load takes no second look at memory",
-        STORE,
+        LOADS,
         "elif not self._memory.changed:  # by one",
         "else:  # by one",
         PROMISES,
@@ -196,8 +198,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a save at a block's end begins the block anew, in place of ending it",
         STORE,
-        "self._put(members, ending=True)",
-        "self._put(members, ending=False)",
+        "members, ending=True))",
+        "members, ending=False))",
         (*INTERRUPTS, *OWNERS),
     ),
     Mutation(
@@ -230,10 +232,60 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "a default is handed out itself, so edits inside it are in the next default, too",
-        STORE,
+        LOADS,
         "values = deepcopy(self._default) if",
         "values = self._default if",
         ("tests/test_construction.py",),
+    ),
+    # Saves and deletes that were undone, disturbed, or got no answer
+    Mutation(
+        "what was saved with an undone block is as if somebody else had written it",
+        STORE,
+        "self._file.went_back(members, unsaved=changed)",
+        "self._file.went_back(members, unsaved=False)",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a block's end goes back behind the saves before it",
+        STORE,
+        "self._file.abandon(open_before, ",
+        "self._file.abandon((), ",
+        OUTCOMES,
+    ),
+    Mutation(
+        "memory isn't compared with an earlier save where nothing was touched",
+        MEMORY,
+        "if type(entry) is Raw and entry != members.get(key):",
+        "if False:",
+        OUTCOMES,
+    ),
+    Mutation(
+        "an open block can't be undone exactly after an earlier save turned out to have taken effect",
+        MEMORY,
+        "savepoint.prepare_rebase(members)",
+        "pass",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a file that is gone by a delete of our own was deleted by someone else",
+        SAVING,
+        "if found is None and self._is_gone_by_delete():",
+        "if False:",
+        OUTCOMES,
+    ),
+    Mutation(
+        "data that a lost delete kept is merged with the file that someone else made anew",
+        STORE,
+        "if self._file.is_after_delete(version):",
+        "if False:",
+        OUTCOMES,
+    ),
+    Mutation(
+        "what an interrupted save was merged with is forgotten",
+        TRIES,
+        "attempt.number: self.open[attempt].theirs}",
+        "attempt.number: None}",
+        OUTCOMES,
     ),
     # Exits
     Mutation(

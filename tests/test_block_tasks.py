@@ -78,11 +78,11 @@ def test_another_task_is_refused_while_one_has_a_block(
 
 
 def test_the_refusal_of_a_task_says_what_to_do(s3: HookedS3) -> None:
-    """One must not await in a block."""
+    """Await in blocks of an `AsyncS3Dict` only."""
     d = s3.begin({"a": 0})
 
     async def main() -> None:
-        with d, pytest.raises(TransactionError, match="Don't await inside a `with` block"):
+        with d, pytest.raises(TransactionError, match="use AsyncS3Dict"):
             await asyncio.create_task(other())
 
     async def other() -> None:

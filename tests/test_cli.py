@@ -9,6 +9,8 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partialmethod
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -369,7 +371,7 @@ def test_a_conflict_tells_whether_the_file_was_deleted_or_created(
 
     if was == "deleted":
         moto_s3.write(FILE, b'{"a":1}')
-    monkeypatch.setattr("s3dictionary._dict.backoff", lambda attempts: [])
+    monkeypatch.setattr(S3Dict, "run", partialmethod(S3Dict.run, attempts=1))
     moto_s3.faults.append(Call(delete, method="PUT") if was == "deleted" else meanwhile(moto_s3, b"{}"))
     ended = cli("set", "b", "1")
     assert ended.code == ExitCode.CONFLICT
@@ -400,7 +402,7 @@ def test_a_version_that_is_not_there_is_an_error(
 def test_a_conflict_that_does_not_end_has_a_code_of_its_own(
     cli: CommandLine, moto_s3: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s3dictionary._dict.backoff", lambda attempts: [0.0] * attempts)
+    monkeypatch.setattr("s3dictionary._runs.backoff", lambda attempts: repeat(0.0))
     moto_s3.write(FILE, b'{"a":0}')
     moto_s3.faults.extend(meanwhile(moto_s3, b'{"a":%d}' % number) for number in range(1, 11))
     ended = cli("set", "b", "1")

@@ -17,6 +17,7 @@ from s3dictionary import S3Dict
 NAMES = {
     "MISSING",
     "AccessDeniedError",
+    "AsyncS3Dict",
     "BucketNotFoundError",
     "ConflictError",
     "CorruptFileError",

@@ -16,7 +16,7 @@ from typing import Any
 from typing_extensions import assert_type
 
 import s3dictionary
-from s3dictionary import MISSING, ConflictError, S3Dict, StorageError
+from s3dictionary import MISSING, AsyncS3Dict, ConflictError, S3Dict, StorageError
 from s3dictionary.local import local_s3
 
 
@@ -167,6 +167,33 @@ def run_gives_what_the_function_gives(d: S3Dict[str, int], counters: Counters) -
     assert_type(counters.run(count), str)
     assert_type(d.run(lambda state: state["a"]), int)
     d.run(texts)  # type: ignore
+
+
+async def the_one_for_asyncio_is_typed_as_well(d: AsyncS3Dict[str, int]) -> None:
+    async with AsyncS3Dict[str, int]("bucket", file_name="a.json") as entered:
+        assert_type(entered, AsyncS3Dict[str, int])
+        assert_type(entered["a"], int)
+    assert_type(await d.load(), AsyncS3Dict[str, int])
+    with d.transaction() as state:
+        assert_type(state, AsyncS3Dict[str, int])
+    with d:  # type: ignore
+        pass
+    AsyncS3Dict("bucket", file_name="a.json", autosave=True)  # type: ignore
+
+
+async def its_run_gives_what_a_plain_or_a_coroutine_function_gives(d: AsyncS3Dict[str, int]) -> None:
+    def count(state: AsyncS3Dict[str, int]) -> str:
+        return str(state["a"])
+
+    async def fetch(state: AsyncS3Dict[str, int], name: str) -> bytes:
+        return name.encode()
+
+    def texts(state: AsyncS3Dict[str, str]) -> None: ...
+
+    assert_type(await d.run(count, attempts=3), str)
+    assert_type(await d.run(fetch, "a"), bytes)
+    assert_type(await d.run(lambda state: state["a"]), int)
+    await d.run(texts)  # type: ignore
 
 
 def on_conflict_is_a_known_word_or_a_function_of_four() -> None:

@@ -21,7 +21,7 @@ import dis
 import gc
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -48,13 +48,25 @@ class Moments:
 
     The garbage collector is off meanwhile: what is raised in its callbacks goes nowhere.
 
+    Args:
+        kind: what kind of moments.
+        number: the number of the one at which to step in.
+        action: how.
+        modules: names of the library's modules whose moments count; if empty, all do.
+
     Attributes:
         count: how many there were; those after the action aren't counted.
         where: the place at which `action` was called.
     """
 
-    def __init__(self, kind: Kind, number: int = 0, action: Callable[[], None] | None = None) -> None:
-        self._kind, self._number, self._action = kind, number, action
+    def __init__(
+        self,
+        kind: Kind,
+        number: int = 0,
+        action: Callable[[], None] | None = None,
+        modules: Collection[str] = (),
+    ) -> None:
+        self._kind, self._number, self._action, self._modules = kind, number, action, modules
         self.count = 0
         self.where: str | None = None
 
@@ -80,6 +92,8 @@ class Moments:
         sys.settrace(None)
 
     def _reached(self, frame: FrameType, event: str) -> None:
+        if self._modules and Path(frame.f_code.co_filename).stem not in self._modules:
+            return
         self.count += 1
         if self.count != self._number or self._action is None:
             return
