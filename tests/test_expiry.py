@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from command_line import FILE, CommandLine
-from proxy import Answer, Call, Forward, Request, Response
 from s3dictionary import S3Dict, StorageError, UnknownOutcomeError
-from servers import Site
+from support.command_line import FILE, CommandLine
+from support.proxy import Answer, Call, Forward, Request, Response
+from support.servers import Site
 
 SSO = """
 [default]

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from adversary.hooked_s3 import HookedS3
-from adversary.moments import interrupt_begin_of_exit
-from adversary.scenes import Boom, assert_whole
-from adversary.threads import InThread
 from s3dictionary import S3Dict, TransactionError
 from s3dictionary._blocks import Blocks
+from support.adversary.hooked_s3 import HookedS3
+from support.adversary.moments import interrupt_begin_of_exit
+from support.adversary.scenes import Boom, assert_whole
+from support.adversary.threads import InThread
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),  # dicts with unsaved changes are dropped on purpose
