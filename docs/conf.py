@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 from s3dictionary import __version__
 
 PAGES = {
-    "Start": ["tutorial", "guides/saving"],
+    "Start": ["is-it-for-me", "tutorial", "guides/saving"],
     "Guides": [
         "guides/own-classes",
         "guides/recipes",
@@ -29,7 +29,7 @@ PAGES = {
         "guides/from-0.13",
         "guides/from-shelve",
     ],
-    "Reference": ["reference", "command-line", "errors", "guarantees", "costs", "file-format"],
+    "Reference": ["reference", "command-line", "errors", "guarantees", "costs", "file-format", "glossary"],
     "Background": ["design", "faults", "contention", "benchmarks", "changes"],
 }
 """The order of the pages. `docs/index.md` is the first one."""
