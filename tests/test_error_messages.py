@@ -27,8 +27,10 @@ import pytest
 from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
+from adversary.crowd import in_one_group
+from command_line import meanwhile
 from proxy import Answer, Call, CutOff, LateAnswer, LostAnswer, Reset, Response
-from s3dictionary import S3Dict, TransactionError, UnsavedChangesWarning
+from s3dictionary import AsyncS3Dict, S3Dict, TransactionError, UnknownOutcomeError, UnsavedChangesWarning
 from s3dictionary._s3 import addresses
 from s3dictionary._s3.lineage import Outcome
 from s3dictionary.local import local_s3
@@ -175,6 +177,31 @@ async def coroutine_function(_: S3Dict) -> None:
     pass
 
 
+def in_anothers_async_block(s3: Site) -> None:
+    d: AsyncS3Dict = AsyncS3Dict(s3.bucket, file_name="state.json", **s3.options)
+
+    async def update() -> None:
+        d["a"] = 1
+
+    async def main() -> None:
+        async with d:
+            await asyncio.create_task(update())
+
+    asyncio.run(main())
+
+
+def together_with_an_interrupted_one(s3: Site) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    d = state(s3, on_conflict=lambda *_: interrupt())
+    s3.faults.append(meanwhile(s3, b'{"a":0}'))
+    first, last = in_one_group(d, [lambda: d.run(lambda d: d.update(a=1))] * 2)
+    with pytest.raises(KeyboardInterrupt):
+        last.result()
+    first.result()
+
+
 def in_anothers_task(s3: Site) -> None:
     d = state(s3)
 
@@ -271,6 +298,15 @@ def lost_answer_and_file(s3: Site) -> None:
     d = state(s3, config=TWICE)
     s3.faults.append(LostAnswer(method="PUT"))
     s3.faults.append(Call(lambda request, forward: s3.write("state.json", b"{}") and forward(request), method="PUT"))
+    d.save()
+
+
+def undone_but_saved(s3: Site) -> None:
+    d = state(s3)
+    d["unsaved"] = 1
+    s3.faults.append(LostAnswer(method="PUT"))
+    with suppress(UnknownOutcomeError), d:
+        d["in the block"] = 1
     d.save()
 
 
@@ -414,6 +450,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("Half of the credentials", environment(AWS_ACCESS_KEY_ID="id")),
     ("No such profile", environment(AWS_PROFILE="nobody")),
     ("Not logged in", environment(SSO, AWS_PROFILE="team")),
+    ("A credential helper that prints something else", environment("[default]\ncredential_process = echo no\n")),
     ("Not a region", arguments(region_name="eu central")),
     ("An address in place of a name", arguments(bucket_name="s3://my-bucket")),
     ("An address in place of a name", arguments(file_name="s3://my-bucket/state.json")),
@@ -474,6 +511,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("A read-only dict was edited", edit_read_only),
     ("Someone else has written", conflict),
     ("Both have changed the same keys", clash),
+    ("What happened meanwhile can't be brought together", undone_but_saved),
     ("It isn't known whether a save took effect", fault(Reset(), S3Dict.save)),
     ("It isn't known whether a save took effect", fault(BAD_GATEWAY, S3Dict.save)),
     ("It isn't known whether a save took effect", fault(LOGIN_PAGE, S3Dict.save)),
@@ -501,6 +539,9 @@ CASES: list[tuple[str, Provoke]] = [
     ("Not inside this block", run_inside),
     ("A coroutine function in run()", lambda s3: state(s3).run(coroutine_function)),
     ("The block of another task", in_anothers_task),
+    ("An AsyncS3Dict in another task's block", in_anothers_async_block),
+    ("Not loaded yet", lambda s3: AsyncS3Dict(s3.bucket, file_name="state.json", **s3.options)["a"]),
+    ("Saved together with one that was interrupted", together_with_an_interrupted_one),
     ("A change by a signal handler", change_by_a_handler),
     ("The block of another thread", leave_anothers_block),
     ("A block left by another, or out of order", leave_the_outer_one),
@@ -631,7 +672,6 @@ SAID_BY_OTHERS = {
 SAYS_ENOUGH = {
     "Read only, and something to save",
     "Read only",
-    "The block of another task",
     "The block of another thread",
     "A block left by another, or out of order",
     "A block that isn't open any more",
@@ -657,6 +697,7 @@ NO_MESSAGES = {
     "dictionary changed size during iteration",
     "%Y-%m-%d %H:%M:%S %Z",
     "Invalid header value",  # only looked for
+    ", not loaded yet>",  # the repr says it
     *(outcome.value for outcome in Outcome),  # only named
     flat(addresses._ARN.pattern),
 }
