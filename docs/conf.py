@@ -13,8 +13,8 @@ from s3dictionary import __version__
 PAGES = {
     "Start": ["tutorial", "guides/saving"],
     "Guides": [
-        "guides/recipes",
         "guides/own-classes",
+        "guides/recipes",
         "guides/many-writers",
         "guides/threads",
         "guides/asyncio",

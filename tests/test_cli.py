@@ -16,8 +16,6 @@ from typing import Any
 
 import pytest
 
-from command_line import FILE, CommandLine, meanwhile
-from proxy import Answer, Call, Forward, Request, Response
 from s3dictionary import S3Dict
 from s3dictionary._format import codec
 from s3dictionary._format.types import READERS
@@ -25,7 +23,9 @@ from s3dictionary.cli import main
 from s3dictionary.cli.arguments import make_parser
 from s3dictionary.cli.outcomes import ExitCode
 from s3dictionary.cli.text import pretty
-from servers import Site
+from support.command_line import FILE, CommandLine, meanwhile
+from support.proxy import Answer, Call, Forward, Request, Response
+from support.servers import Site
 
 PAGE = Path(__file__).parent.parent / "docs" / "command-line.md"
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from command_line import FILE, CommandLine, Ended, meanwhile
-from proxy import Answer
 from s3dictionary.cli.outcomes import ExitCode
-from servers import Site
+from support.command_line import FILE, CommandLine, Ended, meanwhile
+from support.proxy import Answer
+from support.servers import Site
 
 BODY = b'{"a":1.10,"b":[1,2],"c":"x"}'
 

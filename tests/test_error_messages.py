@@ -27,15 +27,15 @@ import pytest
 from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
-from adversary.crowd import in_one_group
-from command_line import meanwhile
-from proxy import Answer, Call, CutOff, LateAnswer, LostAnswer, Reset, Response
 from s3dictionary import AsyncS3Dict, S3Dict, TransactionError, UnknownOutcomeError, UnsavedChangesWarning
 from s3dictionary._s3 import addresses
 from s3dictionary._s3.lineage import Outcome
 from s3dictionary.local import local_s3
 from s3dictionary.local.block import Engine
-from servers import Site
+from support.adversary.crowd import in_one_group
+from support.command_line import meanwhile
+from support.proxy import Answer, Call, CutOff, LateAnswer, LostAnswer, Reset, Response
+from support.servers import Site
 
 ROOT = Path(__file__).parent.parent
 ENTRY = re.compile(r"^### ([^\n]+)\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -152,7 +152,9 @@ def write_object(
     It is left out where no name comes behind.
     """
     names = _write_hashables(keys, path, "key", inside, types)
-    named = [True] * len(keys) if foreign else _named(keys, types)
+    named = _named(keys, types)
+    if foreign and named.count(False) == 1:
+        named = [True] * len(keys)
     last = max((index for index, is_name in enumerate(named) if is_name), default=-1)
     members, entries = [], []
     for index, (name, text, is_name) in enumerate(zip(names, texts, named, strict=True)):
