@@ -15,6 +15,8 @@ PAGES = {
     "Guides": [
         "guides/own-classes",
         "guides/many-writers",
+        "guides/threads",
+        "guides/asyncio",
         "guides/lambda",
         "guides/cron",
         "guides/notebooks",

@@ -13,6 +13,7 @@ TURN_TAKING = ("tests/test_turns.py",)
 OUTCOMES = ("tests/test_unknown_outcomes.py",)
 LEAVING = ("tests/test_leaving.py",)
 HANDLERS = ("tests/test_signal_handlers.py",)
+GROUP_TESTS = ("tests/test_groups.py",)
 
 
 class Mutation(NamedTuple):
@@ -35,6 +36,7 @@ class Mutation(NamedTuple):
 
 MEMORY, SAVEPOINT = "_memory/memory.py", "_memory/savepoint.py"
 ITEMS, UNDOING = "_memory/items.py", "_memory/undoing.py"
+GROUPS = "_groups.py"
 TURNS, BLOCKS, LOADS, STORE = "_turns.py", "_blocks.py", "_loads.py", "_store.py"
 DICT, EXIT, SAVING, TRIES = "_dict.py", "_exits.py", "_s3/saving.py", "_s3/tries.py"
 STATEMENTS, MAPPING, BASE = "_leaving.py", "_mapping.py", "_base.py"
@@ -51,8 +53,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a task waits for another one of its thread",
         TURNS,
-        "        if current.thread == get_ident():",
-        "        if False:",
+        "        self.refuse_task()\n        return False",
+        "        return False",
         ("tests/test_block_tasks.py",),
     ),
     Mutation(
@@ -274,6 +276,42 @@ MUTATIONS: list[Mutation] = [
         " or is_held(found, known):",
         ":",
         ("tests/test_interrupts.py",),
+    ),
+    # Groups
+    Mutation(
+        "who comes while a group is at work joins it",
+        GROUPS,
+        "            if self._next is group:\n                self._next = None\n            self._last_size",
+        "            self._last_size",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "the others are not told when the one that saves is interrupted",
+        GROUPS,
+        "        for member in group.members:\n            self._fail(member, interrupted(error, self._uri))",
+        "        pass",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "what an interrupted member has done is saved with the others'",
+        GROUPS,
+        "(member.is_kept and not group.is_saving)",
+        "False",
+        ("tests/test_async.py",),
+    ),
+    Mutation(
+        "all members get the same exception",
+        GROUPS,
+        "error if member is group.holder else twin(error)",
+        "error",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "attempts are not counted for each caller",
+        GROUPS,
+        "if repeats and member.attempts > 0:",
+        "if repeats:",
+        GROUP_TESTS,
     ),
     # Loading and saving
     Mutation(

@@ -402,7 +402,7 @@ def test_a_version_that_is_not_there_is_an_error(
 def test_a_conflict_that_does_not_end_has_a_code_of_its_own(
     cli: CommandLine, moto_s3: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s3dictionary._runs.backoff", lambda attempts: repeat(0.0))
+    monkeypatch.setattr("s3dictionary._groups.backoff", lambda: repeat(0.0))
     moto_s3.write(FILE, b'{"a":0}')
     moto_s3.faults.extend(meanwhile(moto_s3, b'{"a":%d}' % number) for number in range(1, 11))
     ended = cli("set", "b", "1")

@@ -27,8 +27,10 @@ import pytest
 from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
+from adversary.crowd import in_one_group
+from command_line import meanwhile
 from proxy import Answer, Call, CutOff, LateAnswer, LostAnswer, Reset, Response
-from s3dictionary import S3Dict, TransactionError, UnknownOutcomeError, UnsavedChangesWarning
+from s3dictionary import AsyncS3Dict, S3Dict, TransactionError, UnknownOutcomeError, UnsavedChangesWarning
 from s3dictionary._s3 import addresses
 from s3dictionary._s3.lineage import Outcome
 from s3dictionary.local import local_s3
@@ -183,6 +185,31 @@ def local(name: str, broken: Any, engine: Engine = "moto", port: int = 0) -> Pro
 
 async def coroutine_function(_: S3Dict) -> None:
     pass
+
+
+def in_anothers_async_block(s3: Site) -> None:
+    d: AsyncS3Dict = AsyncS3Dict(s3.bucket, file_name="state.json", **s3.options)
+
+    async def update() -> None:
+        d["a"] = 1
+
+    async def main() -> None:
+        async with d:
+            await asyncio.create_task(update())
+
+    asyncio.run(main())
+
+
+def together_with_an_interrupted_one(s3: Site) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    d = state(s3, on_conflict=lambda *_: interrupt())
+    s3.faults.append(meanwhile(s3, b'{"a":0}'))
+    first, last = in_one_group(d, [lambda: d.run(lambda d: d.update(a=1))] * 2)
+    with pytest.raises(KeyboardInterrupt):
+        last.result()
+    first.result()
 
 
 def in_anothers_task(s3: Site) -> None:
@@ -525,6 +552,9 @@ CASES: list[tuple[str, Provoke]] = [
     ("Not inside this block", run_inside),
     ("A coroutine function in run()", lambda s3: state(s3).run(coroutine_function)),
     ("The block of another task", in_anothers_task),
+    ("An AsyncS3Dict in another task's block", in_anothers_async_block),
+    ("Not loaded yet", lambda s3: AsyncS3Dict(s3.bucket, file_name="state.json", **s3.options)["a"]),
+    ("Saved together with one that was interrupted", together_with_an_interrupted_one),
     ("A change by a signal handler", change_by_a_handler),
     ("The block of another thread", leave_anothers_block),
     ("A block left by another, or out of order", leave_the_outer_one),
@@ -655,7 +685,6 @@ SAID_BY_OTHERS = {
 SAYS_ENOUGH = {
     "Read only, and something to save",
     "Read only",
-    "The block of another task",
     "The block of another thread",
     "A block left by another, or out of order",
     "A block that isn't open any more",
@@ -681,6 +710,7 @@ NO_MESSAGES = {
     "dictionary changed size during iteration",
     "%Y-%m-%d %H:%M:%S %Z",
     "Invalid header value",  # only looked for
+    ", not loaded yet>",  # the repr says it
     *(outcome.value for outcome in Outcome),  # only named
     flat(addresses._ARN.pattern),
 }
