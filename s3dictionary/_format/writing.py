@@ -117,7 +117,8 @@ def _parts(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> b
     try:
         parts = row.parts(value)
     except Exception as error:
-        raise refusal(path, f"is {show(value)}, and taking it apart fails: {reason_of(error)}") from error
+        problem = f"which can't be stored, as taking it apart fails: {reason_of(error)}"
+        raise refusal(path, f"is {show(value)}, {problem}") from error
     if isinstance(parts, Fields):
         texts = []
         for name, item in parts.items():
