@@ -13,14 +13,15 @@ from ._leaving import Block, Kind
 from ._loads import Fetched
 from ._mapping import Data, Default, K, V
 from ._memory import Memory
+from ._not_loaded import NotLoaded
 from ._s3.file import MAX_SIZE
 from ._s3.secrets import Hidden, Secret
 from ._s3.settings import Settings
-from ._store import OnConflict, Options
+from ._store import OnConflict
+from ._store import Options as StoreOptions
 from ._task_runs import TaskRuns
 from ._tasks import TaskTurns, in_thread, to_the_end
 from ._turns import Turn
-from .errors import TransactionError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -60,9 +61,7 @@ class AsyncS3Dict(FileDict[K, V]):
         data: what the dict is to hold instead of what the file holds, from its first load on.
         default: what it is to hold as long as there is no file. It is copied, and isn't an unsaved change.
         on_conflict: as for `S3Dict`. A function is called in a worker thread.
-        types: classes to store as themselves: dataclasses, Enums, named tuples, attrs classes, `msgspec.Struct` and
-            pydantic 2 models. Any other comes with two functions, to something storable and back:
-            `{Path: (str, Path)}`, or in a list `(Path, str, Path)`.
+        types: classes to store as themselves, as for `S3Dict`.
         read_only: updates and saves raise a `ReadOnlyError`. Needs no permission to write.
         max_size: bytes that the file may have, stored or uncompressed; a bigger one is refused before it is read.
         client: a boto3 S3 client to use as it is, instead of keys and options.
@@ -77,6 +76,18 @@ class AsyncS3Dict(FileDict[K, V]):
     _first: dict[K, V] | None
     """What is to replace the file's content at the first load."""
 
+    @overload
+    def __init__(
+        self,
+        bucket_name: str,
+        access_key_id: str | None = None,
+        access_secret_key: str | None = None,
+        *,
+        file_name: str,
+        data: list[tuple[K, V]],
+        default: Default[K] | None = None,
+        **options: Unpack[CommonOptions],
+    ) -> None: ...
     @overload
     def __init__(
         self,
@@ -143,9 +154,9 @@ class AsyncS3Dict(FileDict[K, V]):
             writes=data is not None,
         )
         self._first = None if data is None else dict(data)
-        self._memory = _NotLoaded(self.uri)
+        self._memory = NotLoaded(self.uri)
 
-    def _set_up(self, settings: Settings, memory: Memory, options: Options) -> None:
+    def _set_up(self, settings: Settings, memory: Memory, options: StoreOptions) -> None:
         super()._set_up(settings, memory, options)
         self._turns = self._blocks.turns = TaskTurns(memory, self._store.undone)
         self._content = memory
@@ -329,26 +340,6 @@ class AsyncS3Dict(FileDict[K, V]):
     def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> AsyncS3Dict[Any, Any]:  # type: ignore[override]
         """A new one with this one's settings, on the same file, as if made with `data=dict.fromkeys(…)`."""
         return type(self)(**self._arguments(dict.fromkeys(iterable, value)))
-
-    def _check(self) -> None:
-        self._content.check()
-        self._blocks.check()
-        self._runs.check()
-
-
-class _NotLoaded(Memory):
-    """What an `AsyncS3Dict` has in place of its memory before it has been loaded: whoever looks at it is told."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-
-    def __getattribute__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__getstate__":
-            return object.__getattribute__(self, name)
-        uri = object.__getattribute__(self, "__dict__")["_uri"]
-        raise TransactionError(
-            f"{uri} hasn't been loaded yet, as that takes a request. Use `await d.load()` or `async with d:` first."
-        )
 
 
 def _nothing() -> None:

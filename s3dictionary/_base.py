@@ -35,6 +35,9 @@ _NOT_PICKLED = frozenset({"_file", "_store", "_blocks", "_ending", "_runs", "_tu
 class FileDict(LazyDict[K, V]):
     """A dict over one file on S3."""
 
+    _runs: Any
+    """What calls the functions of `run`: each class has its own."""
+
     if TYPE_CHECKING:  # each class has its own
 
         def __init__(self, *args: Any, **options: Any) -> None: ...
@@ -286,9 +289,10 @@ class FileDict(LazyDict[K, V]):
             self._ending.without_dict()
 
     def _check(self) -> None:
-        """Assert the invariants of memory and blocks."""
+        """Assert the invariants of memory, blocks and groups."""
         self._memory.check()
         self._blocks.check()
+        self._runs.check()
 
 
 def check_bool(name: str, value: object) -> None:

@@ -18,7 +18,8 @@ from ._runs import Runs
 from ._s3.file import MAX_SIZE
 from ._s3.secrets import Hidden, Secret
 from ._s3.settings import Settings
-from ._store import OnConflict, Options
+from ._store import OnConflict
+from ._store import Options as StoreOptions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -167,7 +168,7 @@ class S3Dict(FileDict[K, V]):
                 self.save()
             self._store.autosave = True
 
-    def _set_up(self, settings: Settings, memory: Memory, options: Options) -> None:
+    def _set_up(self, settings: Settings, memory: Memory, options: StoreOptions) -> None:
         super()._set_up(settings, memory, options)
         self._runs = Runs(self._blocks, self._store)
 
@@ -351,7 +352,3 @@ class S3Dict(FileDict[K, V]):
     def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> S3Dict[Any, Any]:
         """A new one with this one's settings, on the same file, as if made with `data=dict.fromkeys(…)`."""
         return type(self)(autosave=self._store.autosave, **self._arguments(dict.fromkeys(iterable, value)))
-
-    def _check(self) -> None:
-        super()._check()
-        self._runs.check()

@@ -9,9 +9,10 @@ Knows neither S3 nor how members wait: that differs between threads and tasks.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from ._backoff import backoff
 from ._blocks import Blocks
 from ._leaving import Block, Kind
 from ._turns import Turn
@@ -83,12 +84,12 @@ class Group(Generic[M]):
         process: the process that it began in.
     """
 
-    def __init__(self, first: M, waits: Iterator[float]) -> None:
+    def __init__(self, first: M) -> None:
         self.members: list[M] = [first]
         self.holder = first
         self.todo: list[M] = []
         self.block = Block(Kind.RUN, self)
-        self.waits = waits
+        self.waits = backoff()
         self.wait = 0.0
         self.is_shared = False
         self.is_careful = False
@@ -103,13 +104,11 @@ class Groups(Generic[M]):
     Args:
         uri: the file's address.
         blocks: the dict's blocks.
-        waits: gives how long to wait after each conflict.
     """
 
-    def __init__(self, uri: str, blocks: Blocks, waits: Callable[[], Iterator[float]]) -> None:
+    def __init__(self, uri: str, blocks: Blocks) -> None:
         self._uri = uri
         self._blocks = blocks
-        self._waits = waits
         self._next: Group[M] | None = None
         self._last_size = 1
         """How many the last group had: they may be about to come again."""
@@ -123,7 +122,7 @@ class Groups(Generic[M]):
         with self._blocks.lock:
             group = self._next
             if group is None or group.process != os.getpid() or group.holder.has_gone:
-                member.group = Group(member, self._waits())
+                member.group = Group(member)
                 self._next = member.group
                 return member.group
             member.group = group

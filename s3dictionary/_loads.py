@@ -102,13 +102,13 @@ class Loader:
 
     def refresh(self) -> None:
         """Load before a block, unless there is something to keep, or it was loaded just now."""
-        self.undo_read_only(stacklevel=6)
         fetched = self.fetch_fresh()
         if fetched is not None:
             fetched.take()
 
     def fetch_fresh(self) -> Fetched | None:
         """Read the file, to refresh memory. `None` if there is no need to."""
+        self.undo_read_only(stacklevel=6)
         fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
         self._loaded_at = 0.0
         # A delete of unknown outcome has left nothing in memory that loading would throw away

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Any
 from ._blocks import Blocks
 from ._groups import Group, Groups, Member
 from ._leaving import Block, Kind
-from ._store import Store, backoff
+from ._store import Store
 from .errors import Rollback, S3DictError, is_conflict_about
 
 _LOOK_AGAIN = 0.2
@@ -49,7 +48,7 @@ class Runs:
     def __init__(self, blocks: Blocks, store: Store) -> None:
         self._blocks = blocks
         self._store = store
-        self._groups: Groups[_ThreadMember] = Groups(store.uri, blocks, lambda: backoff(sys.maxsize))
+        self._groups: Groups[_ThreadMember] = Groups(store.uri, blocks)
 
     def run(self, call: Callable[[], Any], attempts: int) -> Any:
         """Call a function in a block, at most so many times if there are conflicts. Returns what it returned."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from ._backoff import backoff
 from ._format import codec
 from ._loads import Loader
 from ._memory import Memory, Savepoint
@@ -172,16 +171,15 @@ class Store(Loader):
 
     def _merge(self, save: Saving) -> None:
         """Do our changes again to what is there now, until nobody comes in between."""
-        waits = list(backoff(MERGE_ATTEMPTS - 1))
-        while True:
+        for attempt, wait in zip(range(1, MERGE_ATTEMPTS + 1), backoff(), strict=False):
             merging = self._merged(save)
             try:
                 if self._put_merged(merging, save):
                     return
             except ConflictError:
-                if not waits:
+                if attempt == MERGE_ATTEMPTS:
                     raise
-            time.sleep(waits.pop(0) if waits else 0.0)
+            time.sleep(wait)
 
     def _merged(self, save: Saving) -> Merging:
         """Merge with what is there now.
@@ -232,9 +230,3 @@ class Store(Loader):
             raise not_saved(self.uri, "an earlier save took effect, which was undone in memory")
         self._memory.rebase(content.members, self.version)
         self._file.settled()
-
-
-def backoff(attempts: int) -> Iterator[float]:
-    """Seconds to wait after each attempt that failed: random, so that those who met don't meet again."""
-    for attempt in range(attempts):
-        yield random.uniform(0, min(1.0, 0.01 * 2**attempt))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ._blocks import Blocks
 from ._groups import Group, Groups, Member
 from ._leaving import Block, Kind
-from ._store import Store, backoff
+from ._store import Store
 from ._tasks import TaskTurns, Word, to_the_end
 from .errors import Rollback, S3DictError, is_conflict_about
 
@@ -58,7 +57,7 @@ class TaskRuns:
         self._blocks = blocks
         self._turns = turns
         self._store = store
-        self._groups: Groups[_TaskMember] = Groups(store.uri, blocks, lambda: backoff(sys.maxsize))
+        self._groups: Groups[_TaskMember] = Groups(store.uri, blocks)
 
     async def run(self, load: Callable[[], Awaitable[None]], call: Callable[[], Any], attempts: int) -> Any:
         """Call a function in a block, at most so many times if there are conflicts. Returns what it returned.

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from typing import Any, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from ._turns import Turn, Turns, Waiting, acting_for, current_owner
 
@@ -63,8 +64,8 @@ class TaskTurns(Turns):
     """Whose turn it is, where tasks can wait for it: in one row with threads."""
 
     _refusal = (
-        "Another task has a block of this dict open, or loads or saves it. Nothing was done. Make the change inside "
-        "`async with d:`, which waits for its turn."
+        "Another task has a block of this dict open, or loads or saves it. Nothing was done. Use `async with d:` "
+        "around the change, which waits for its turn."
     )
 
     def end_abandoned(self) -> None:
@@ -110,7 +111,8 @@ def _has_gone(owner: Any) -> bool:
 # Worker threads -------------------------------------------------------------------------------------------------------
 
 
-class Finished(NamedTuple, Generic[T]):
+@dataclass
+class Finished(Generic[T]):
     """What came of a call.
 
     Attributes:

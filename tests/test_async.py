@@ -335,7 +335,7 @@ def test_an_update_of_a_task_without_a_block_is_refused_while_another_one_has_on
 
         task = asyncio.create_task(block())
         await inside.wait()
-        with pytest.raises(TransactionError, match="Make the change inside `async with d:`"):
+        with pytest.raises(TransactionError, match="Use `async with d:` around the change"):
             d["n"] = 1
         assert d["n"] == 0
         end.set()

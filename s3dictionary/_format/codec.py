@@ -13,6 +13,7 @@ from msgspec import Raw as Raw
 from .changes import Touched as Touched
 from .changes import any_change as any_change
 from .changes import encode_changes as encode_changes
+from .changes import remember as remember
 from .encoding import canonical as canonical
 from .encoding import encode as encode
 from .encoding import encode_all as encode_all
@@ -25,6 +26,8 @@ from .reading import decode as decode
 from .reading import decode_leniently as decode_leniently
 from .reading import is_tagged as is_tagged
 from .scalars import MAX_DIGITS as MAX_DIGITS
+from .strict import Mistake as Mistake
+from .strict import mistakes as mistakes
 from .types import BUILT_IN as BUILT_IN
 from .types import Types as Types
 from .verifying import verify as verify

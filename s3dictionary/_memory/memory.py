@@ -280,6 +280,9 @@ class Memory(UndoableItems):
         else:
             self.items, self.data = items, None
             self.filed, self.filed_order = {}, None
+        if self.types.as_read:
+            held = {id(raw_of(entry)) for entry in items.values()}
+            self.types.as_read = {at: pair for at, pair in self.types.as_read.items() if at in held}
         kept = dict.fromkeys(key for key, entry in items.items() if isinstance(entry, Awake))
         self._quiet, self._awake = {}, kept
         self.base = base
