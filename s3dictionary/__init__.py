@@ -50,6 +50,9 @@ __all__ = [
 _HOMES = {"S3Dict": "_dict", "AsyncS3Dict": "_async", "MISSING": "_memory", "FileVersion": "_s3.version"}
 
 
+_HOMES = {"S3Dict": "_dict", "AsyncS3Dict": "_async", "MISSING": "_memory", "FileVersion": "_s3.version"}
+
+
 def _get(name: str) -> typing.Any:
     """Import a name when it is first asked for: what doesn't need the dict, like `--help`, needn't wait for it."""
     if name == "__version__":
@@ -58,10 +61,12 @@ def _get(name: str) -> typing.Any:
         return version("S3Dictionary")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {"S3Dict": "_dict", "AsyncS3Dict": "_async", "MISSING": "_memory", "FileVersion": "_s3.version"}.get(
-        name, "errors"
-    )
-    return globals().setdefault(name, getattr(importlib.import_module(f".{home}", __name__), name))
+    from ._collector import collector_paused
+
+    home = _HOMES.get(name, "errors")
+    with collector_paused():
+        module = importlib.import_module(f".{home}", __name__)
+    return globals().setdefault(name, getattr(module, name))
 
 
 if not typing.TYPE_CHECKING:  # a type checker would let any name pass

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from ._base import FileDict
 from ._leaving import Block, Kind
+from ._loads import Fetched
 from ._mapping import Data, Default, K, V
 from ._memory import Memory
 from ._not_loaded import NotLoaded
 from ._s3.file import MAX_SIZE
 from ._s3.secrets import Hidden, Secret
 from ._s3.settings import Settings
-from ._store import Fetched, OnConflict
+from ._store import OnConflict
 from ._store import Options as StoreOptions
 from ._task_runs import TaskRuns
 from ._tasks import TaskTurns, in_thread, to_the_end
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._format.codec import Spec
-    from ._options import Options
+    from ._options import CommonOptions
     from ._s3.file import FileVersion
 
 P = ParamSpec("P")
@@ -85,7 +86,7 @@ class AsyncS3Dict(FileDict[K, V]):
         file_name: str,
         data: list[tuple[K, V]],
         default: Default[K] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[CommonOptions],
     ) -> None: ...
     @overload
     def __init__(
@@ -97,7 +98,7 @@ class AsyncS3Dict(FileDict[K, V]):
         *,
         data: Data[K, V] | None = None,
         default: Default[K] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[CommonOptions],
     ) -> None: ...
     @overload
     def __init__(
@@ -109,7 +110,7 @@ class AsyncS3Dict(FileDict[K, V]):
         file_name: str,
         data: Data[K, V] | None = None,
         default: Default[K] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[CommonOptions],
     ) -> None: ...
     def __init__(
         self,
@@ -157,7 +158,7 @@ class AsyncS3Dict(FileDict[K, V]):
 
     def _set_up(self, settings: Settings, memory: Memory, options: StoreOptions) -> None:
         super()._set_up(settings, memory, options)
-        self._turns = self._blocks.turns = TaskTurns(memory)
+        self._turns = self._blocks.turns = TaskTurns(memory, self._store.undone)
         self._content = memory
         self._first = None
         self._runs = TaskRuns(self._blocks, self._turns, self._store)

@@ -27,10 +27,14 @@ class Blocks:
 
     Attributes:
         turns: whose turn it is to change the dict.
+
+    Args:
+        memory: what is changed.
+        undone: called when an outermost block was undone, before anybody else's turn.
     """
 
-    def __init__(self, memory: Memory) -> None:
-        self.turns = Turns(memory)
+    def __init__(self, memory: Memory, undone: Callable[[Block], None] = lambda _: None) -> None:
+        self.turns = Turns(memory, undone)
         self._memory = memory
 
     @property
@@ -109,9 +113,11 @@ class Blocks:
         Raises:
             TransactionError: there is none, or its owner is still in it. Nothing was done.
         """
-        caller = current_owner()
         self.turns.end_abandoned()
+        if block in self.open:
+            return block
         if not block.is_of_statement:  # `__exit__` was called by hand
+            caller = current_owner()
             entered = [item for item in self.open if item.manager == block.manager]
             by_hand = [item for item in entered if not item.is_of_statement]
             by_hand = [item for item in by_hand if item.owner == caller] or by_hand
@@ -120,10 +126,9 @@ class Blocks:
                     "This is the block of another thread, task or `with` statement, which is still in it. Nothing was "
                     "done."
                 )
-            block = by_hand[-1] if by_hand else block
-        if block not in self.open:
-            raise TransactionError("This block isn't open any more: it was rolled back when one around it was left.")
-        return block
+            if by_hand:
+                return by_hand[-1]
+        raise TransactionError("This block isn't open any more: it was rolled back when one around it was left.")
 
     def _problem_of(self, block: Block) -> str | None:
         """Why a block can't be left, if so."""
@@ -148,7 +153,7 @@ class Blocks:
         raise told
 
     def abandon(self, block: Block) -> None:
-        """Undo and end a block that its `with` statement hasn't left. In the midst of a step, the next one does it."""
+        """Undo and end a block that nobody can leave any more. In the midst of a step, the next one does it."""
         if not self.turns.is_amid_step:
             self.turns.end(block)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._format.codec import Spec
-    from ._options import Options
+    from ._options import CommonOptions
     from ._s3.file import FileVersion
 
 P = ParamSpec("P")
@@ -89,7 +89,7 @@ class S3Dict(FileDict[K, V]):
         autosave: bool = False,
         data: list[tuple[K, V]],
         default: Default[K] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[CommonOptions],
     ) -> None: ...
     @overload
     def __init__(
@@ -102,7 +102,7 @@ class S3Dict(FileDict[K, V]):
         *,
         data: Data[K, V] | None = None,
         default: Default[K] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[CommonOptions],
     ) -> None: ...
     @overload
     def __init__(
@@ -115,7 +115,7 @@ class S3Dict(FileDict[K, V]):
         autosave: bool = False,
         data: Data[K, V] | None = None,
         default: Default[K] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[CommonOptions],
     ) -> None: ...
     def __init__(
         self,

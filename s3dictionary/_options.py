@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._store import OnConflict
 
 
-class Options(TypedDict, total=False):
+class CommonOptions(TypedDict, total=False):
     """What goes for any dict over a file."""
 
     on_conflict: OnConflict
@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
     verify: bool | str | None
 
 
-class AllOptions(Options, total=False):
+class AllOptions(CommonOptions, total=False):
     """What `from_uri()` takes: all but the address."""
 
     access_key_id: str | None

@@ -82,6 +82,10 @@ class Waiting:
 class Turns:
     """Whose turn it is.
 
+    Args:
+        memory: what is changed.
+        undone: called when an outermost block was undone, before anybody else's turn.
+
     Attributes:
         current: the turn that somebody has. It ends by an assignment, which no exception can get in front of.
     """
@@ -92,9 +96,10 @@ class Turns:
         "blocks may await, and wait for one another."
     )
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, undone: Callable[[Any], None] = lambda _: None) -> None:
         self.current: Turn | None = None
         self._memory = memory
+        self._undone = undone
         self._waiting: list[Waiting] = []
         self._next: Waiting | None = None
 
@@ -169,11 +174,16 @@ class Turns:
         """
         failures: list[Exception] = []
         savepoints: list[Any] = self._memory.savepoints
+        undone = turn in savepoints and self.current is turn
         while turn in savepoints:
             failures += self._memory.rollback(savepoints[-1])
-        if self.current is turn:
-            self.current = None
-        turn.held = None
+        try:
+            if undone:
+                self._undone(turn)
+        finally:
+            if self.current is turn:
+                self.current = None
+            turn.held = None
         if self._waiting:
             with self._memory.lock:
                 self._tell_next()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import s3dictionary._store
+import s3dictionary._loads
 from proxy import Answer
 from s3dictionary import (
     AccessDeniedError,
@@ -51,7 +51,7 @@ class Undo(Rollback):
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may take its time between the constructor and `with`: that is not what is tested here."""
-    monkeypatch.setattr(s3dictionary._store, "_JUST_LOADED", 60)
+    monkeypatch.setattr(s3dictionary._loads, "_JUST_LOADED", 60)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from botocore.config import Config
 from adversary.crowd import in_one_group
 from command_line import meanwhile
 from proxy import Answer, Call, CutOff, LateAnswer, LostAnswer, Reset, Response
-from s3dictionary import AsyncS3Dict, S3Dict, TransactionError, UnsavedChangesWarning
+from s3dictionary import AsyncS3Dict, S3Dict, TransactionError, UnknownOutcomeError, UnsavedChangesWarning
 from s3dictionary._s3 import addresses
 from s3dictionary._s3.lineage import Outcome
 from s3dictionary.local import local_s3
@@ -301,6 +301,15 @@ def lost_answer_and_file(s3: Site) -> None:
     d.save()
 
 
+def undone_but_saved(s3: Site) -> None:
+    d = state(s3)
+    d["unsaved"] = 1
+    s3.faults.append(LostAnswer(method="PUT"))
+    with suppress(UnknownOutcomeError), d:
+        d["in the block"] = 1
+    d.save()
+
+
 def too_big(s3: Site) -> None:
     s3.write("state.json", b'{"a": 1}')
     state(s3, max_size=7)
@@ -439,6 +448,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("Half of the credentials", environment(AWS_ACCESS_KEY_ID="id")),
     ("No such profile", environment(AWS_PROFILE="nobody")),
     ("Not logged in", environment(SSO, AWS_PROFILE="team")),
+    ("A credential helper that prints something else", environment("[default]\ncredential_process = echo no\n")),
     ("Not a region", arguments(region_name="eu central")),
     ("An address in place of a name", arguments(bucket_name="s3://my-bucket")),
     ("An address in place of a name", arguments(file_name="s3://my-bucket/state.json")),
@@ -499,6 +509,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("A read-only dict was edited", edit_read_only),
     ("Someone else has written", conflict),
     ("Both have changed the same keys", clash),
+    ("What happened meanwhile can't be brought together", undone_but_saved),
     ("It isn't known whether a save took effect", fault(Reset(), S3Dict.save)),
     ("It isn't known whether a save took effect", fault(BAD_GATEWAY, S3Dict.save)),
     ("It isn't known whether a save took effect", fault(LOGIN_PAGE, S3Dict.save)),

@@ -16,6 +16,7 @@ import pytest
 from command_line import FILE, CommandLine
 from proxy import Answer, Call, Forward, Request, Response
 from s3dictionary import S3Dict, StorageError, UnknownOutcomeError
+from s3dictionary.cli.outcomes import ExitCode
 from servers import Site
 
 SSO = """
@@ -207,7 +208,7 @@ def test_the_command_line_says_how_to_log_in_again(prompt: CommandLine, home: Pa
 def test_the_command_line_copes_with_a_helper_that_prints_text(prompt: CommandLine, home: Path, command: str) -> None:
     (home / "config").write_text("[default]\ncredential_process = echo your login has run out\n")
     ended = prompt(command)
-    assert ended.code == 5
+    assert ended.code == ExitCode.UNREACHED
     assert "credential_process" in ended.err
 
 

@@ -13,6 +13,7 @@ MODULES = sorted(PACKAGE.glob("**/*.py"))
 
 KNOWS: dict[str, set[str]] = {
     "errors": {"_format"},
+    "_collector": set(),
     "_format": {"errors"},
     "_memory": {"_format", "errors"},
     "_turns": {"_memory", "errors"},
@@ -25,10 +26,12 @@ KNOWS: dict[str, set[str]] = {
     "_task_runs": {"_blocks", "_groups", "_leaving", "_store", "_tasks", "errors"},
     "_mapping": {"_memory"},
     "_merge": {"_format", "_memory"},
-    "_s3": {"errors"},
-    "_store": {"_backoff", "_format", "_memory", "_merge", "_s3", "errors"},
-    "_runs": {"_blocks", "_groups", "_leaving", "_store", "errors"},
+    "_s3": {"_collector", "errors"},
+    "_saves": {"_format", "_s3", "errors"},
+    "_loads": {"_format", "_memory", "_s3", "errors"},
+    "_store": {"_backoff", "_format", "_loads", "_memory", "_merge", "_s3", "_saves", "errors"},
     "_lease": {"_format", "_s3", "errors"},
+    "_runs": {"_blocks", "_groups", "_leaving", "_store", "errors"},
     "_exits": {"_blocks", "_format", "_memory", "_store", "_turns", "errors"},
     "notebook": {"_format", "errors"},
     "local": set(),

@@ -14,8 +14,9 @@ import pytest
 from adversary.hooked_s3 import HookedS3
 from adversary.moments import interrupt_begin_of_exit
 from adversary.scenes import Boom, assert_whole
-from adversary.threads import InThread
-from s3dictionary import S3Dict, TransactionError
+from adversary.threads import InThread, in_thread
+from memory_s3 import refusal
+from s3dictionary import AccessDeniedError, S3Dict, TransactionError
 from s3dictionary._blocks import Blocks
 
 pytestmark = [
@@ -125,6 +126,20 @@ def test_a_transaction_that_was_entered_by_hand_ends_with_its_last_reference(s3:
     transaction.__enter__()
     d["n"] = 1
     del transaction
+    assert_whole(d, s3, {"n": 0})
+
+
+def test_a_block_that_is_left_by_hand_is_undone_if_its_save_fails(s3: HookedS3) -> None:
+    d = s3.begin({"n": 0})
+
+    def refuse() -> None:
+        raise refusal("PutObject", 403, "AccessDenied")
+
+    d.__enter__()
+    d["n"] = 1
+    s3.once("PutObject", refuse)
+    with pytest.raises(AccessDeniedError):
+        d.__exit__(None, None, None)
     assert_whole(d, s3, {"n": 0})
 
 
@@ -279,6 +294,19 @@ def test_what_a_statement_has_entered_is_left_by_the_statement_alone(s3: HookedS
         with pytest.raises(TransactionError):
             block.__exit__(None, None, None)
         d["m"] = 1
+    assert_whole(d, s3, {"n": 1, "m": 1})
+
+
+def test_another_thread_cannot_leave_by_hand_what_its_owner_is_in(s3: HookedS3, enter: Enter) -> None:
+    """It is refused, and the block goes on."""
+    d = s3.begin({"n": 0})
+    block = enter(d)
+    block.__enter__()
+    d["n"] = 1
+    with pytest.raises(TransactionError, match="still in it"):
+        in_thread(lambda: block.__exit__(None, None, None))
+    d["m"] = 1
+    block.__exit__(None, None, None)
     assert_whole(d, s3, {"n": 1, "m": 1})
 
 

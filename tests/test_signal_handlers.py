@@ -132,3 +132,17 @@ def test_a_handler_inside_ones_own_block_joins_it() -> None:
         with d.transaction():
             d["handler"] = 1
     assert s3.stored() == {"n": 1, "handler": 1}
+
+
+def test_a_change_in_the_midst_of_a_step_is_refused() -> None:
+    """Also one by a key that is asked for its hash."""
+    d = HookedS3().begin({"n": 0})
+
+    class Key:
+        def __hash__(self) -> int:
+            d["handler"] = 1
+            return 1
+
+    with pytest.raises(TransactionError, match="Let the handler set a flag"):
+        d[Key()] = 1
+    assert dict(d) == {"n": 0}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from s3dictionary import S3Dict
-from s3dictionary._options import AllOptions, Options
+from s3dictionary._options import AllOptions, CommonOptions
 from s3dictionary._s3 import clients
 
 CASES = Path(__file__).with_name("typing_cases.py")
@@ -31,6 +31,6 @@ def test_the_options_that_checkers_know_are_those_of_the_constructor() -> None:
     named = {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
     of_boto3 = clients.OPTIONS - {"aws_access_key_id", "aws_secret_access_key"}
     assert AllOptions.__annotations__.keys() == named - {"bucket_name", "file_name"} | of_boto3
-    assert AllOptions.__annotations__.keys() - Options.__annotations__.keys() == {
+    assert AllOptions.__annotations__.keys() - CommonOptions.__annotations__.keys() == {
         *("access_key_id", "access_secret_key", "autosave", "data", "default"),
     }

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from collections import UserDict
 from collections.abc import MutableMapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from typing_extensions import assert_type
@@ -18,6 +21,15 @@ from typing_extensions import assert_type
 import s3dictionary
 from s3dictionary import MISSING, AsyncS3Dict, ConflictError, S3Dict, StorageError
 from s3dictionary.local import local_s3
+
+
+@dataclass
+class Job:
+    name: str
+
+
+class Color(Enum):
+    RED = 1
 
 
 class Counters(S3Dict[str, int]):
@@ -209,6 +221,19 @@ def on_conflict_is_a_known_word_or_a_function_of_four() -> None:
     S3Dict("bucket", file_name="a.json", on_conflict="mrege")  # type: ignore
     S3Dict("bucket", file_name="a.json", on_conflict=max(1, 2))  # type: ignore
     S3Dict("bucket", file_name="a.json", on_conflict=lambda key, ours: ours)  # type: ignore
+
+
+def types_are_classes_or_pairs_of_functions() -> None:
+    jobs: S3Dict[str, Job] = S3Dict("bucket", file_name="a.json", types=[Job, Color, (Path, str, Path)])
+    assert_type(jobs["a"], Job)
+    assert_type(jobs["a"].name, str)
+    assert_type(S3Dict("bucket", file_name="a.json", data={"a": Job("b")}, types=[Job]), S3Dict[str, Job])
+    S3Dict("bucket", file_name="a.json", types={Job: None, Path: (str, Path)})
+    S3Dict.from_uri("s3://bucket/a.json", types=[Job])
+    jobs["a"] = "b"  # type: ignore
+    jobs["a"].nam  # type: ignore
+    S3Dict("bucket", file_name="a.json", types=Job)  # type: ignore
+    S3Dict("bucket", file_name="a.json", types=[(Path, str)])  # type: ignore
 
 
 def options_are_those_of_boto3() -> None:

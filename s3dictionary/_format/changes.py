@@ -6,6 +6,7 @@ equal, but not the same, and the order of keys counts.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -58,6 +59,14 @@ def encode_changes(touched: Touched, types: Types = BUILT_IN) -> list[Raw]:
     return members
 
 
+def remember(raw: Raw, value: Any, types: Types) -> None:
+    """Note how a value that was just made of a file's text is written, so that it isn't taken for changed."""
+    with suppress(NotStorableError):
+        text = encode(value, types=types)
+        if text != bytes(raw):
+            types.as_read[id(raw)] = raw, text
+
+
 def any_change(touched: Touched, types: Types = BUILT_IN) -> bool:
     """Is there a value that isn't what the file holds? One that can't be stored is.
 
@@ -102,6 +111,8 @@ def _unchanged_plain(raws: dict[int, Raw], found: list[Any], texts: list[Raw], c
 
 def _stands_for(raw: Raw, text: Raw, types: Types) -> bool:
     """Does the file's text stand for the same as one that was written here?"""
+    if id(raw) in types.as_read and types.as_read[id(raw)] == (raw, bytes(text)):
+        return True
     try:
         if types.given and is_tagged(raw):  # equality is up to a class, so it says nothing
             return encode(decode(raw, types), types=types) == bytes(text)

@@ -15,7 +15,7 @@ from ..errors import CorruptFileError, NotStorableError
 from . import cutting, limits
 from .limits import MAX_NESTING_READ
 from .readers import arrange
-from .reading import UNREADABLE, decode, decode_leniently, looks_tagged, without_entries
+from .reading import UNREADABLE, decode, decode_leniently, is_foreign, looks_tagged, without_entries
 from .scalars import ENTRIES
 from .types import BUILT_IN, Types
 from .writing import place, write_object
@@ -80,13 +80,15 @@ def join(members: Members, types: Types = BUILT_IN) -> bytes:
     Raises:
         NotStorableError: a key can't be stored.
     """
-    if set(map(type, members)) <= {str} and not looks_tagged(members, types):
+    foreign = ENTRIES in members and is_foreign({ENTRIES: decode(members[ENTRIES])})
+    foreign = foreign and set(map(type, members)) <= {str}
+    if foreign or (set(map(type, members)) <= {str} and not looks_tagged(members, types)):
         try:
             return _encoder.encode(members)
         except UnicodeEncodeError:  # a lone surrogate in a key
             pass
     try:
-        return write_object(list(members), map(bytes, members.values()), (), types=types)
+        return write_object(list(members), map(bytes, members.values()), (), types=types, foreign=foreign)
     except NotStorableError as error:
         raise place(error, types)  # noqa: B904  # it is the same one
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from .contents import Contents
+from .hidden import hiding
 from .instances import (
     ARRAY,
     SEQUENCE,
@@ -22,6 +23,7 @@ from .misfits import Misfit
 from .records import NoRecord, Record, record_of
 from .refusals import name_of
 from .types import BUILT_IN, READERS, TABLE, Form, Type, Types
+from .writing import write_exactly
 
 Write: TypeAlias = Callable[[Any], Any]
 """Makes something storable of an instance."""
@@ -52,7 +54,31 @@ def types_of(spec: Spec, place: str = "") -> Types:
                 f"types has two classes of the name {row.tag}, {name_of(other)} and {name_of(row.kind)}, which a file "
                 "can't tell apart. Rename one of them."
             )
-    return Types(rows, place)
+
+    def write(instance: Any) -> bytes:
+        return write_exactly(instance, (), types)
+
+    def is_known(value: Any) -> bool:
+        return types.find(type(value)) is not None
+
+    may_hide = [row for row in rows if _may_hide(row)]
+    rows += [row._replace(contents=hiding(row.kind, write, is_known)) for row in may_hide]
+    types = Types(rows, place)
+    return types
+
+
+def _may_hide(row: Type) -> bool:
+    """Are there things in an instance that its attributes don't show?"""
+    if row.exact or row.contents is ARRAY or BUILT_IN.find(row.kind):
+        return False
+    if row.contents is not None:
+        return row.contents is not SEQUENCE
+    return not _hashes_by_value(row.kind)
+
+
+def _hashes_by_value(kind: type) -> bool:
+    """If so, its instances are made to be keys, and don't change."""
+    return getattr(kind, "__hash__", None) not in (None, object.__hash__)
 
 
 def items_of(spec: Spec) -> tuple[Any, ...]:
@@ -100,7 +126,7 @@ def _row_of_record(kind: type, record: Record) -> Type:
             f"types has {name_of(kind)}, which derives from {base.kind.__name__}, so its fields aren't all it holds. "
             f"Give it with two functions: types={{{kind.__name__}: (write, read)}}."
         )
-    row = _given(kind, record.parts, record.make)._replace(exact=True, frozen=record.frozen, is_whole=record.is_whole)
+    row = _given(kind, record.parts, record.make)._replace(exact=True, is_whole=record.is_whole)
     if record.names is None:
         return row
     if base is not None:
@@ -131,9 +157,7 @@ def _contents_of(kind: type) -> Contents | None:
 
 def _is_value(kind: type) -> bool:
     """Is it a class of Python's own whose instances are keys, as paths and addresses are? Then they can't change."""
-    package = kind.__module__.partition(".")[0]
-    has_hash = vars(kind).get("__hash__", kind.__hash__)
-    return package in sys.stdlib_module_names and has_hash not in (None, object.__hash__)
+    return kind.__module__.partition(".")[0] in sys.stdlib_module_names and _hashes_by_value(kind)
 
 
 def _given(kind: type, parts: Write, make: Read) -> Type:

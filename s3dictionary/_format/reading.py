@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -116,6 +116,27 @@ def looks_tagged(keys: Collection[Any], types: Types = BUILT_IN) -> bool:
         return False
     name = exact_str(key)
     return str.startswith(name, "py/") and name[3:] in types.readers
+
+
+def is_foreign(item: Mapping[Any, Any]) -> bool:
+    """Is it a set, or a dict's keys, of instances whose classes aren't known here? They stay the plain dict they are.
+
+    They are also written as that, so that who knows the classes finds them again.
+    """
+    tag = ENTRIES if ENTRIES in item else next(iter(item), None)
+    content = item.get(tag)
+    if tag not in (ENTRIES, "py/set", "py/frozenset") or type(content) is not list:
+        return False
+    if tag == ENTRIES:
+        content = [entry[0] for entry in content if type(entry) is list and entry]
+    return any(map(_is_instance, content))
+
+
+def _is_instance(value: Any) -> bool:
+    """Does a value that had to be hashable have the form of an instance, or hold one?"""
+    if type(value) is tuple:
+        return any(map(_is_instance, value))
+    return type(value) is dict and len(value) == 1 and str(next(iter(value))).startswith("py/")
 
 
 def without_entries(item: dict[str, Any]) -> tuple[dict[str, Any], Any]:

@@ -24,14 +24,12 @@ class Record(NamedTuple):
         parts: takes one apart into something storable.
         make: makes one of that.
         names: the fields; None if instances can't change, and hold nothing that can.
-        frozen: fields can't be set.
         is_whole: does an instance have nothing but what is stored? None if its attributes tell.
     """
 
     parts: Callable[[Any], Any]
     make: Callable[[Any], Any]
     names: tuple[str, ...] | None = None
-    frozen: bool = False
     is_whole: Callable[[Any], bool] | None = None
 
 
@@ -58,7 +56,7 @@ def _named_tuple(kind: Any) -> Record | None:
     def parts(instance: Any) -> Fields:
         return Fields(zip(names, tuple.__iter__(instance), strict=True))
 
-    return Record(parts, lambda content: kind(**_fields(content)), names, frozen=True)
+    return Record(parts, lambda content: kind(**_fields(content)), names)
 
 
 def _struct(kind: Any) -> Record | None:
@@ -75,14 +73,14 @@ def _struct(kind: Any) -> Record | None:
         fields = _fields(content)
         return kind(**(fields if strict else {name: fields[name] for name in names if name in fields}))
 
-    return Record(parts, make, names, bool(kind.__struct_config__.frozen))
+    return Record(parts, make, names)
 
 
 def _pydantic_model(kind: Any) -> Record | None:
     if not (isinstance(getattr(kind, "__pydantic_fields__", None), dict) and hasattr(kind, "model_validate")):
         return None
     if getattr(kind, "__pydantic_root_model__", False):
-        return Record(attrgetter("root"), kind.model_validate, ("root",), is_whole=_is_whole_model)
+        return Record(attrgetter("root"), kind.model_validate, ("root",), _is_whole_model)
     names = {name: _input_name(kind, name, field) for name, field in kind.__pydantic_fields__.items()}
 
     def parts(instance: Any) -> Fields:
@@ -91,7 +89,7 @@ def _pydantic_model(kind: Any) -> Record | None:
     def make(content: Any) -> Any:
         return kind.model_validate({names.get(name, name): item for name, item in _fields(content).items()})
 
-    return Record(parts, make, tuple(names), bool(kind.model_config.get("frozen")), _is_whole_model)
+    return Record(parts, make, tuple(names), _is_whole_model)
 
 
 def _is_whole_model(instance: Any) -> bool:
@@ -114,8 +112,7 @@ def _attrs_class(kind: Any) -> Record | None:
         return None
     # Before attrs 22.2 a field had no alias, and a private one was taken without its underscore
     names = {field.name: getattr(field, "alias", None) or field.name.lstrip("_") for field in fields if field.init}
-    frozen = kind.__setattr__.__name__ == "_frozen_setattrs"
-    return _constructed(kind, tuple(field.name for field in fields), names, frozen)
+    return _constructed(kind, tuple(field.name for field in fields), names)
 
 
 def _dataclass(kind: Any) -> Record | None:
@@ -125,11 +122,10 @@ def _dataclass(kind: Any) -> Record | None:
 
     fields: tuple[Any, ...] = fields_of(kind)
     names = {field.name: field.name for field in fields if field.init}
-    frozen = kind.__dataclass_params__.frozen
-    return _constructed(kind, tuple(field.name for field in fields), names, frozen)
+    return _constructed(kind, tuple(field.name for field in fields), names)
 
 
-def _constructed(kind: Any, fields: tuple[str, ...], names: dict[str, str], frozen: bool) -> Record:
+def _constructed(kind: Any, fields: tuple[str, ...], names: dict[str, str]) -> Record:
     """A class whose constructor takes some fields by name; the others are set to what they were."""
     read = attributes_reader(kind)
 
@@ -141,7 +137,7 @@ def _constructed(kind: Any, fields: tuple[str, ...], names: dict[str, str], froz
             object.__setattr__(instance, name, item)
         return instance
 
-    return Record(lambda instance: names_in(read, instance, fields), make, fields, frozen)
+    return Record(lambda instance: names_in(read, instance, fields), make, fields)
 
 
 def _fields(content: Any) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from enum import Enum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from msgspec import Raw
+
 from . import readers, scalars
 from .contents import BYTEARRAY, DICT, LIST, SET, TUPLE, WITH_KEYS, Contents
 
@@ -41,7 +43,6 @@ class Type(NamedTuple):
         brackets: how a group shows.
         parts: makes something storable of an instance of a class that was given. May raise anything.
         exact: instances of subclasses are refused.
-        frozen: its attributes can't be set, so an instance that holds only scalars can't change.
         is_whole: does an instance have nothing that isn't stored?
         may_sleep: can an instance be changed only by those who hold it, or a container in it?
     """
@@ -55,7 +56,6 @@ class Type(NamedTuple):
     brackets: tuple[str, str] | None = None
     parts: Callable[[Any], Any] | None = None
     exact: bool = False
-    frozen: bool = False
     is_whole: Callable[[Any], bool] | None = None
     may_sleep: Callable[[Any], bool] | None = None
 
@@ -110,11 +110,14 @@ class Types:
         scalars: types whose values hold nothing that can change.
         readers: how the content of an object with one `py/…` member is read, by the name behind `py/`.
         containers: types whose values hold others, or can change.
+        as_read: by the id of a file's text, that text, and how the value made of it was written just then. A class may
+            have given a field that the text lacks a new value, such as the time.
     """
 
     def __init__(self, given: Iterable[Type] = (), place: str = "") -> None:
         rows = {row.kind: row for row in given}
         self.place = place
+        self.as_read: dict[int, tuple[Raw, bytes]] = {}
         self.given = frozenset(rows)
         # Keys and members of sets are scalars to memory, but an instance among them may change
         built_in = [row._replace(contents=WITH_KEYS.get(row.kind, row.contents)) for row in TABLE] if rows else TABLE
@@ -143,11 +146,6 @@ class Types:
         row = self.find(type(value)) if self.given else None
         return row.contents is not None if row else issubclass(type(value), self.containers)
 
-    def is_frozen(self, container: Any) -> bool:
-        """Can a container change only by what it holds?"""
-        row = self.find(type(container))
-        return row is not None and (row.frozen or row.kind in (tuple, frozenset))
-
     def is_whole(self, value: Any) -> bool:
         """Does the text that a value is stored as tell all of it?"""
         row = self.find(type(value))
@@ -158,11 +156,7 @@ class Types:
     def may_sleep(self, container: Any) -> bool:
         """Can a container be changed only by those who hold it, or a container in it?"""
         row = self.find(type(container))
-        if row is None or row.contents is None or row.kind not in self.given:
-            return True
-        if row.may_sleep is not None and not row.may_sleep(container):
-            return False
-        return all(self.find(type(child)) for child in row.contents.children(container))
+        return row is None or row.may_sleep is None or row.may_sleep(container)
 
 
 BUILT_IN = Types()

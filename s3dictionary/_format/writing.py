@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import NotStorableError
 from .contents import Fields, dict_items, set_members
 from .plain import MAX_NESTING
-from .reading import loads, looks_tagged
+from .reading import is_foreign, loads, looks_tagged
 from .refusals import Field, Path, advice_by_name, reason_of, refusal, show, unknown
 from .scalars import ENTRIES, TWO_HALVES, exact_str, tagged
 from .types import BUILT_IN, GROUPS, STORABLE, Form, Type, Types
@@ -101,11 +101,14 @@ def _dict(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> by
     items = dict_items(value)
     keys = [key for key, _ in items]
     named = _named(keys, types)
+    foreign = named.count(False) == 1 and is_foreign(dict(items))
+    if foreign:
+        named = [True] * len(keys)
     in_entry = inside if all(named) else _enter(inside, 0, 0)
     texts = []
     for (key, item), is_name in zip(items, named, strict=True):
         texts.append(_write(item, (*path, key), inside if is_name else in_entry, types))
-    return write_object(keys, texts, path, in_entry, types)
+    return write_object(keys, texts, path, in_entry, types, foreign=foreign)
 
 
 def _parts(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> bytes:
@@ -135,7 +138,13 @@ _FORMS: dict[Form, Callable[[Type, Any, Path, Inside, Types], bytes]] = {
 
 
 def write_object(
-    keys: list[Any], texts: Iterable[bytes], path: Path, inside: Inside = (), types: Types = BUILT_IN
+    keys: list[Any],
+    texts: Iterable[bytes],
+    path: Path,
+    inside: Inside = (),
+    types: Types = BUILT_IN,
+    *,
+    foreign: bool = False,
 ) -> bytes:
     """Put a dict together from its keys and what is written of its values.
 
@@ -143,7 +152,7 @@ def write_object(
     It is left out where no name comes behind.
     """
     names = _write_hashables(keys, path, "key", inside, types)
-    named = _named(keys, types)
+    named = [True] * len(keys) if foreign else _named(keys, types)
     last = max((index for index, is_name in enumerate(named) if is_name), default=-1)
     members, entries = [], []
     for index, (name, text, is_name) in enumerate(zip(names, texts, named, strict=True)):

@@ -136,6 +136,7 @@ class Items:
 
     def _decode_given(self, key: Any, raw: Raw, value: Any) -> Any:
         """The same for a value that may hold instances: a class needn't make equal ones of one text."""
+        codec.remember(raw, value, self.types)
         awake = Awake(value, raw)
         if self.savepoints:
             self._note_woken(key, raw, awake, snapshot(containers(value, self.types), self.types))

@@ -15,7 +15,7 @@ from ..errors import NotStorableError
 from .entries import Asleep, Awake, Entry, object_of, raw_of
 from .holding import is_held
 from .items import Base, objects_of
-from .snapshots import comes_back, detached, refill
+from .snapshots import comes_back, containers, detached, refill, snapshot
 from .undoing import UndoableItems
 
 
@@ -114,23 +114,20 @@ class Memory(UndoableItems):
         """What the file holds under a key."""
         return self._raw_of(key)
 
-    def saved(self, members: codec.Members, base: Base, *, ending: bool | None) -> None:
+    def saved(self, members: codec.Members, base: Base, *, ending: bool) -> None:
         """The file now holds these members, got from `encode()`. That can't be undone any more.
 
         Args:
             members: what was written.
             base: the version that is.
-            ending: end the open block; if False, it begins anew; if None, it goes on, and can still be undone.
+            ending: end the open block; otherwise it begins anew.
         """
         with self.lock:
             self.finish()
             self._do(partial(self._saved, members, base, ending))
 
-    def _saved(self, members: codec.Members, base: Base, ending: bool | None) -> None:
-        for key in self._touched():
-            entry = self.items.get(key)
-            if isinstance(entry, (Awake, Asleep)):
-                entry.raw = members.get(key)
+    def _saved(self, members: codec.Members, base: Base, ending: bool) -> None:
+        self._rebase_touched(members)
         if self.data is not None:
             self.filed, self.filed_order = dict(members), list(members)
         elif self.filed_order is not None:
@@ -140,11 +137,42 @@ class Memory(UndoableItems):
             if not self.filed and self.filed_order == list(islice(self.items, len(members))):
                 self.filed_order = None
         self.base = base
-        if ending is None:
+        self._end_block(ending)
+        self._unfinished = None
+
+    def _rebase_touched(self, members: codec.Members) -> None:
+        for key in self._touched():
+            entry = self.items.get(key)
+            if isinstance(entry, (Awake, Asleep)):
+                entry.raw = members.get(key)
+
+    def rebase(self, members: codec.Members, base: Base) -> None:
+        """The file holds these members, which are those of an earlier moment. What is in memory stays as it is.
+
+        Blocks go on, and can still be undone.
+
+        Args:
+            members: what was written.
+            base: the version that is.
+        """
+        with self.lock:
+            self.finish()
             for savepoint in self.savepoints:
-                savepoint.rebase(members)
-        else:
-            self._end_block(ending)
+                savepoint.prepare_rebase(members)
+            for key, entry in list(self.items.items()):
+                if type(entry) is Raw and entry != members.get(key):  # it is what was there before: a change now
+                    awake = Awake(codec.decode(entry, self.types, (key,)), entry)
+                    if self.savepoints:
+                        self._note_woken(key, entry, awake, snapshot(containers(awake.value, self.types), self.types))
+                    self._put(key, awake)
+            self._do(partial(self._rebase, members, base))
+
+    def _rebase(self, members: codec.Members, base: Base) -> None:
+        self._rebase_touched(members)
+        for savepoint in self.savepoints:
+            savepoint.rebase(members)
+        self.filed, self.filed_order = dict(members), list(members)
+        self.base = base
         self._unfinished = None
 
     def checkpoint(self) -> None:
@@ -252,6 +280,9 @@ class Memory(UndoableItems):
         else:
             self.items, self.data = items, None
             self.filed, self.filed_order = {}, None
+        if self.types.as_read:
+            held = {id(raw_of(entry)) for entry in items.values()}
+            self.types.as_read = {at: pair for at, pair in self.types.as_read.items() if at in held}
         kept = dict.fromkeys(key for key, entry in items.items() if isinstance(entry, Awake))
         self._quiet, self._awake = {}, kept
         self.base = base

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
+
+from msgspec import Raw
 
 from .._format import codec
 from .._format.types import BUILT_IN, SCALARS, Types
@@ -70,19 +73,32 @@ class Savepoint:
 
     def restore_contents(self, failures: list[Exception]) -> None:
         """Put back what the containers held, in place. What can't be is left, and why is added to `failures`."""
-        for entry in self._decoded():
-            value = codec.decode(entry.raw)  # type: ignore[arg-type]  # it was decoded from that
-            restore(*contents_of_twins(fresh_containers(value), entry.found or [entry.value]), failures, self.types)
+        for _, entry in self._decoded():
+            restore(*self._contents_of(entry), failures, self.types)
         for taken in self.copies.values():
             restore(taken[::2], taken[1::2], failures, self.types)
 
-    def _decoded(self) -> list[Decoded]:
-        """The entries of containers that were decoded since."""
+    @staticmethod
+    def _contents_of(entry: Decoded) -> tuple[list[Any], list[Any]]:
+        value = codec.decode(entry.raw)  # type: ignore[arg-type]  # it was decoded from that
+        return contents_of_twins(fresh_containers(value), entry.found or [entry.value])
+
+    def _decoded(self) -> list[tuple[Any, Decoded]]:
+        """The keys and entries of containers that were decoded since."""
         return [
-            entry
+            (key, entry)
             for key, entry in self.journal.items()
             if type(entry) is Decoded and key not in self.copies and type(entry.value) not in SCALARS
         ]
+
+    def prepare_rebase(self, members: codec.Members) -> None:
+        """Note otherwise what so far a text of the file stands for, where the file has another one now."""
+        for key, entry in list(self.journal.items()):
+            if type(entry) is Raw and entry != members.get(key):
+                self.journal[key] = Awake(codec.decode(entry, self.types, (key,)), entry)
+        for key, entry in self._decoded():
+            if entry.raw != members.get(key):
+                self.copies[key] = tuple(chain.from_iterable(zip(*self._contents_of(entry), strict=True)))
 
     def rebase(self, members: codec.Members) -> None:
         """The file holds these members now."""

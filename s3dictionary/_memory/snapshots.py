@@ -22,7 +22,7 @@ def containers(value: Any, types: Types) -> list[Any]:
     """Every container in a value, itself included, at any depth, each once.
 
     Tuples of nothing but scalars are left out: through them nobody gets anywhere, and the ones that stand in a
-    program's text are always shared. So are frozen instances of nothing but scalars.
+    program's text are always shared.
     """
     if types.given:
         return _any_containers(value, types)
@@ -59,7 +59,7 @@ def _any_containers(value: Any, types: Types) -> list[Any]:
         if id(item) in found or not types.is_container(item):
             continue
         children = _children(item, types)
-        if children or not types.is_frozen(item):
+        if children or not issubclass(type(item), _UNCHANGING):
             found[id(item)] = item
             ahead += children
     return list(found.values())
@@ -103,7 +103,7 @@ def _all_in(value: Any, types: Types) -> list[Any]:
 
 
 def shows_all(found: Iterable[Any], types: Types) -> bool:
-    """Can containers be changed only by those who hold one of them? An object that isn't known may have ways in."""
+    """Can containers be changed only by those who hold one of them? Not if one is a view of another's memory."""
     return not types.given or all(map(types.may_sleep, found))
 
 

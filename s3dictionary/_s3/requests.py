@@ -61,13 +61,15 @@ class Requests:
         bucket: str,
         key: str,
         connect: Callable[[], S3Client],
-        put_options: Mapping[str, Any],
+        put_options: Mapping[str, Any] | None = None,
+        *,
         secrets: Iterable[str] = (),
         renew: Callable[[S3Client], bool] = lambda _: False,
     ) -> None:
         self.address = {"Bucket": bucket, "Key": key}
         self._connect = connect
         self._renew = renew
+        self.put_options = put_options = Hidden(put_options or {})
         self._secrets = Secret(tuple(secrets))
         read_options = {name: put_options[name] for name in _READ_OPTIONS if name in put_options}
         plain = {name: value for name, value in read_options.items() if not name.startswith("SSE")}

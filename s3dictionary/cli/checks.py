@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from .._s3.file import S3File
+from .._s3.requests import Requests
 from .._s3.secrets import without_passwords
 from ..errors import AccessDeniedError, S3DictError
 from .outcomes import failure_of
@@ -88,7 +89,7 @@ def _credentials(trial: Trial, client: S3Client) -> Finding:
 def _open(trial: Trial, client: S3Client) -> Finding:
     """By way of the library, so that the error is the one its users meet."""
     try:
-        S3File(trial.bucket, trial.key, lambda: client).get()
+        S3File(Requests(trial.bucket, trial.key, lambda: client)).get()
     except AccessDeniedError as error:
         if error.code in ("AccessDenied", "403", None):
             return (

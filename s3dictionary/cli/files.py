@@ -15,6 +15,7 @@ from .._format import codec
 from .._s3 import addresses, clients
 from .._s3.failures import Situation, translated
 from .._s3.file import S3File
+from .._s3.requests import Requests
 from .._s3.secrets import without_passwords
 from ..errors import CorruptFileError, S3DictError, StorageError
 from . import fate, progress
@@ -142,7 +143,8 @@ class File:
     def _object(self) -> S3File:
         options = self.client_options
         renew = partial(clients.renew, options)
-        return S3File(*split_uri(self.uri), partial(clients.connect, options), self.put_options, renew=renew)
+        connect = partial(clients.connect, options)
+        return S3File(Requests(*split_uri(self.uri), connect, self.put_options, renew=renew))
 
 
 def file_of(arguments: Namespace) -> File:

@@ -25,7 +25,7 @@ def ls(arguments: Namespace) -> None:
     if not bucket:
         raise Failure(ExitCode.USAGE, f"{arguments.uri!r} isn't an address of the form s3://bucket/prefix")
     client = connect(arguments.uri, client_options(arguments))
-    objects = Requests(bucket, prefix, lambda: client, {}, (), lambda _: False).objects()
+    objects = Requests(bucket, prefix, lambda: client).objects()
     found = [
         {
             "uri": f"s3://{bucket}/{item['Key']}",
