@@ -24,7 +24,6 @@ import pandas as pd
 import pydantic
 import pytest
 
-from memory_s3 import MemoryS3
 from own_classes import (
     TYPES,
     Access,
@@ -44,7 +43,8 @@ from own_classes import (
 )
 from own_classes import examples as new_examples
 from s3dictionary import MISSING, ConflictError, CorruptFileError, NotStorableError, S3Dict, TransactionError
-from servers import Site
+from support.memory_s3 import MemoryS3
+from support.servers import Site
 
 
 class Boom(Exception):

@@ -26,13 +26,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from comparison import same
-from memory_s3 import MemoryS3
 from s3dictionary import CorruptFileError, NotStorableError, S3Dict
 from s3dictionary._format import codec
 from s3dictionary._format.readers import parse_int
 from s3dictionary._format.types import READERS
-from servers import Site
+from support.comparison import same
+from support.memory_s3 import MemoryS3
+from support.servers import Site
 
 hypothesis = settings(deadline=None)  # a busy machine may take its time
 

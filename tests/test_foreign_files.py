@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import inside
 from s3dictionary import CorruptFileError
 from s3dictionary._format import codec
 from s3dictionary._format.limits import MAX_NESTING_READ
+from support import inside
 
 # What msgspec refuses, and Python's json takes
 ODD = ["NaN", "-Infinity", "[Infinity]", '"\\ud800"', '{"\\udfff": 1}', '{"a": {"b": [NaN]}}', "1e400"]

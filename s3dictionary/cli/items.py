@@ -14,7 +14,7 @@ from .._format import codec
 from .files import File, file_of
 from .outcomes import ExitCode, Failure
 from .terminal import out, say, standard_input
-from .text import compile_query, out_json, parse_members, parse_value
+from .text import check_tags, compile_query, out_json, parse_members, parse_value
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -74,7 +74,9 @@ def unset(arguments: Namespace) -> None:
 def update(arguments: Namespace) -> None:
     """Set the keys of a JSON object that is read from standard input."""
     file = file_of(arguments)
-    members = parse_members(standard_input(), "standard input")
+    text = standard_input()
+    members = parse_members(text, "standard input")
+    check_tags(text, "standard input", is_file=True)
     new = {key: codec.decode(raw) for key, raw in members.items()}
     _change(file, lambda d: d.update(new))
 
