@@ -184,7 +184,7 @@ def test_aliases_of_a_model_are_taken_whatever_they_are(s3: MemoryS3) -> None:
         one: int = pydantic.Field(alias="First")
         two: int = pydantic.Field(validation_alias=pydantic.AliasChoices("second", "old"))
 
-    value = Aliased(First=1, second=2)
+    value = Aliased(First=1, second=2)  # type: ignore[call-arg]
     assert through(s3, value, [Aliased]) == value
     assert content(s3) == {"value": {"py/Aliased": {"one": 1, "two": 2}}}
     s3.write("state.json", b'{"value":{"py/Aliased":{"one":1,"old":2}}}')
@@ -255,7 +255,7 @@ class Special(Job):
     [
         (Job("a"), [Point], r"types=\[Job\]"),
         (Special("a"), [Job], r"types= has \S+\.Job, so add Special, too"),
-        (namedtuple("Sub", Pair._fields)(1, 2), [], None),
+        (namedtuple("Sub", Pair._fields)(1, 2), [], None),  # type: ignore[call-arg]
         (type("Sub", (Pair,), {})(1, 2), [Pair], "so add Sub, too"),
         (type("Far", (type(Path()),), {})("a"), {Path: (str, Path)}, "so add Far, too"),
     ],
@@ -583,7 +583,7 @@ def test_an_edit_in_place_is_seen_saved_and_rolled_back(
         d["a"] = whole
     if kept in ("loaded", "asleep"):
         value = None
-        whole = None
+        whole = None  # type: ignore[assignment]
         d = state(s3)
     if kept == "asleep":
         with d.transaction():
@@ -753,12 +753,12 @@ def test_copies_have_the_types_too(s3: MemoryS3) -> None:
     assert deep["a"] is not d["a"]
     assert deep["a"] == d["a"]
     for twin in (shallow, deep, new):
-        twin["c"] = Point(x=1)
+        twin["c"] = Point(x=1)  # type: ignore[assignment]
         with pytest.raises(Boom), twin.transaction():
-            twin["c"] = job("b")
+            twin["c"] = job("b")  # type: ignore[assignment]
             raise Boom
         twin.load()
-        twin["c"] = Point(x=1)
+        twin["c"] = Point(x=1)  # type: ignore[assignment]
         twin.save()
         assert state(s3)["c"] == Point(x=1)
 
