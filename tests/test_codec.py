@@ -1368,6 +1368,20 @@ def test_keys_that_can_be_names_are_ordinary_members(d: dict[Any, Any]) -> None:
     assert len(found) <= len(d)
 
 
+@pytest.mark.parametrize(
+    "d",
+    [
+        {"py/set": [{"py/Job": 1}], 5: 1},
+        {"py/dict": [[{"py/Job": 1}, 2]], "\ud83d\ude00": 1},
+        {"py/dict": [[{"py/Job": 1}, 2]], "a": 1, None: 2},
+    ],
+)
+def test_what_looks_like_instances_of_a_class_does_not_make_names_of_other_keys(d: dict[Any, Any]) -> None:
+    """A key that can't be a name would make the file unreadable."""
+    assert same(read(write(d)), d)
+    assert same(read(write({"x": d})), {"x": d})
+
+
 def test_a_value_in_the_form_of_before_stays_as_it_is_until_it_is_changed() -> None:
     """Byte by byte, also when somebody has looked at it; and it is equal to one in the form of now."""
     before = msgspec.Raw(b'{"py/dict": [["a", 1], [2, 3]]}')

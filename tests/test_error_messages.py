@@ -135,6 +135,16 @@ class Failing:
 
 
 @dataclass
+class Bag(dict[str, Any]):
+    name: str
+
+
+def refused_by_class(s3: Site) -> None:
+    s3.write("state.json", b'{"jobs": [{"py/Job": {}}]}')
+    state(s3, types=[Job])["jobs"]
+
+
+@dataclass
 class Prefixed:
     name: str
 
@@ -441,6 +451,10 @@ CASES: list[tuple[str, Provoke]] = [
     ("A client and its options", arguments(client=object())),
     ("A put option that the library sets", arguments(put_options={"IfMatch": "x", "Body": b""})),
     ("Not a way to settle conflicts", arguments(on_conflict="mrege")),
+    ("A class that can't be given", arguments(types=[Path])),
+    ("Two classes of one name", arguments(types=[Job, type("Job", (Special,), {})])),
+    ("A class with the name of a built-in type", arguments(types=[type("set", (Special,), {})])),
+    ("A class whose fields aren't all", arguments(types=[Bag])),
     ("Autosave is on or off", arguments(autosave="yes")),
     ("Read only, and something to save", arguments(read_only=True, data={})),
     ("No attempts", lambda s3: state(s3).run(len, attempts=0)),
@@ -505,6 +519,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("The file isn't a JSON object", body(b"[1]")),
     ("The file isn't UTF-8", body(b'{"a": "\xe4"}')),
     ("The file isn't valid gzip", body(b"\x1f\x8b\x08garbage")),
+    ("A class refuses what the file holds", refused_by_class),
     ("The file is nested too deeply", body(b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}")),
     ("An integer has too many digits", body(b'{"a": ' + b"9" * 100_001 + b"}")),
     ("Read only", arguments(read_only=True)),
@@ -656,8 +671,9 @@ def test_nothing_else_is_on_the_page() -> None:
 
 
 NEXT_STEP = re.compile(
-    r"\b(a free one is taken|as in|call|check|close|create|do it|get|it needs|join|leave|load\(\) (brings|shows)"
-    r"|log in|look|must be|of the form|pass|pip install|repair|restore|set|try again|use|versions\(\) lists)\b",
+    r"\b(a free one is taken|as in|call|check|close|create|do it|get|give it|it needs|join|leave"
+    r"|load\(\) (brings|shows)|log in|look|must be|of the form|pass|pip install|rename|repair|restore|set|try again|use"
+    r"|versions\(\) lists)\b",
     re.IGNORECASE,
 )
 SAID_BY_OTHERS = {
