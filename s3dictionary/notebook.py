@@ -1,7 +1,7 @@
 """The display of a dict in a notebook: its address, its state and its first items, as HTML or, in IPython, as text.
 
-Decodes only what it shows. Of a big value it shows the beginning of its JSON. Knows nothing of S3. Styles are inline and
-leave the colours to the notebook's theme.
+Decodes only what it shows. Of a big value it shows the beginning of its JSON. Knows nothing of S3. Styles are inline,
+and leave the colours to the notebook's theme.
 """
 
 from __future__ import annotations
