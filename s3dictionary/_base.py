@@ -65,7 +65,7 @@ class FileDict(LazyDict[K, V]):
         settings.check()
         check_bool("read_only", read_only)
         if read_only and writes:
-            raise ValueError("read_only=True goes with neither autosave nor data: there would be something to save")
+            raise ValueError("read_only=True can't be combined with autosave or data, as these save")
         if on_conflict not in _STRATEGIES and not callable(on_conflict):
             raise ValueError(
                 f"on_conflict must be a function or one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}"

@@ -199,9 +199,9 @@ class Lease:
 
     def _lost_error(self) -> LeaseLostError:
         return LeaseLostError(
-            f"{self._what} ran out before its block ended: it could not be renewed for {self.seconds:g} s, as when the "
-            "network or the process stood still. Somebody else may have done the same work meanwhile. Look at what was "
-            "done, or lease it for longer.",
+            f"{self._what} ran out before its block ended: it could not be renewed for {self.seconds:g} s, because "
+            "the network or the process was suspended, say. Somebody else may have done the same work meanwhile. Check "
+            "what was done, or use a longer lease.",
             name=self.name,
         )
 

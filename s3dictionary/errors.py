@@ -98,7 +98,7 @@ def interrupted(error: BaseException, uri: str) -> UnknownOutcomeError:
     """What those are told who were saved together with one that was interrupted by an error meanwhile."""
     unknown = UnknownOutcomeError(
         f"The run() that was saving {uri} for this one, too, was interrupted by {type(error).__name__}, so it isn't "
-        "known whether the save took effect. load() shows what is there.",
+        "known whether the save took effect. load() shows the current content.",
         uri=uri,
         operation="PutObject",
     )

@@ -83,8 +83,8 @@ _TYPED = {
     "put_options and bucket_name": "--put-option and the address",
     "put_options": "--put-option",
     ' If only one program writes the file, use on_conflict="overwrite".': "",
-    " If it is to be loaded all the same, pass a higher max_size.": "",
-    "The next save can't overwrite anyone, whichever way it went; load() shows": "`get` shows",
+    " To load it anyway, pass a larger max_size.": "",
+    "The next save finds out, and never overwrites anyone else; load() shows": "`get` shows",
     "load() shows": "`get` shows",
     "versions() lists": "`history` lists",
 }
