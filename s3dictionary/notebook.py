@@ -55,13 +55,13 @@ def html(
     """Render a dict as HTML.
 
     Args:
-        uri: The address of the file.
-        etag: The version that was loaded or saved last; `None` if there is no file.
-        modified: When that version was written, if known.
-        changed: Whether there are unsaved changes.
-        length: The number of items.
-        items: The first items. Values that are still JSON are `Raw`.
-        types: The dict's table of types.
+        uri: the address of the file.
+        etag: the version that was loaded or saved last; `None` if there is no file.
+        modified: when that version was written, if known.
+        changed: whether there are unsaved changes.
+        length: the number of items.
+        items: the first items. Values that are still JSON are `Raw`.
+        types: the dict's table of types.
     """
     rows = [_row(key, value, types) for key, value in islice(items, ROWS)]
     state = f"{length:,} key{'s' * (length != 1)} · {_version(etag, modified)}"
