@@ -114,8 +114,7 @@ class Loader:
         self.undo_read_only()
         fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
         self._loaded_at = 0.0
-        # A delete of unknown outcome has left nothing in memory that loading would throw away
-        if fresh or self._file.pending_saves or self._has_changes:
+        if fresh or self.changed:
             return None
         found = self._file.get(self.version)
         return Fetched(found, partial(self._take_fresh, found, self._new_members(found)))
