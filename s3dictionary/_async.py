@@ -282,7 +282,7 @@ class AsyncS3Dict(FileDict[K, V]):
 
     async def _leave(self, error: BaseException | None, frame: FrameType) -> bool:
         block = Block(Kind.WITH, self, frame)
-        if isinstance(error, GeneratorExit):  # the task was dropped: nobody is its owner any more
+        if isinstance(error, GeneratorExit):  # the task was garbage-collected, so the block has no owner any more
             for dropped in [each for each in self._blocks.open if each.place == block.place]:
                 self._turns.end(dropped)
             return False
@@ -328,9 +328,9 @@ class AsyncS3Dict(FileDict[K, V]):
             The function's result; `None` if it raised `Rollback`.
 
         Raises:
-            ConflictError: someone else was faster every time; or there were unsaved changes before, which a fresh load
-                would throw away.
-            TransactionError: inside a block; and `save()`, `load()`, `delete()` and `run()` inside the function.
+            ConflictError: every attempt met a conflict; or the dict had unsaved changes before the call, which a fresh
+                load would discard.
+            TransactionError: called inside a block; or the function calls `save()`, `load()`, `delete()` or `run()`.
             ValueError: `attempts` isn't positive.
         """
         self._blocks.refuse_inside("run()")
@@ -344,4 +344,4 @@ class AsyncS3Dict(FileDict[K, V]):
 
 
 def _nothing() -> None:
-    """What the end of a block inside another one saves."""
+    """The save at the end of an inner block: nothing."""

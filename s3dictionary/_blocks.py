@@ -1,6 +1,6 @@
-"""A dict's open blocks and their owners: who may begin and end one, and what is saved and undone then.
+"""The open blocks of a dict and their owners: who may begin and end a block, and what that saves or rolls back.
 
-Knows neither S3 nor JSON: loading and saving are functions that it is given.
+Knows neither S3 nor JSON: callers pass the functions that load and save.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Blocks:
     """The open blocks of one dict: the savepoints of its memory, the outermost one first.
 
     Attributes:
-        turns: whose turn it is to change the dict.
+        turns: the turns to change the dict.
 
     Args:
-        memory: what is changed.
-        undone: called when an outermost block was undone, before anybody else's turn.
+        memory: the memory that the blocks change.
+        undone: called when an outermost block was rolled back, before the next turn.
     """
 
     def __init__(self, memory: Memory, undone: Callable[[Block], None] = lambda _: None) -> None:
@@ -39,7 +39,7 @@ class Blocks:
 
     @property
     def lock(self) -> AbstractContextManager[Any]:
-        """Memory's lock. It is another one in a forked child."""
+        """The lock of memory. A forked child has a different one."""
         return self._memory.lock
 
     @property
@@ -48,14 +48,14 @@ class Blocks:
 
     @property
     def is_inside(self) -> bool:
-        """Is the caller in a block of its own?"""
+        """Whether the caller owns an open block."""
         if not self.open:
             return False
         caller = current_owner()
         return any(block.owner == caller for block in self.open)
 
     def enter(self, block: Block, load: Callable[[], None] | None = None) -> None:
-        """Begin a block; before an outermost one, load."""
+        """Begin a block. If it is an outermost one, load before."""
         try:
             self.turns.take(block)
             if load is not None and not self.open:
@@ -68,7 +68,7 @@ class Blocks:
     def within(
         self, block: Block, load: Callable[[], None] | None, save: Callable[[], None], function: Callable[[], T]
     ) -> T:
-        """Call a function in a block of its own. An interrupt could come before a `with` begins to end it."""
+        """Call a function in a new block. An interrupt could leave a `with` statement without ending the block."""
         try:
             self.enter(block, load)
             result = function()
@@ -79,18 +79,18 @@ class Blocks:
         return result
 
     def leave(self, block: Block, error: BaseException | None, save: Callable[[], None]) -> bool:
-        """End the innermost block: an outermost one that ends well is saved, and undone if that fails.
+        """End the innermost block. Without an error, an outermost block is saved; if that fails, it is rolled back.
 
         Args:
-            block: what the one who leaves it knows of it: the block itself, or another one with the same manager.
-            error: what the block was left by.
-            save: saves what changed, and commits the block.
+            block: the block itself, or another one with the same manager.
+            error: the exception that leaves the block.
+            save: saves the changes and commits the block.
 
         Returns:
-            Whether the error is to be suppressed, as `Rollback` is.
+            Whether to suppress the error, as for `Rollback`.
 
         Raises:
-            TransactionError: it is another's block, or not the innermost one. Nothing was saved.
+            TransactionError: the block has another owner, or isn't the innermost one. Nothing was saved.
         """
         block = self._entered(block)
         try:
@@ -108,15 +108,15 @@ class Blocks:
         return isinstance(error, Rollback)
 
     def _entered(self, block: Block) -> Block:
-        """The open block that is to be left.
+        """Find the open block to leave.
 
         Raises:
-            TransactionError: there is none, or its owner is still in it. Nothing was done.
+            TransactionError: there is none, or its owner is still inside it. Nothing was done.
         """
         self.turns.end_abandoned()
         if block in self.open:
             return block
-        if not block.is_of_statement:  # `__exit__` was called by hand
+        if not block.is_of_statement:  # `__exit__` was called directly
             caller = current_owner()
             entered = [item for item in self.open if item.manager == block.manager]
             by_hand = [item for item in entered if not item.is_of_statement]
@@ -131,7 +131,7 @@ class Blocks:
         raise TransactionError("This block isn't open any more: it was rolled back when one around it was left.")
 
     def _problem_of(self, block: Block) -> str | None:
-        """Why a block can't be left, if so."""
+        """The reason why a block can't be left; `None` if it can."""
         if block.owner != current_owner():
             return "by a thread or task other than the one that entered it"
         if block is not self.open[-1]:
@@ -139,7 +139,7 @@ class Blocks:
         return None
 
     def _undo(self, block: Block, problem: str, error: BaseException | None) -> None:
-        """Undo and end a block that can't be left, and those inside it. Ctrl-C goes on, and all else tells of it."""
+        """Roll back a block that can't be left, and those inside it. Ctrl-C propagates; otherwise raise an error."""
         unsaved = self._memory.detached()
         self.turns.end(block)
         if error is not None and not isinstance(error, Exception):
@@ -153,12 +153,12 @@ class Blocks:
         raise told
 
     def abandon(self, block: Block) -> None:
-        """Undo and end a block that nobody can leave any more. In the midst of a step, the next one does it."""
+        """Roll back a block that nothing can leave any more. If this interrupts a step, the next caller does it."""
         if not self.turns.is_amid_step:
             self.turns.end(block)
 
     def refuse_inside(self, action: str, *, allowed: tuple[Kind, ...] = ()) -> None:
-        """Raise a `TransactionError` if the caller is in a block in which that can't be done."""
+        """Raise a `TransactionError` if the caller is in a block that doesn't allow the action."""
         kinds = [block.kind for block in self.open if block.owner == current_owner()]
         if kinds not in ([], *([kind] for kind in allowed)):
             raise TransactionError(
@@ -167,20 +167,20 @@ class Blocks:
             )
 
     def check(self) -> None:
-        """Assert that no turn is held without a block, for one who is at nothing just now."""
+        """Assert that no turn is left without a block. Call it while no operation is in progress."""
         current = self.turns.current
         assert current is None or current in self.open, "a turn was never given back"
         assert not self.open or current is not None, "a block is open, and anybody may change the dict"
 
     def after_fork_in_child(self) -> None:
-        """Undo and end the blocks of a thread that isn't there any more."""
+        """Roll back the blocks of threads that don't exist in the child."""
         self.turns.after_fork_in_child()
         while self.open and self.turns.current is None:
             self._memory.rollback(self.open[-1])
 
 
 class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
-    """A block in memory: `with d.transaction():`, or a decorator. It can be used again."""
+    """A block in memory: `with d.transaction():`, or a decorator. It is reusable."""
 
     def __init__(self, owner: D, blocks: Blocks, prepare: Callable[[], None] | None, save: Callable[[], None]) -> None:
         self._owner = owner
@@ -197,7 +197,7 @@ class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
 
         def __exit__(
             self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-        ) -> bool | None: ...  # a plain bool would mean to type checkers that the code after a block is always reached
+        ) -> bool | None: ...  # with a plain bool, type checkers would take the code after a block as always reached
     else:
         __exit__ = ExitMethod(Kind.TRANSACTION)
 

@@ -1,19 +1,19 @@
-"""A pause of the garbage collector, for steps that make many objects which all stay."""
+"""Pauses the garbage collector during steps that create many long-lived objects."""
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _PYTHONS_OWN = 1000
-"""More objects than Python has frozen by itself: 375 in 3.12. If there are more, the program has frozen them."""
+"""More objects than Python itself freezes (375 in 3.12). If more are frozen, the program has frozen them."""
 
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Don't look for garbage in this block.
+    """Disable garbage collection in this block.
 
-    Importing botocore, the collector would look through all modules several times, for a sixth of the whole time, and
-    find nothing. Freezing what there is, and letting go of it again, has it take that for old.
+    During the import of botocore, the collector would scan all modules several times, which takes a sixth of the total
+    time, and find nothing. Freezing and unfreezing the objects afterwards moves them to the oldest generation.
     """
     if not gc.isenabled():
         yield

@@ -272,7 +272,7 @@ class S3Dict(FileDict[K, V]):
 
         def __exit__(
             self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-        ) -> bool | None: ...  # a plain bool would mean to type checkers that the code after a block is always reached
+        ) -> bool | None: ...  # with a plain bool, type checkers would take the code after a block as always reached
     else:
         __exit__ = ExitMethod(Kind.WITH)
 

@@ -1,6 +1,6 @@
-"""What happens to unsaved changes when a process ends: autosaved dicts are saved, others give a warning.
+"""Unsaved changes at the end of a process: autosaved dicts are saved, others cause a warning.
 
-A process that was forked begins with its parent's dicts. What was unsaved then is the parent's to save.
+A forked process starts with copies of its parent's dicts. Saving their unsaved changes is up to the parent.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 _BLOCK_SECONDS = 5.0
-"""How long Python's exit waits for a thread's open block."""
+"""Seconds for which exit waits for a block that another thread has open."""
 
 
 class Ending:
-    """What becomes of a dict when it is dropped, or when the process ends or is forked. It may outlive the dict.
+    """Handles the end of a dict, and the end or fork of the process. It may outlive the dict.
 
     Attributes:
-        is_twin: the dict is a copy, which nobody expects to be saved.
+        is_twin: whether the dict is a copy, which nobody expects to be saved.
     """
 
     def __init__(self, store: Store, memory: Memory, blocks: Blocks) -> None:
@@ -48,7 +48,7 @@ class Ending:
         return self._store.uri
 
     def without_dict(self) -> None:
-        """Nobody holds the dict any more. This may be anywhere, in any thread, so it isn't the time for a request."""
+        """The dict is garbage-collected. This can happen anywhere, in any thread, so it must not send requests."""
         if sys.is_finalizing() or not self._is_unsaved():
             return
         if self._store.autosave:
@@ -65,11 +65,11 @@ class Ending:
             return True
 
     def inherit(self) -> None:
-        """What is unsaved now comes from another process, which saves it itself."""
+        """The changes that are unsaved now come from another process, which is responsible for them."""
         self._inherited = self._unsaved()
 
     def at_exit(self) -> None:
-        """Save what autosave has left unsaved, or warn."""
+        """Save the unsaved changes of an autosaved dict, or warn."""
         if not self._blocks.turns.take(Turn(), _BLOCK_SECONDS):
             self._warn(
                 "was still in a thread's block when Python exited, and its unsaved changes are lost. Join your threads"
@@ -78,7 +78,7 @@ class Ending:
             self._save_or_warn()
 
     def _save_or_warn(self) -> None:
-        if self._blocks.open:  # in a generator that was never finished
+        if self._blocks.open:  # in a generator that was never exhausted
             self._warn("had an open block when Python exited, and its changes are lost. Close the generator it is in")
         elif self._store.autosave:
             self._store.save_changes()
@@ -88,21 +88,21 @@ class Ending:
             )
 
     def before_fork(self) -> bool:
-        """Keep other threads from changing memory, which would be half done in the child; False if that can't be."""
+        """Lock out other threads, whose changes would be half done in the child. Returns whether that worked."""
         return self._memory.lock.acquire(timeout=1)
 
     def after_fork(self) -> None:
-        """In the parent, if they were kept from it: let them go on."""
+        """In the parent: let other threads continue, if they were locked out."""
         self._memory.lock.release()
 
     def after_fork_in_child(self) -> None:
-        """In the child, where only the thread that forked is left."""
+        """In the child, which has only the thread that forked."""
         self._memory.lock = threading.RLock()
         self._blocks.after_fork_in_child()
         self.inherit()
 
     def _unsaved(self) -> codec.Members | None:
-        """What there would be to save at exit, as it would be saved."""
+        """The content that would be saved at exit."""
         try:
             return self._memory.encode().members if self._store.autosave and self._store.changed else None
         except NotStorableError:
@@ -127,7 +127,7 @@ def _all_watched() -> list[Ending]:
     while True:
         try:
             return list(_watched)
-        except RuntimeError:  # another thread has added one meanwhile
+        except RuntimeError:  # another thread added one meanwhile
             continue
 
 
@@ -165,15 +165,15 @@ def _after_fork_in_child() -> None:
     for item in _all_watched():
         item.after_fork_in_child()
     _held.clear()
-    _kept.clear()  # nothing in the child can have changed them since, so they are the parent's to save
+    _kept.clear()  # nothing in the child can have changed them since, so the parent saves them
     _fork_lock.release()
     _end_with_multiprocessing()
 
 
 def _end_with_multiprocessing() -> None:
-    """Its forked children end without the functions of atexit, but with those of its own.
+    """Register with multiprocessing, whose forked children don't run the functions of atexit, but its own.
 
-    They forget such functions at their begin, and are given new ones then; this module may be imported later.
+    The children drop such functions when they start, so they are registered again there.
     """
     util = sys.modules.get("multiprocessing.util")
     if util is not None:

@@ -1,8 +1,9 @@
-"""Which block a `with` statement has entered, and whether it can still leave it. Knows neither memory's rules nor S3.
+"""Finds the block that a `with` statement entered, and detects when nothing can leave it any more.
 
-An exception such as Ctrl-C may come after a block was entered and before the first instruction of its `__exit__`. Only
-the interpreter knows then that the block is over. It shows by letting go of the bound `__exit__`, which a `with`
-statement holds from before the call of `__enter__` on. So that bound method is an object of its own for each statement.
+An exception such as Ctrl-C may occur after a block was entered and before the first instruction of its `__exit__`. Then
+only the interpreter knows that the block is over, and drops its reference to the bound `__exit__`, which a `with`
+statement holds from before the call of `__enter__`. So each statement gets its own bound method, whose end is observed
+here.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from ._turns import Turn
 _SAME_STATEMENT = range(9)
 """Bytes of code between the look-up of `__exit__` and the call of `__enter__` in a `with`: 0 up to Python 3.13, then 8.
 
-Code that does both by hand, as in `leave = d.__exit__; d.__enter__()`, takes more.
+Code that does both explicitly, as in `leave = d.__exit__; d.__enter__()`, takes more.
 """
 
 
 class Kind(Enum):
-    """What kind of block it is."""
+    """The kind of a block."""
 
     WITH = "with"
     TRANSACTION = "transaction()"
@@ -35,7 +36,7 @@ class Kind(Enum):
 
 
 Place: TypeAlias = tuple[int, Any]
-"""Where a block was entered, told by a frame, which this doesn't keep alive."""
+"""The frame that entered a block. The frame isn't kept alive."""
 
 
 def _place_of(frame: FrameType | None) -> Place:
@@ -52,11 +53,11 @@ class Block(Savepoint, Turn):
     """An open block.
 
     Attributes:
-        kind: what kind it is.
-        manager: the id of what was entered.
+        kind: the kind of the block.
+        manager: the id of the object that was entered.
         place: where it was entered.
         instruction: the instruction that entered it.
-        is_of_statement: it was entered by a `with` statement, and not by calling `__enter__`.
+        is_of_statement: whether a `with` statement entered it, rather than a direct call of `__enter__`.
     """
 
     def __init__(self, kind: Kind, manager: object = None, frame: FrameType | None = None) -> None:
@@ -70,7 +71,7 @@ class Block(Savepoint, Turn):
 
     @property
     def is_busy(self) -> bool:
-        """Is its owner still in it? A block that was entered by hand may have been left to others."""
+        """Whether its owner is still inside it. If `__enter__` was called directly, others may be meant to leave it."""
         if self.owner != self.thread:
             return not self.owner.done()  # a task
         frame = sys._current_frames().get(self.thread)
@@ -82,7 +83,7 @@ class Block(Savepoint, Turn):
 
 
 class Exit(partial[bool]):
-    """A bound `__exit__`, called with what a block is left by."""
+    """A bound `__exit__`."""
 
 
 def _exit(
@@ -96,7 +97,7 @@ def _exit(
 
 
 class ExitMethod:
-    """The method `__exit__` of what can be entered."""
+    """The method `__exit__` of a context manager."""
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
@@ -118,7 +119,7 @@ class ExitMethod:
 
 
 class _LookedUp(threading.local):
-    """The bound `__exit__` that this thread has looked up last."""
+    """The bound `__exit__` that this thread looked up last."""
 
     exit: weakref.ref[Exit] | None = None
 
@@ -127,26 +128,26 @@ _looked_up = _LookedUp()
 
 
 def block_to_enter(kind: Kind, manager: Manager, frame: FrameType, abandon: Callable[[Block], None]) -> Block:
-    """The block for an `__enter__` that a frame has called.
+    """Create the block for a call of `__enter__`.
 
     Args:
-        kind: what kind it is.
-        manager: what is entered.
-        frame: where.
-        abandon: called if nobody can leave the block any more.
+        kind: the kind of the block.
+        manager: the object that is entered.
+        frame: the calling frame.
+        abandon: called when nothing can leave the block any more.
     """
     block = Block(kind, manager, frame)
     exit_ = _looked_up.exit and _looked_up.exit()
     if exit_ and _is_entered_by(exit_, block):
         block = exit_.args[1]
         block.is_of_statement = True
-    # No `__del__` of these, in which a Ctrl-C at the end of any block would be swallowed
+    # Not `__del__`, which would swallow a Ctrl-C at the end of any block
     block.held = weakref.ref(exit_ if block.is_of_statement else manager, lambda _: abandon(block))
     return block
 
 
 def _is_entered_by(exit_: Exit, block: Block) -> bool:
-    """Does the statement that holds a bound `__exit__` enter this block?"""
+    """Whether the statement that holds a bound `__exit__` enters this block."""
     prepared = exit_.args[1]
     distance = block.instruction - prepared.instruction
     return (prepared.manager, prepared.place) == (block.manager, block.place) and distance in _SAME_STATEMENT

@@ -1,4 +1,4 @@
-"""What a file holds, brought into memory, and which version that is."""
+"""Loads a file into memory, and keeps track of its version."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 _PACKAGE = __file__.removesuffix("_loads.py")
 
 _JUST_LOADED = 0.001
-"""Seconds in which no other program's write could have become known to the caller."""
+"""Seconds in which the caller can't have learnt of another program's write."""
 
 
 class Fetched(NamedTuple):
-    """What was read, and is yet to be taken over into memory.
+    """Content that was read, but isn't in memory yet.
 
     Attributes:
-        found: what a GET found.
-        take: takes it over.
+        found: the result of a GET.
+        take: moves it into memory.
     """
 
     found: Found | None
@@ -40,11 +40,11 @@ class Fetched(NamedTuple):
 
 
 class Loader:
-    """The way from file to memory. Whoever calls it has the turn; memory is locked for moments only.
+    """Loads the file into memory. The caller must have the turn; memory is locked only briefly.
 
     Attributes:
         uri: the file's address.
-        unreadable: the file couldn't be read, but is to be replaced.
+        unreadable: whether the file couldn't be read, but will be replaced.
     """
 
     def __init__(self, file: S3File, memory: Memory, default: dict[Any, Any], *, read_only: bool) -> None:
@@ -57,7 +57,7 @@ class Loader:
         self._read_only = read_only
         self._loaded_at = 0.0
         self._late: list[Any] = []
-        """Keys edited here while a merge with changes of others to them was saved. Who saves next is told."""
+        """Keys that were edited here during the save of a merge that changed them, too. The next save reports them."""
 
     @property
     def version(self) -> Version | None:
@@ -66,7 +66,7 @@ class Loader:
 
     @property
     def changed(self) -> bool:
-        """Is there anything in memory that isn't known to be in S3?"""
+        """Whether memory has changes that aren't known to be in S3."""
         return self._file.pending or self._has_changes
 
     @property
@@ -74,15 +74,15 @@ class Loader:
         return self.unreadable or self._memory.changed
 
     def load(self, *, replacing: bool = False) -> None:
-        """Load the file. Unsaved changes go.
+        """Load the file. Unsaved changes are lost.
 
         Args:
-            replacing: what it holds is going to be replaced, so it needn't be readable.
+            replacing: whether the content will be replaced, so that it needn't be readable.
         """
         self.fetch(replacing=replacing).take()
 
     def fetch(self, *, replacing: bool = False) -> Fetched:
-        """Read the file, for a load. Memory stays as it is until it is taken over."""
+        """Read the file for a load, without changing memory yet."""
         found = self._file.get(None if self.unreadable else self.version)
         try:
             return Fetched(found, partial(self._take_load, found, self._new_members(found)))
@@ -104,13 +104,13 @@ class Loader:
         self._late = []
 
     def refresh(self) -> None:
-        """Load before a block, unless there is something to keep, or it was loaded just now."""
+        """Load before a block, unless there are unsaved changes, or the file was loaded just now."""
         fetched = self.fetch_fresh()
         if fetched is not None:
             fetched.take()
 
     def fetch_fresh(self) -> Fetched | None:
-        """Read the file, to refresh memory. `None` if there is no need to."""
+        """Read the file to refresh memory; `None` if there is no need to."""
         self.undo_read_only()
         fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
         self._loaded_at = 0.0
@@ -123,11 +123,11 @@ class Loader:
         with self._memory.lock:
             if members is None:
                 self._file.loaded(self.version)
-            elif not self._memory.changed:  # by one who didn't have to wait, as by an edit inside a value
+            elif not self._memory.changed:  # by a caller that doesn't wait, such as an edit inside a value
                 self._take_over(members, found)
 
     def undo_read_only(self) -> None:
-        """Before a block of a read-only dict: undo changes, so that the block is refused only for its own."""
+        """Undo changes before a block of a read-only dict, so that the block is refused only for its own."""
         if not self._read_only or not self._has_changes:
             return
         self._memory.load(self._memory.filed_members(), self.version)
@@ -155,7 +155,7 @@ class Loader:
         return Fetched(found, partial(self._memory.load_changes, self._members(found)))
 
     def _new_members(self, found: Found | None) -> codec.Members | None:
-        """What was read; `None` if it is still the version that was known."""
+        """The content that was read; `None` if the file is still the known version."""
         return None if found is not None and found.body is None else self._members(found)
 
     def _members(self, found: Found | None) -> codec.Members:
@@ -171,7 +171,7 @@ class Loader:
 
 
 def _callers_level() -> int:
-    """The `stacklevel` for the warning of whoever calls this: that of the code outside of the package."""
+    """The `stacklevel` for a warning of the caller that points to the code outside this package."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1

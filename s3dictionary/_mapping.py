@@ -1,4 +1,4 @@
-"""A dict in full over `Memory`. Knows neither S3 nor blocks: what an update involves is up to `_update`."""
+"""The methods of a dict on top of `Memory`. Knows neither S3 nor blocks: `_update` decides what an update involves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
     from typing_extensions import TypeVar as TypeVarWithDefault
 
-    # `S3Dict("bucket", file_name="a.json")` alone doesn't tell what is in it
+    # `S3Dict("bucket", file_name="a.json")` alone doesn't determine the types of its items
     K = TypeVarWithDefault("K", default=Any)
     V = TypeVarWithDefault("V", default=Any)
     Data = Mapping[K, V] | Iterable[tuple[K, V]]
@@ -33,7 +33,7 @@ else:
 
 
 class _DictView(Collection[T]):
-    """What dict's views have and those of `collections.abc` lack."""
+    """Methods that a dict's views have, and those of `collections.abc` lack."""
 
     _name: str
     _mapping: Mapping[Any, Any]
@@ -58,10 +58,10 @@ class _Keys(_DictView[K], KeysView[K]):
 
 
 class _DecodingView(_DictView[T]):
-    """A view of values, which are decoded one after the other. Meanwhile another thread may remove keys.
+    """A view whose values are decoded one after the other, while other threads may remove keys.
 
-    `list`, `tuple` and `sorted` get what there is at one moment, as of a dict. They are told from a loop by asking for
-    the length between the call of `__iter__` and the first item.
+    `list`, `tuple` and `sorted` get the content of one moment, as from a dict. They differ from a loop in that they
+    ask for the length between the call of `__iter__` and the first item.
     """
 
     _mapping: LazyDict[Any, Any]
@@ -113,12 +113,12 @@ class _Items(_DecodingView[tuple[K, V]], ItemsView[K, V]):
     _name = "dict_items"
 
     def __contains__(self, item: object) -> bool:
-        # Not the inherited one, which fails for what isn't a pair, and asks __missing__
+        # Not the inherited method, which fails for objects other than pairs, and calls __missing__
         if not isinstance(item, tuple) or len(item) != 2 or item[0] not in self._mapping:
             return False
         try:
             value = self._mapping[item[0]]
-        except KeyError:  # another thread has removed it meanwhile
+        except KeyError:  # another thread removed it meanwhile
             return False
         return value is item[1] or bool(value == item[1])
 
@@ -137,7 +137,7 @@ def _instruction_of(frame: FrameType) -> _Instruction:
 
 
 class _Listed(threading.local):
-    """The instruction of this thread's that has called `keys()` last, as `dict(d)` does before it reads the items."""
+    """The instruction that last called `keys()` in this thread, as `dict(d)` does before it reads the items."""
 
     by: _Instruction | None = None
 
@@ -146,28 +146,28 @@ _listed = _Listed()
 
 
 class LazyDict(UserDict[K, V]):
-    """A dict whose values are decoded when they are touched.
+    """A dict whose values are decoded when they are first read.
 
-    The mutators are written out, not inherited from `MutableMapping`: those go item by item, and each would be an
-    update of its own.
+    The mutators aren't inherited from `MutableMapping`, whose methods process one item at a time: each item would be a
+    separate update.
     """
 
     _memory: Memory
 
     def _update(self, step: Callable[..., T], *args: Any) -> T:
-        """Call what changes memory, which is locked meanwhile."""
+        """Call a function that changes memory, under the lock."""
         raise NotImplementedError
 
     @property
     def data(self) -> dict[K, V]:
-        """The dict itself, a real one, with everything in it decoded."""
+        """A real dict with all items, decoded. Changing it changes this dict."""
         return self._memory.hand_out()
 
     @data.setter
     def data(self, content: Mapping[K, V]) -> None:
         self._update(self._memory.replace, dict(content))
 
-    # Reading. Nothing here waits for a block of another thread
+    # Reading never waits for a block of another thread
 
     def __getitem__(self, key: K) -> V:
         try:
@@ -178,7 +178,7 @@ class LazyDict(UserDict[K, V]):
             return self._touch(key)
 
     def _touch(self, key: K) -> V:
-        """Read what has no entry: it isn't there, or is in a dict that was handed out."""
+        """Read a key without an entry: it is missing, or in a dict that was handed out."""
         try:
             return self._memory.touch(key)  # type: ignore[no-any-return]
         except KeyError:
@@ -196,7 +196,7 @@ class LazyDict(UserDict[K, V]):
     @overload
     def get(self, key: K, default: T) -> V | T: ...
     def get(self, key: K, default: Any = None) -> Any:
-        # Not by __getitem__, which would ask __missing__; nor by asking first, as another thread may remove it
+        # Not by __getitem__, which would call __missing__; nor after a check, as another thread may remove the key
         try:
             return self._memory.items[key].value  # type: ignore[union-attr]
         except (KeyError, AttributeError):

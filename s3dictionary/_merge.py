@@ -1,4 +1,4 @@
-"""Three-way merge of two versions of a file, by top-level key. Knows nothing of S3, nor of who wrote them."""
+"""Three-way merge of two versions of a file, by top-level key. Knows nothing of S3 or of the writers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ._format import codec
 from ._memory import MISSING, Missing
 
 Resolver = Callable[[Any, Any, Any, Any], Any]
-"""`resolve(key, base, ours, theirs)` gives the value to store; `MISSING` stands for a key that isn't there."""
+"""`resolve(key, base, ours, theirs)` returns the value to store. `MISSING` stands for a missing key."""
 
 
 def merge(
@@ -22,22 +22,22 @@ def merge(
     resolve: Resolver | None,
     types: codec.Types = codec.BUILT_IN,
 ) -> tuple[codec.Members, list[Any]]:
-    """Do to `theirs` what was done to `base` to make `ours`. Costs what was touched, not what the files hold.
+    """Apply the changes from `base` to `ours` to `theirs`. The cost depends on the number of touched keys.
 
     Args:
         touched: the keys in which `ours` may differ from `base`.
-        base: the version that both were made from; only the touched keys are looked at.
+        base: the version that both are based on. Only the touched keys are compared.
         ours: one version.
         theirs: the other version. Its order is kept.
-        resolve: called for each key that both changed, also to the same value: two who both turn a counter from 5 to 6
-            have counted to 7.
+        resolve: called for each key that both sides changed, even to the same value: if both change a counter from 5 to
+            6, the result should be 7.
         types: the table of types.
 
     Returns:
-        What both come to, and the keys that both changed to different values where there is no `resolve`.
+        The merged members, and the keys that both sides changed to different values, if there is no `resolve`.
 
     Raises:
-        NotStorableError: `resolve` gave something that can't be stored.
+        NotStorableError: `resolve` returned a value that can't be stored.
     """
     merged = dict(theirs)
     clashes = []

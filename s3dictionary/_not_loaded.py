@@ -1,4 +1,4 @@
-"""What stands in for a dict's memory before its first load."""
+"""A placeholder for a dict's memory before its first load."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .errors import TransactionError
 
 
 class NotLoaded(Memory):
-    """Whoever looks into it is told to load first."""
+    """Raises an error on any access, which says to load first."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri

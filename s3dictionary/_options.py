@@ -1,6 +1,6 @@
-"""The keyword options of a dict's constructor, for type checkers alone: a misspelt one is an error.
+"""The keyword options of the constructors, for type checkers: a misspelt option is an error.
 
-They stand for what the constructors' `**options` take; `S3Dict.__init__` says what each one means.
+They describe the constructors' `**options`; `S3Dict` documents each of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class CommonOptions(TypedDict, total=False):
-    """What goes for any dict over a file."""
+    """Options of every dict."""
 
     on_conflict: OnConflict
     types: Spec
@@ -25,7 +25,7 @@ class CommonOptions(TypedDict, total=False):
     client: S3Client | None
     profile_name: str | None
     put_options: Mapping[str, Any] | None
-    # Those of boto3.client
+    # Options of boto3.client
     api_version: str | None
     aws_account_id: str | None
     aws_session_token: str | None
@@ -37,7 +37,7 @@ class CommonOptions(TypedDict, total=False):
 
 
 class AllOptions(CommonOptions, total=False):
-    """What `from_uri()` takes: all but the address."""
+    """Options of `from_uri()`."""
 
     access_key_id: str | None
     access_secret_key: str | None

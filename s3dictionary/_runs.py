@@ -1,4 +1,4 @@
-"""`run` for threads: each waits for its turn to call its function, and for the save that they share."""
+"""`run` for threads. Each thread waits for its turn to call its function, and for the shared save."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ._store import Store
 from .errors import Rollback, S3DictError, is_conflict_about
 
 _LOOK_AGAIN = 0.2
-"""Seconds after which one that waits looks by itself, should whoever was to tell it have been interrupted."""
+"""Seconds after which a waiting thread checks for itself, in case the thread that should notify it was interrupted."""
 
 _GATHER = 0.001
-"""Seconds to wait for each next one of those who were in the last group and haven't come again."""
+"""Seconds to wait for each further member of the last group that hasn't called again yet."""
 
 
 class _ThreadMember(Member):
@@ -33,12 +33,12 @@ class _ThreadMember(Member):
             self._told.release()
 
     def wait(self, seconds: float = _LOOK_AGAIN) -> bool:
-        """Wait until it is told to look again, or for some time. Returns whether it was told."""
+        """Wait for a notification, or for some time. Returns whether it was notified."""
         return self._told.acquire(timeout=seconds)
 
 
 class Runs:
-    """Calls functions in blocks, several of them in one.
+    """Calls functions in blocks, several of them in a shared one.
 
     Args:
         blocks: the dict's blocks.
@@ -51,7 +51,7 @@ class Runs:
         self._groups: Groups[_ThreadMember] = Groups(store.uri, blocks)
 
     def run(self, call: Callable[[], Any], attempts: int) -> Any:
-        """Call a function in a block, at most so many times if there are conflicts. Returns what it returned."""
+        """Call a function in a block, again after conflicts, at most `attempts` times. Returns its result."""
         member = _ThreadMember(call, attempts)
         try:
             self._take_part(member)
@@ -86,7 +86,7 @@ class Runs:
             self._groups.hand_on(group)
 
     def _begin(self, group: Group[_ThreadMember]) -> None:
-        """Load, once it is the group's turn, and open its block."""
+        """Load when it is the group's turn, and open its block."""
         if group.wait:
             time.sleep(group.wait)
             group.wait = 0.0
@@ -103,7 +103,7 @@ class Runs:
         self._groups.loaded(group)
 
     def _call(self, group: Group[_ThreadMember], member: _ThreadMember) -> None:
-        """Call a member's function, in a block of its own if others share the group's. Whatever it raises is its."""
+        """Call a member's function, in its own block if others share the group's. Its exceptions go to the member."""
         member.reset()
         try:
             if group.is_shared:
@@ -119,32 +119,32 @@ class Runs:
         member.is_kept = True
 
     def _end(self, group: Group[_ThreadMember]) -> None:
-        """Save, and tell all."""
+        """Save, and notify all members."""
         if not self._groups.begin_saving(group):
             self._groups.call_again(group)
             return
         try:
             self._groups.save(group, self._store.save_changes)
         except Exception as error:  # noqa: BLE001  # it is everybody's
-            self._blocks.turns.end(group.block)  # what comes from a signal handler may have come before it was ended
+            self._blocks.turns.end(group.block)  # an exception from a signal handler may have come before the end
             self._groups.failed(group, error, repeats=self._may_repeat(error))
         else:
             self._groups.succeeded(group)
 
     def _may_repeat(self, error: Exception) -> bool:
-        """Is it a conflict about this file, and would a fresh load throw nothing away?"""
+        """Whether it is a conflict about this file, and a fresh load would discard nothing."""
         if not is_conflict_about(self._store.uri, error):
             return False
-        changed = self._blocks.turns.step(lambda: self._store.changed)  # what is done in others' blocks doesn't count
+        changed = self._blocks.turns.step(lambda: self._store.changed)  # changes in blocks of other callers don't count
         return not changed
 
     def check(self) -> None:
-        """Assert that nobody waits, for when nobody is at anything."""
+        """Assert that nothing waits. Call it while no operation is in progress."""
         self._groups.check()
 
 
 def _nothing() -> None:
-    """What the end of a block inside another one saves."""
+    """The save at the end of an inner block: nothing."""
 
 
 def _checked(call: Callable[[], Any], check: Callable[[], None] | None) -> Any:

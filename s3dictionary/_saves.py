@@ -1,6 +1,6 @@
-"""A save under way: what it was made from, and the errors if it can't be done.
+"""A save in progress: what it is based on, and the errors if it fails.
 
-Knows neither how it is sent nor what memory looks like.
+Knows neither how it is sent nor the structure of memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Refusal(NamedTuple):
-    """What S3 said to a save that met someone else's."""
+    """S3's answer to a save that met a conflict."""
 
     code: str | None = None
     status: int | None = None
@@ -23,13 +23,13 @@ class Refusal(NamedTuple):
 
 
 class Saving(NamedTuple):
-    """A save under way.
+    """A save in progress.
 
     Attributes:
-        base: the version that memory was made from.
-        members: what was in memory.
-        ending: whether it commits the open block.
-        refusal: what S3 said when it met someone else's save, if it did.
+        base: the version that memory is based on.
+        members: the content of memory.
+        ending: whether the save commits the open block.
+        refusal: S3's answer if the save met a conflict.
     """
 
     base: Version | None
@@ -39,13 +39,13 @@ class Saving(NamedTuple):
 
 
 class Merging(NamedTuple):
-    """A merge that is to be saved.
+    """A merge to save.
 
     Attributes:
-        members: what is to be written.
-        theirs: what others wrote of it.
+        members: the content to write.
+        theirs: the other writers' content.
         base: the version that it replaces.
-        is_needed: whether it differs from what is there.
+        is_needed: whether it differs from the current content.
     """
 
     members: codec.Members
@@ -55,7 +55,7 @@ class Merging(NamedTuple):
 
 
 def clash(uri: str, keys: list[object], found: Version | None, refusal: Refusal) -> ConflictError:
-    """The error that others have changed the same keys."""
+    """The error if other writers changed the same keys."""
     return ConflictError(
         f"{uri} was written by someone else since it was loaded, and both changed "
         f"{', '.join(map(repr, keys))}; nothing was overwritten. load() replaces what is in memory with the "
@@ -71,7 +71,7 @@ def clash(uri: str, keys: list[object], found: Version | None, refusal: Refusal)
 
 
 def not_saved(uri: str, problem: str, found: Version | None = None) -> ConflictError:
-    """The error that memory can't be brought together with what has happened to the file."""
+    """The error if memory can't be merged with what happened to the file."""
     return ConflictError(
         f"{uri} was not saved, and nothing was overwritten: {problem}. load() replaces what is in memory with the "
         "current content; then make your changes again.",

@@ -1,4 +1,4 @@
-"""A dict's memory and its file brought together: what was loaded, from which version, and how a conflict is settled."""
+"""Synchronizes a dict's memory with its file: loads, conditional saves, and the merge after a conflict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OnConflict = Literal["raise", "overwrite", "merge"] | Resolver
 
 MERGE_ATTEMPTS = 30
-"""How often a save meets a conflict and merges before it gives up."""
+"""How often a save merges after a conflict before it gives up."""
 
 
 class Options(NamedTuple):
@@ -29,9 +29,9 @@ class Options(NamedTuple):
 
     Attributes:
         on_conflict: what a save does if someone else has written since the load.
-        default: what the dict holds as long as there is no file.
-        read_only: nothing may be written.
-        types: classes to store as themselves, as `codec.items_of` gives them.
+        default: the content to use while there is no file.
+        read_only: whether writing is forbidden.
+        types: classes to store as themselves, as returned by `codec.items_of`.
     """
 
     on_conflict: OnConflict = "raise"
@@ -41,10 +41,10 @@ class Options(NamedTuple):
 
 
 class Store(Loader):
-    """The way between memory and file, both ways.
+    """Loads a file into memory and saves memory to the file.
 
     Attributes:
-        is_plain: an update needs nothing but memory: it is neither saved at once nor refused.
+        is_plain: whether an update only changes memory: it is neither saved at once nor refused.
     """
 
     def __init__(self, file: S3File, memory: Memory, options: Options) -> None:
@@ -55,7 +55,7 @@ class Store(Loader):
 
     @property
     def autosave(self) -> bool:
-        """Is every update to be saved at once?"""
+        """Whether every update is saved at once."""
         return not self.is_plain and not self._read_only
 
     @autosave.setter
@@ -65,13 +65,13 @@ class Store(Loader):
     # Saving
 
     def save(self) -> None:
-        """Save what is in memory, which stays as it is if that fails. What was saved stays if an open block fails."""
+        """Save the content of memory. If that fails, memory is unchanged. In an open block, this is a checkpoint."""
         self.refuse_read_only()
         base = self.version
         self._put(Saving(base, self._memory.encode().members, ending=False))
 
     def save_changes(self) -> None:
-        """Save at the end of a block, which is committed then. If it is undone, the error has its changes."""
+        """Save at the end of a block, and commit it. If that fails, the error carries the changes."""
         base, members = self.version, None
         open_before = set(self._file.pending_saves)
         try:
@@ -86,7 +86,7 @@ class Store(Loader):
             raise
 
     def undone(self, block: Savepoint) -> None:
-        """A block has been undone. If it was by a save that failed, memory has gone back behind that now."""
+        """Note that a block was rolled back. If its save failed, memory is now older than that save."""
         if self._goes_back and self._goes_back[0] is block:
             self._goes_back = []
             try:
@@ -100,7 +100,7 @@ class Store(Loader):
         return partial(codec.decode_all, body, types) if types.given else body
 
     def check_changes(self) -> None:
-        """Raise what `save_changes` would raise before it sends anything: a value can't be stored, or none may be."""
+        """Raise the errors of `save_changes` that need no request: for unstorable values and read-only dicts."""
         if self._memory.encode().changed:
             self.refuse_read_only()
 
@@ -149,7 +149,7 @@ class Store(Loader):
             self._goes_on()
 
     def _build_on(self, earlier: Earlier, save: Saving) -> None:
-        """An earlier save of unknown outcome took effect. Only what has changed since is left to save."""
+        """An earlier save of unknown outcome took effect. Only later changes remain to be saved."""
         version, content = earlier
         if content.merged and not self._merges:
             raise not_saved(self.uri, "an earlier save took effect, which was undone in memory", version)
@@ -166,14 +166,14 @@ class Store(Loader):
             self._memory.checkpoint()
 
     def _goes_on(self) -> None:
-        """What was tried from the version before is settled. The last step: an interrupt before it loses nothing."""
+        """Forget the tries from the previous version. This comes last, so that an interrupt before it loses nothing."""
         self.unreadable = False
         self._file.loaded(self.version)
 
     # Conflicts
 
     def _merge(self, save: Saving) -> None:
-        """Do our changes again to what is there now, until nobody comes in between."""
+        """Apply our changes to the current content and save, until no other writer interferes."""
         for attempt, wait in zip(range(1, MERGE_ATTEMPTS + 1), backoff(), strict=False):
             merging = self._merged(save)
             try:
@@ -185,10 +185,10 @@ class Store(Loader):
             time.sleep(wait)
 
     def _merged(self, save: Saving) -> Merging:
-        """Merge with what is there now.
+        """Merge with the current content.
 
         Raises:
-            ConflictError: it can't be merged.
+            ConflictError: the changes can't be merged.
         """
         found = self._file.get()
         base, theirs, replaces = self._to_merge_with(found)
@@ -200,7 +200,7 @@ class Store(Loader):
         return Merging(merged, theirs, base, replaces or self._memory.changed)
 
     def _put_merged(self, merging: Merging, save: Saving) -> bool:
-        """Save it. Returns whether it is done; if not, an earlier save of unknown outcome took effect instead."""
+        """Save a merge. Returns `False` if an earlier save of unknown outcome took effect instead."""
         version: Version | Earlier | None = merging.base
         if merging.is_needed:
             body = codec.join(merging.members, self._memory.types)
@@ -213,7 +213,7 @@ class Store(Loader):
         return True
 
     def _to_merge_with(self, found: Found | None) -> tuple[Version | None, codec.Members, bool]:
-        """What others wrote of what is there now, which version that is, and whether it has more, which is to go."""
+        """The other writers' content, its version, and whether the file has more, which the save removes."""
         version = None if found is None else found.version
         if self._file.is_after_delete(version):
             if version is None:
@@ -228,7 +228,7 @@ class Store(Loader):
         return base, self._members(found), False
 
     def _rebase(self, content: Content) -> None:
-        """Take over that a save of unknown outcome took effect."""
+        """Note that a save of unknown outcome took effect."""
         if content.members is None:
             raise not_saved(self.uri, "an earlier save took effect, which was undone in memory")
         self._memory.rebase(content.members, self.version)

@@ -1,4 +1,4 @@
-"""`run` for asyncio's tasks: each waits for its turn to call its function, and for the save that they share."""
+"""`run` for asyncio. Each task waits for its turn to call its function, and for the shared save."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _TaskMember(Member):
     """A task's call of `run`.
 
     Attributes:
-        cancelled: the cancellation that is to go on when the outcome of the save is known.
+        cancelled: the cancellation that continues when the outcome of the save is known.
     """
 
     def __init__(self, call: Callable[[], Any], attempts: int) -> None:
@@ -35,7 +35,7 @@ class _TaskMember(Member):
         self._word.say()
 
     async def wait(self) -> None:
-        """Wait until it is told to look again, even if it is cancelled while it is being saved."""
+        """Wait for a notification, even if the task is cancelled during its save."""
         try:
             await self._word.heard()
         except asyncio.CancelledError as error:
@@ -45,7 +45,7 @@ class _TaskMember(Member):
 
 
 class TaskRuns:
-    """Calls functions in blocks, several of them in one.
+    """Calls functions in blocks, several of them in a shared one.
 
     Args:
         blocks: the dict's blocks.
@@ -60,12 +60,12 @@ class TaskRuns:
         self._groups: Groups[_TaskMember] = Groups(store.uri, blocks)
 
     async def run(self, load: Callable[[], Awaitable[None]], call: Callable[[], Any], attempts: int) -> Any:
-        """Call a function in a block, at most so many times if there are conflicts. Returns what it returned.
+        """Call a function in a block, again after conflicts. Returns its result.
 
         Args:
-            load: loads, if there is need to.
-            call: the function. What it gives is awaited, if it can be.
-            attempts: how often at most.
+            load: loads if necessary.
+            call: the function. An awaitable result is awaited.
+            attempts: how often to call it at most.
         """
         member = _TaskMember(call, attempts)
         try:
@@ -96,19 +96,19 @@ class TaskRuns:
             self._groups.hand_on(group)
 
     async def _begin(self, group: Group[_TaskMember], load: Callable[[], Awaitable[None]]) -> None:
-        """Load, once it is the group's turn, and open its block."""
+        """Load when it is the group's turn, and open its block."""
         if group.wait:
             await asyncio.sleep(group.wait)
             group.wait = 0.0
         block = self._groups.begin(group)
         try:
             await self._turns.take_later(block)
-            await asyncio.sleep(0)  # those who were in the last group, or came at the same time, join this one
+            await asyncio.sleep(0)  # members of the last group, and calls made at the same time, join this one
             self._groups.close(group)
             await load()
             self._groups.loaded(group)
             self._blocks.enter(block)
-        except S3DictError as error:  # it is everybody's
+        except S3DictError as error:  # an error for all members
             self._turns.end(block)
             self._groups.failed(group, error, repeats=False)
         except BaseException:
@@ -116,7 +116,7 @@ class TaskRuns:
             raise
 
     async def _call(self, group: Group[_TaskMember], member: _TaskMember) -> None:
-        """Call a member's function, in a block of its own if others share the group's. Whatever it raises is its."""
+        """Call a member's function, in its own block if others share the group's. Its exceptions go to the member."""
         member.reset()
         block = Block(Kind.RUN, member)
         try:
@@ -135,7 +135,7 @@ class TaskRuns:
         member.is_kept = True
 
     async def _end(self, group: Group[_TaskMember]) -> None:
-        """Save, and tell all. If the one that holds the group is cancelled, that goes on when the others know."""
+        """Save, and notify all members. A cancellation of the member that saves continues after that."""
         if not self._groups.begin_saving(group):
             self._groups.call_again(group)
             return
@@ -151,13 +151,13 @@ class TaskRuns:
             finished.get()
 
     def _may_repeat(self, error: Exception) -> bool:
-        """Is it a conflict about this file, and would a fresh load throw nothing away?"""
+        """Whether it is a conflict about this file, and a fresh load would discard nothing."""
         return is_conflict_about(self._store.uri, error) and not self._store.changed
 
     def check(self) -> None:
-        """Assert that nobody waits, for when nobody is at anything."""
+        """Assert that nothing waits. Call it while no operation is in progress."""
         self._groups.check()
 
 
 def _nothing() -> None:
-    """What the end of a block inside another one saves."""
+    """The save at the end of an inner block: nothing."""

@@ -1,4 +1,4 @@
-"""What asyncio's tasks need of a dict: to wait for their turn, and for worker threads, without blocking the loop."""
+"""Lets asyncio's tasks wait for their turn, and for worker threads, without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ T = TypeVar("T")
 log = logging.getLogger("s3dictionary")
 
 _LONGEST_SAVE = 60.0
-"""Seconds that one whose event loop has gone waits for a save."""
+"""Seconds to wait for a save when the event loop is gone."""
 
 
 class Word:
-    """What a task waits for, and any thread may say."""
+    """A signal that a task waits for, and that any thread can set."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -30,14 +30,14 @@ class Word:
 
     @property
     def is_in_vain(self) -> bool:
-        """Will it never be heard?"""
+        """Whether the task can never receive it."""
         return self._loop.is_closed()
 
     def say(self) -> None:
         if asyncio._get_running_loop() is self._loop:
             self._said.set()
             return
-        with suppress(RuntimeError):  # its loop is closed, and it will never get on
+        with suppress(RuntimeError):  # its loop is closed, so it will never continue
             self._loop.call_soon_threadsafe(self._said.set)
 
     async def heard(self) -> None:
@@ -46,7 +46,7 @@ class Word:
 
 
 class _WaitingTask(Waiting):
-    """A task that waits for its turn."""
+    """A waiting task."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class _WaitingTask(Waiting):
 
 
 class TaskTurns(Turns):
-    """Whose turn it is, where tasks can wait for it: in one row with threads."""
+    """Turns that tasks can wait for, in one queue with threads."""
 
     _refusal = (
         "Another task has a block of this dict open, or loads or saves it. Nothing was done. Use `async with d:` "
@@ -69,14 +69,14 @@ class TaskTurns(Turns):
     )
 
     def end_abandoned(self) -> None:
-        """End a block, too, whose task is done, as by Ctrl-C, or can't go on, as its loop is closed."""
+        """Also end blocks whose task is done, as after Ctrl-C, or can't continue because its loop is closed."""
         current = self.current
         if current is not None and not current.is_requesting and _has_gone(current.owner):
             self.end(current)
         super().end_abandoned()
 
     async def take_later(self, turn: Turn) -> None:
-        """Wait for the turn. A task that is cancelled meanwhile passes it on."""
+        """Wait for the turn. If the task is cancelled meanwhile, the next one gets it."""
         waiting = _WaitingTask()
         try:
             while not self._take_if_free(turn, waiting):
@@ -113,12 +113,12 @@ def _has_gone(owner: Any) -> bool:
 
 @dataclass
 class Finished(Generic[T]):
-    """What came of a call.
+    """The outcome of a call.
 
     Attributes:
-        result: what it gave.
-        error: what it raised.
-        cancelled: the cancellation that came meanwhile, and is to go on.
+        result: its result.
+        error: the exception that it raised.
+        cancelled: a cancellation that arrived meanwhile, and must continue.
     """
 
     result: T | None
@@ -126,7 +126,7 @@ class Finished(Generic[T]):
     cancelled: asyncio.CancelledError | None
 
     def get(self) -> T:
-        """What it gave, if it didn't raise, and nobody was cancelled."""
+        """The result. Raises the error or the cancellation, if there was one."""
         if self.cancelled is not None:
             if self.error is not None:
                 log.warning("failed while its task was being cancelled: %s", self.error)
@@ -137,7 +137,7 @@ class Finished(Generic[T]):
 
 
 class _Call(Generic[T]):
-    """A function that is called in a thread of its own, for the task that has made this."""
+    """A function call in a new thread, on behalf of the task that creates this."""
 
     def __init__(self, function: Callable[..., T], args: tuple[Any, ...]) -> None:
         self._function, self._args = function, args
@@ -145,7 +145,7 @@ class _Call(Generic[T]):
         self._is_done, self._word = threading.Event(), Word()
         self.result: T | None = None
         self.error: BaseException | None = None
-        # A pool might be busy, or keep the program from ending because of a request that nobody waits for any more
+        # A pool might be busy, or keep the program alive because of a request that nothing waits for any more
         threading.Thread(target=self._work, name="s3dictionary", daemon=True).start()
 
     def _work(self) -> None:
@@ -163,14 +163,14 @@ class _Call(Generic[T]):
         await self._word.heard()
 
     async def to_the_end(self) -> Finished[T]:
-        """Wait until it is done, also if the task is cancelled meanwhile."""
+        """Wait for the call to end, even if the task is cancelled meanwhile."""
         cancelled = None
         while not self._is_done.is_set():
             try:
                 await self.heard()
             except asyncio.CancelledError as cancellation:
                 cancelled = cancellation
-            except GeneratorExit:  # the task is dropped, and can't wait for anything else
+            except GeneratorExit:  # the task is garbage-collected, and can't wait for anything else
                 self._is_done.wait(_LONGEST_SAVE)
                 raise
         error, self.error = self.error, None
@@ -178,12 +178,12 @@ class _Call(Generic[T]):
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """Call a function in a worker thread. It must change nothing: if the task is cancelled, it goes on."""
+    """Call a function in a worker thread. It must have no effects, because it continues if the task is cancelled."""
     call = _Call(function, args)
     await call.heard()
     return Finished(call.result, call.error, None).get()
 
 
 async def to_the_end(function: Callable[..., T], *args: Any) -> Finished[T]:
-    """Call a function in a worker thread, and wait for its end, also if the task is cancelled meanwhile."""
+    """Call a function in a worker thread, and wait for its end, even if the task is cancelled meanwhile."""
     return await _Call(function, args).to_the_end()

@@ -1,4 +1,4 @@
-"""Whose turn it is to change a dict: one owner at a time, and those who wait are served in the order they came."""
+"""Turns to change a dict: one owner at a time has the turn, and waiting owners get it in order of arrival."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from .errors import TransactionError
 T = TypeVar("T")
 
 _LOOK_AGAIN = 0.2
-"""Seconds after which one who waits looks by himself, should he not have been told."""
+"""Seconds after which a waiting thread checks for itself, in case it missed its notification."""
 
 _KEPT_FREE = 1.0
-"""Seconds for which the turn is kept for the one who was told. He may have been interrupted."""
+"""Seconds for which the turn is reserved for the notified thread, which may have been interrupted."""
 
 
 acting_for: dict[int, Any] = {}
-"""The owners that worker threads act for, by the threads' ids."""
+"""The owners on whose behalf worker threads act, by the threads' ids."""
 
 
 def current_owner() -> Any:
-    """Who is calling: in asyncio a task, otherwise a thread, told by its id."""
+    """The caller: in asyncio the task, otherwise the id of the thread."""
     if acting_for and get_ident() in acting_for:
         return acting_for[get_ident()]
     asyncio = sys.modules.get("asyncio")
@@ -37,13 +37,13 @@ def current_owner() -> Any:
 
 
 class Turn:
-    """The right to change the dict, while a block is open or something is loaded or saved.
+    """The right to change the dict during a block, a load, a save or a delete.
 
     Attributes:
-        owner: who has it.
+        owner: the thread or task that has it.
         thread: the thread that it was taken in.
-        is_requesting: its owner is just waiting for an answer of S3's.
-        held: something that the owner holds as long as it can give the turn back; `None` if there is no such thing.
+        is_requesting: whether the owner is waiting for an answer from S3.
+        held: an object that lives as long as the owner can still end the turn; `None` if there is none.
     """
 
     def __init__(self) -> None:
@@ -54,12 +54,12 @@ class Turn:
 
     @property
     def is_abandoned(self) -> bool:
-        """Has its owner gone without giving it back?"""
+        """Whether the owner disappeared without ending the turn."""
         return self.held is not None and self.held() is None
 
 
 class Waiting:
-    """One who waits."""
+    """A waiting thread."""
 
     def __init__(self) -> None:
         self._told = threading.Lock()
@@ -80,14 +80,14 @@ class Waiting:
 
 
 class Turns:
-    """Whose turn it is.
+    """The turns of one dict.
 
     Args:
-        memory: what is changed.
-        undone: called when an outermost block was undone, before anybody else's turn.
+        memory: the memory that turns protect.
+        undone: called when an outermost block was rolled back, before the next turn.
 
     Attributes:
-        current: the turn that somebody has. It ends by an assignment, which no exception can get in front of.
+        current: the turn in progress. A single assignment ends it, which no exception can interrupt.
     """
 
     _refusal = (
@@ -104,7 +104,7 @@ class Turns:
         self._next: Waiting | None = None
 
     def take(self, turn: Turn, seconds: float = float("inf")) -> bool:
-        """Wait for the turn, so many seconds at most. Returns whether it is the caller's now."""
+        """Wait for the turn, at most this many seconds. Returns whether the caller now has it."""
         self._refuse_amid_step()
         with self._memory.lock:
             if self.current is None and self._next is None and not self._waiting:
@@ -114,14 +114,14 @@ class Turns:
         while True:
             with self._memory.lock:
                 if self._is_free(waiting):
-                    self.current = self.current or turn  # who has it already keeps it
+                    self.current = self.current or turn  # the owner of the current turn keeps it
                     return True
             if time.monotonic() > end:
                 return False
             waiting = self._wait(waiting)
 
     def step(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function that changes memory, as soon as it can be the caller's turn."""
+        """Call a function that changes memory, as soon as the caller may change it."""
         self._refuse_amid_step()
         waiting = None
         while True:
@@ -133,7 +133,7 @@ class Turns:
             waiting = self._wait(waiting)
 
     def exclusively(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function that sends a request. Meanwhile nobody else changes the dict, but everybody can read it."""
+        """Call a function that sends a request, in its own turn. Meanwhile others can only read the dict."""
         turn = Turn()
         try:
             self.take(turn)
@@ -148,7 +148,7 @@ class Turns:
             self.end(turn)
 
     def requesting(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function that sends a request in the caller's turn. Who interrupts it changes nothing meanwhile."""
+        """Call a function that sends a request, in the caller's turn. Signal handlers can't change the dict then."""
         turn = self.current
         assert turn is not None
         turn.is_requesting = True
@@ -159,7 +159,7 @@ class Turns:
 
     @property
     def is_amid_step(self) -> bool:
-        """Is a step of this very thread under way, which a signal handler or the like has interrupted?"""
+        """Whether the caller, such as a signal handler, has interrupted a step of its own thread."""
         return self._memory.lock._is_owned()  # type: ignore[attr-defined, no-any-return]  # every RLock has it
 
     def _refuse_amid_step(self) -> None:
@@ -167,10 +167,10 @@ class Turns:
             raise _interrupted()
 
     def end(self, turn: Turn) -> None:
-        """Undo what hasn't been committed of a block, and those inside it; then it is somebody else's turn.
+        """Roll back a block and those inside it, as far as they aren't committed, and end the turn.
 
         Raises:
-            TransactionError: something could not be undone. All else was.
+            TransactionError: something could not be restored. Everything else was.
         """
         failures: list[Exception] = []
         savepoints: list[Any] = self._memory.savepoints
@@ -193,29 +193,29 @@ class Turns:
             ) from failures[0]
 
     def end_abandoned(self) -> None:
-        """End the blocks whose owner has gone. Who wants the turn does it, should nobody have done it at once."""
+        """End the blocks whose owner disappeared, for callers that need the turn."""
         blocks: list[Any] = [self.current, *self._memory.savepoints]
         for block in blocks:
             if block is not None and block.is_abandoned:
                 self.end(block)
 
     def _tell_next(self) -> None:
-        """Keep the turn for the one who has waited longest, and tell him."""
+        """Reserve the turn for the thread that has waited longest, and notify it."""
         if self._waiting and self.current is None and (self._next is None or self._next.has_gone):
             self._next = self._waiting.pop(0)
             self._next.tell()
 
     def _is_free(self, waiting: Waiting | None) -> bool:
-        """May the caller change the dict now? The caller holds the lock.
+        """Whether the caller may change the dict now. The caller must hold the lock.
 
         Raises:
-            TransactionError: not before another task of this thread gets on, which it can't while this one waits.
+            TransactionError: another task of this thread has the turn, and couldn't end it while the caller waits.
         """
         if self.current is not None:
             self.end_abandoned()
         current = self.current
         if current is None:
-            if self._next is None:  # it has just ended, and nobody has been told yet
+            if self._next is None:  # it has just ended, and nobody has been notified yet
                 self._tell_next()
             ahead = self._next
             if ahead is not None and ahead is not waiting and not ahead.has_gone:
@@ -230,13 +230,13 @@ class Turns:
         return False
 
     def refuse_task(self) -> None:
-        """Raise a `TransactionError` if another task of this thread has the turn: waiting for it would never end."""
+        """Raise a `TransactionError` if another task of this thread has the turn: waiting for it would deadlock."""
         current = self.current
         if current is not None and current.thread == get_ident() and current.owner != current_owner():
             raise TransactionError(self._refusal)
 
     def _wait(self, waiting: Waiting | None) -> Waiting:
-        """Wait until it may be the caller's turn."""
+        """Wait until the caller may have the turn."""
         waiting = waiting or Waiting()
         with self._memory.lock:
             if self.current is None and self._next in (None, waiting):
@@ -247,7 +247,7 @@ class Turns:
         return waiting
 
     def after_fork_in_child(self) -> None:
-        """Only the thread that forked is left: others neither have a turn nor wait for one."""
+        """Drop the turns of other threads, because only the thread that forked exists in the child."""
         self._waiting, self._next = [], None
         if self.current is not None and self.current.thread != get_ident():
             self.current = None

@@ -1,6 +1,6 @@
 """A pytest plugin: the fixture `s3dict_bucket`, an empty bucket on a local S3 server.
 
-pytest loads it in every run where the library is installed, so it imports the library only when a fixture is used.
+pytest loads it in every run if the library is installed, so it imports the library only when a fixture is used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The server can be chosen for a project, and for a run."""
+    """Add the option and the setting that choose the server."""
     text = "the server behind s3dict_bucket: moto (default) or seaweedfs"
     parser.getgroup("s3dictionary").addoption("--s3dict-engine", metavar="ENGINE", help=text)
     parser.addini("s3dict_engine", help=text, default="moto")
@@ -26,13 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def s3dict_bucket(s3dict_local: LocalS3) -> str:
-    """The name of an empty bucket on a local S3 server, for one test. boto3 and S3Dict go there by themselves."""
+    """The name of an empty bucket on a local S3 server, for one test. boto3 and S3Dict use that server."""
     return s3dict_local.bucket
 
 
 @pytest.fixture
 def s3dict_local(_s3dict_server: Server) -> Iterator[LocalS3]:
-    """The same with more to it: `.bucket`, `.client` (a boto3 S3 client), `.endpoint_url`, `.environ`."""
+    """The same bucket with more access: `.bucket`, `.client` (a boto3 S3 client), `.endpoint_url`, `.environ`."""
     from .local.block import new_bucket
 
     with new_bucket(_s3dict_server, f"s3dict-{uuid.uuid4().hex[:12]}") as s3:
@@ -42,7 +42,7 @@ def s3dict_local(_s3dict_server: Server) -> Iterator[LocalS3]:
 
 @pytest.fixture(scope="session")
 def _s3dict_server(pytestconfig: pytest.Config) -> Iterator[Server]:
-    """One server for all tests; with xdist, for those of one worker."""
+    """One server for all tests; with xdist, one for each worker."""
     from .local.block import new_server
 
     engine = pytestconfig.getoption("--s3dict-engine") or pytestconfig.getini("s3dict_engine")
