@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Collection
+from copy import copy
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -226,6 +227,10 @@ class S3File:
             return found, tries.open[attempt]
         tries.open = {}
         return found, tries.replaced
+
+    def inherit(self, other: S3File) -> None:
+        """A copy finds out, too, what became of the original's saves of unknown outcome."""
+        self._tries = copy(other._tries)
 
     def settled(self) -> None:
         """What became of all saves is known, and memory has taken it over."""
