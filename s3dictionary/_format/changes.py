@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from msgspec import Raw
 
 from ..errors import CorruptFileError, NotStorableError
+from .collecting import collector_paused
 from .encoding import canonical, encode_batch
 from .reading import decode, decode_plain
 
@@ -50,11 +51,19 @@ def encode_changes(touched: Touched) -> list[Raw]:
     members: list[Raw] = []
     for start in range(0, len(touched.keys), _AT_ONCE):
         part = touched.part(start, start + _AT_ONCE)
-        texts, copies = encode_batch(part.keys, part.values)
-        for index, raw in _unchanged(part.raws, texts, copies).items():
-            texts[index] = raw
-        members += texts
+        with collector_paused():  # what is made here is compared, and gone again
+            members += _encode_part(part)
     return members
+
+
+def _encode_part(part: Touched) -> list[Raw]:
+    known: list[Any] = part.raws
+    texts, copies = encode_batch(part.keys, part.values, None if None in known else known)
+    if texts is known:
+        return texts
+    for index, raw in _unchanged(part.raws, texts, copies).items():
+        texts[index] = raw
+    return texts
 
 
 def any_change(touched: Touched) -> bool:

@@ -17,4 +17,5 @@ from .files import join as join
 from .files import split as split
 from .plain import MAX_NESTING as MAX_NESTING
 from .reading import decode as decode
+from .reading import decode_plain as decode_plain
 from .scalars import MAX_DIGITS as MAX_DIGITS

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import codecs
-import gc
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -13,6 +11,7 @@ from msgspec import Raw
 
 from ..errors import CorruptFileError
 from . import cutting, limits
+from .collecting import collector_paused
 from .limits import MAX_NESTING_READ
 from .readers import arrange
 from .reading import UNREADABLE, decode, looks_tagged, without_entries
@@ -40,7 +39,7 @@ def split(body: bytes) -> Members:
     _check_utf8(body)
     limits.check_integers(body)
     try:
-        with _collector_paused():
+        with collector_paused():
             members: Members = _splitter.decode(body)
     except UNREADABLE:
         limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
@@ -76,18 +75,6 @@ def join(members: Members) -> bytes:
         except UnicodeEncodeError:  # a lone surrogate in a key
             pass
     return write_object(list(members), map(bytes, members.values()), ())
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A collection in the middle of making 100,000 members finds nothing, and takes half as long again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _check_utf8(body: bytes) -> None:

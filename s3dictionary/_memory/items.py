@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 from msgspec import Raw
 
 from .._format import codec
 from .._format.types import SCALARS
+from .ahead import ReadingAhead
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of
 from .savepoint import Savepoint
-from .snapshots import Snapshot, fresh_containers, refill, snapshot
+from .snapshots import Snapshot, chained, fresh_containers, inner_containers_of_each, refill, snapshot
 
 Base = Any
 """Which version of the file something is: known to the caller alone."""
@@ -59,6 +60,7 @@ class Items:
         self.savepoints: list[Savepoint] = []
         self._quiet: dict[Any, None] = {}
         self._awake: dict[Any, None] = {}
+        self._ahead = ReadingAhead()
         self._unfinished: Callable[[], None] | None = None
 
     def _do(self, step: Callable[[], None]) -> None:
@@ -114,19 +116,43 @@ class Items:
             self.savepoints[-1].note_woken(key, awake, taken)
 
     def _decode(self, key: Any, raw: Raw) -> Any:
-        value = codec.decode(raw)
-        awake = Decoded(value, raw)
+        following = self._ahead.following(key, self.items)
+        if following:
+            self._decode_ahead(following)
+        awake = self._noted(key, raw) or Decoded(codec.decode(raw), raw)
+        value = awake.value
         if type(value) in SCALARS:
             self._quiet[key] = None
         else:
             if self.savepoints:
-                found = fresh_containers(value)
-                if len(found) > 1:
-                    awake.found = found
+                awake.inner = awake.inner or chained(fresh_containers(value))
                 self._note_woken(key, raw, awake, None)
             self._awake[key] = None
         self.items[key] = awake
         return value
+
+    def _noted(self, key: Any, raw: Raw) -> Decoded | None:
+        """What the open block has noted already, if an interrupt came before it could be read."""
+        noted = self.savepoints[-1].journal.get(key) if self.savepoints else None
+        return noted if type(noted) is Decoded and noted.raw is raw else None
+
+    def _decode_ahead(self, keys: list[Any]) -> None:
+        """Make values readable that are likely to be touched next, all at once; those that no block has noted."""
+        savepoints, items = self.savepoints, self.items
+        noted: set[Any] = set().union(*[each.journal.keys() & keys for each in savepoints])
+        raws: dict[Any, Raw] = {key: entry for key in keys if type(entry := items.get(key)) is Raw and key not in noted}
+        values = codec.decode_plain(list(raws.values()))
+        if values is None:
+            return
+        inner = inner_containers_of_each(values) if savepoints else repeat(None)
+        awake = dict(zip(raws, map(Decoded, values, raws.values(), inner), strict=False))
+        containers = {key: entry for key, entry in awake.items() if type(entry.value) not in SCALARS}
+        if savepoints:
+            savepoints[-1].journal.update(containers)
+        self._awake.update(dict.fromkeys(containers))
+        if len(containers) < len(awake):
+            self._quiet.update(dict.fromkeys(awake))
+        self.items.update(awake)
 
     def _put(self, key: Any, entry: Awake) -> None:
         (self._quiet if type(entry.value) in SCALARS else self._awake)[key] = None
@@ -177,6 +203,7 @@ class Items:
             if self.savepoints:
                 self._note_all(self.savepoints[-1], items)
             self._note_filed_order()
+            self._ahead = ReadingAhead()  # which may refer to all the items
             self.filed = self.filed | {key: raw_of(entry) for key, entry in items.items()}
             self.items = {}  # from here on, nobody writes into an entry without the lock
             self.data = objects_of(items)
@@ -236,6 +263,7 @@ class Items:
             for key in items:
                 self.savepoints[-1].note(key, self.items.get(key, MISSING))
         self._awake.update(dict.fromkeys(items))
+        self._ahead = ReadingAhead()
         self.items = {key: Awake(value, self._raw_of(key)) for key, value in items.items()}
 
     def _refill(self, items: dict[Any, Any]) -> None:

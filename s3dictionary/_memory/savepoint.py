@@ -69,7 +69,7 @@ class Savepoint:
         """Put back what the containers held, in place. What can't be is left, and why is added to `failures`."""
         for entry in self._decoded():
             value = codec.decode(entry.raw)  # type: ignore[arg-type]  # it was decoded from that
-            restore(*contents_of_twins(fresh_containers(value), entry.found or [entry.value]), failures)
+            restore(*contents_of_twins(fresh_containers(value), entry.containers), failures)
         for taken in self.copies.values():
             restore(taken[::2], taken[1::2], failures)
 
@@ -90,8 +90,8 @@ class Savepoint:
     def let_go(self) -> None:
         """Let go of containers that have been removed: the block won't be undone."""
         for entry in self.journal.values():
-            if type(entry) is Decoded and entry.found:
-                entry.found = ()
+            if type(entry) is Decoded:
+                entry.inner = None
 
     @property
     def exposed(self) -> list[Any]:

@@ -20,6 +20,7 @@ class UndoableItems(Items):
         """Begin a block, which `commit` or `rollback` ends."""
         with self.lock:
             self.finish()
+            self._ahead.stop()
             self._note_begin(savepoint)
             self.savepoints.append(savepoint)
 
