@@ -18,7 +18,19 @@ from .report import Section
 from .rivals import OBJECT_PER_KEY, WHOLE_FILE
 from .stage import Stage, stage
 
-TOPICS = ("files", "wire", "latency", "crowd", "items", "transactions", "encoding", "peak_memory", "start", "profiles")
+TOPICS = (
+    "files",
+    "rewriting",
+    "wire",
+    "latency",
+    "crowd",
+    "items",
+    "transactions",
+    "encoding",
+    "peak_memory",
+    "start",
+    "profiles",
+)
 PACKAGES = ("S3Dictionary", "boto3", "msgspec", "persidict", "s3fs", "sqlitedict", "diskcache")
 
 HEAD = """\
