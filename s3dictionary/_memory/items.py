@@ -132,9 +132,12 @@ class Items:
         return value
 
     def _noted(self, key: Any, raw: Raw) -> Decoded | None:
-        """What the open block has noted already, if an interrupt came before it could be read."""
-        noted = self.savepoints[-1].journal.get(key) if self.savepoints else None
-        return noted if type(noted) is Decoded and noted.raw is raw else None
+        """What an open block has noted already, if an interrupt came before it could be read."""
+        for savepoint in self.savepoints:
+            noted = savepoint.journal.get(key)
+            if type(noted) is Decoded and noted.raw is raw:
+                return noted
+        return None
 
     def _decode_ahead(self, keys: list[Any]) -> None:
         """Make values readable that are likely to be touched next, all at once; those that no block has noted."""
