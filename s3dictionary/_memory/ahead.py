@@ -31,14 +31,14 @@ class ReadingAhead:
             keys: all of them, in order.
         """
         try:
-            if key == self._next:
+            if _are_same(key, self._next):
                 self._size = min(2 * self._size, _MOST)
-            elif key == next(iter(keys)):
+            elif _are_same(key, next(iter(keys))):
                 self._keys, self._size = iter(keys), 1
                 next(self._keys)
             else:
                 return []
-            run = list(islice(self._keys, self._size - 1))
+            run = [following for following in islice(self._keys, self._size - 1) if type(following) is str]
             self._next = next(self._keys, MISSING)
         except RuntimeError:  # keys have been added or removed meanwhile
             self.stop()
@@ -48,3 +48,8 @@ class ReadingAhead:
     def stop(self) -> None:
         """End the run: what was touched so far says nothing of what comes."""
         self._next = MISSING
+
+
+def _are_same(key: Any, other: Any) -> bool:
+    """Are two keys the same str? Another one's methods may be anybody's code, which could touch the dict meanwhile."""
+    return type(key) is str and type(other) is str and key == other

@@ -140,7 +140,7 @@ class Items:
         return None
 
     def _decode_ahead(self, keys: list[Any]) -> None:
-        """Make values readable that are likely to be touched next, all at once; those that no block has noted."""
+        """Make values readable that are likely to be touched next, all at once: those that no block has noted."""
         savepoints, items = self.savepoints, self.items
         noted: set[Any] = set().union(*[each.journal.keys() & keys for each in savepoints])
         raws: dict[Any, Raw] = {key: entry for key in keys if type(entry := items.get(key)) is Raw and key not in noted}
