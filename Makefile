@@ -1,4 +1,5 @@
-# make demo | test | check | docs | package | stress | matrix | bench | bench-quick | contention | faults | clean.
+# make demo | test | check | coverage | docs | package | stress | matrix | oldest | bench | bench-quick | contention |
+# faults | release-check | clean.
 # Needs nothing but Python 3.10 or later with its venv module.
 
 PYTHON ?= python3
@@ -6,10 +7,12 @@ VERSIONS ?= 3.10 3.11 3.12 3.13
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 PYTEST = -m pytest -n 2
 
-.PHONY: demo test check docs package stress matrix bench bench-quick contention faults clean
+.PHONY: demo test check coverage docs package release-check stress matrix oldest bench bench-quick contention faults
+.PHONY: clean
 
 demo: .venv/with-local
-	.venv/bin/python examples/quickstart.py
+	@echo "Running examples/quickstart.py on an S3 server of its own:"
+	@.venv/bin/python examples/quickstart.py
 
 test: .venv/with-dev
 	.venv/bin/python $(PYTEST)
@@ -27,7 +30,28 @@ check: .venv/with-dev docs
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy --strict s3dictionary tests/typing_cases.py
+	.venv/bin/mypy --config-file tests/mypy.ini tests
+	.venv/bin/basedpyright
+	.venv/bin/zizmor --offline --quiet .github/workflows
+	.venv/bin/pre-commit validate-config
 	.venv/bin/python -m pytest --doctest-modules s3dictionary tests/test_docs.py
+
+# What the tests reach, but for those that trace the interpreter themselves, or work in other processes.
+NOT_MEASURED = interrupts kills linearizability many_writers signal_storm scheduled_threads threads_at_any_moment \
+  state_machine faults docs examples cold_start concurrent_encoding threads_and_forks guarantees servers typing
+
+coverage: .venv/with-dev
+	.venv/bin/python $(PYTEST) --cov --cov-report=term:skip-covered \
+	  $(filter-out $(NOT_MEASURED:%=tests/test_%.py),$(wildcard tests/test_*.py))
+
+# What has to be so before a release: TAG is v and the version, the changelog has it with its date, and no address in
+# setup.cfg is a placeholder.
+release-check:
+	@version=$$(sed -n 's/^version = //p' setup.cfg); \
+	[ "$(TAG)" = "v$$version" ] || { echo "the tag is '$(TAG)', the version in setup.cfg $$version"; exit 1; }; \
+	grep -Eq "^## \[$$version\] - [0-9]{4}-[0-9]{2}-[0-9]{2}$$" CHANGELOG.md || \
+	  { echo "CHANGELOG.md has no '## [$$version] - year-month-day'"; exit 1; }; \
+	! grep -n "example\.org/S3Dictionary" setup.cfg || { echo "setup.cfg still has placeholders"; exit 1; }
 
 # The site, in site/. A link that leads nowhere is an error.
 docs: .venv/with-docs
@@ -90,12 +114,28 @@ matrix:
 	  $$venv/bin/python $(PYTEST) || exit 1; \
 	done
 
+# The tests with the lowest releases that setup.cfg allows: of boto3, botocore, which has the same numbers, and msgspec.
+oldest: .venvs/oldest/with-test
+	.venvs/oldest/bin/python $(PYTEST)
+
+.venvs/oldest/with-test: setup.cfg
+	[ -x .venvs/oldest/bin/python ] || $(PYTHON) -m venv .venvs/oldest
+	lowest=$$(sed -n '/^install_requires/,/^$$/s/>=/==/p' setup.cfg) && \
+	  .venvs/oldest/bin/python $(PIP_INSTALL) -e '.[test]' $$lowest $$(echo $$lowest | grep -o 'boto3==[0-9.]*' | sed s/boto3/botocore/)
+	touch $@
+
 clean:
 	rm -rf .venv .venvs build dist site *.egg-info
 
 .venv/bin/python:
-	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+	@echo "Making a virtual environment in .venv"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/with-%: setup.cfg | .venv/bin/python
-	.venv/bin/python $(PIP_INSTALL) -e '.[$*]'
-	touch $@
+	@echo "Installing S3Dictionary with the extra '$*' into .venv, from PyPI: $(or $(INSTALLS_$*),a minute or more)"
+	@.venv/bin/python $(PIP_INSTALL) $(OPTIONS_$*) -e '.[$*]'
+	@touch $@
+
+# Python compiles what it imports, which is a small part of what these packages have.
+OPTIONS_local = --no-compile
+INSTALLS_local = boto3 and moto (an S3 server), about 30 packages in about half a minute

@@ -16,9 +16,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -39,6 +39,8 @@ SIZES = (1_000, 100_000, 1_000_000)
 DELAYS = (0, 0.04)
 """Seconds that the network adds to a round trip."""
 WAYS = ("run()", "merge")
+GROUP_THREADS = (1, 4, 16, 64)
+GROUP_PROCESSES = (1, 2, 4, 8)
 SECONDS = float(os.environ.get("SECONDS", "5"))
 BUCKET = "contention"
 MEMBER = 100
@@ -50,13 +52,14 @@ MEMBER = 100
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured: `writers` processes for some seconds, from a moment of the monotonic clock."""
+    """What is measured: `writers` processes of some threads, for some seconds from a moment of the monotonic clock."""
 
     writers: int
     size: int
     delay: float
     way: str
     begin: float = 0.0
+    threads: int = 1
 
     @property
     def key(self) -> str:
@@ -111,17 +114,22 @@ def write(setting: Setting, client: Any, name: str) -> Measured:
     d: S3Dict[str, Any] = S3Dict(
         BUCKET, file_name=setting.key, client=client, on_conflict="merge" if setting.way == "merge" else "raise"
     )
-    processor = None
-    while time.monotonic() < setting.begin + SECONDS:
-        if processor is None and time.monotonic() >= setting.begin:
-            processor = time.process_time()
-        try:
-            commit(d, setting.way, name)
-            count("commits")
-        except ConflictError:  # it has tried often enough: the caller would go on to try
-            pass
+    processor: list[float] = []
+
+    def go_on(_: int) -> None:
+        while time.monotonic() < setting.begin + SECONDS:
+            if not processor and time.monotonic() >= setting.begin:
+                processor.append(time.process_time())
+            try:
+                commit(d, setting.way, name)
+                count("commits")
+            except ConflictError:  # it has tried often enough: the caller would go on to try
+                pass
+
+    with ThreadPoolExecutor(setting.threads) as pool:
+        list(pool.map(go_on, range(setting.threads)))
     client.meta.events.unregister("before-send.s3.PutObject", unique_id="count")
-    return Measured(done["commits"], done["attempts"], time.process_time() - (processor or 0))
+    return Measured(done["commits"], done["attempts"], time.process_time() - sum(processor[:1]))
 
 
 def commit(d: S3Dict[str, Any], way: str, name: str) -> None:
@@ -161,7 +169,7 @@ def processes(server: Server, endpoint: Endpoint) -> Iterator[ProcessPoolExecuto
 def measure(setting: Setting, server: SeaweedFS, endpoint: Endpoint, pool: ProcessPoolExecutor) -> Measured:
     content = {f"member-{number}": "x" * MEMBER for number in range(setting.size // (MEMBER + 20))}
     S3Dict(BUCKET, file_name=setting.key, client=connect(server, server.endpoint_url), data=content).save()
-    timed = Setting(setting.writers, setting.size, setting.delay, setting.way, time.monotonic() + 1)
+    timed = replace(setting, begin=time.monotonic() + 1)
     futures = [pool.submit(write_in_process, timed, number) for number in range(setting.writers)]
     time.sleep(max(0, timed.begin - time.monotonic()))
     pids = [*children(server.pid), *([endpoint.pid] if endpoint.pid else [])]
@@ -360,6 +368,29 @@ def table(rows: list[Row], delay: float) -> str:
     return "\n".join(lines)
 
 
+def groups(server: SeaweedFS) -> str:
+    """Commits a second of processes with so many threads each, that share groups; and what the model says.
+
+    A group is one writer to the model, and each of its commits stands for as many as there are threads.
+    """
+    delay, size = max(DELAYS), min(SIZES)
+    heads = [f"{number} process{'es' * (number > 1)} | model" for number in GROUP_PROCESSES]
+    lines = [f"| threads in each | {' | '.join(heads)} |", "|---" * (2 * len(heads) + 1) + "|"]
+    with delayed(server, delay) as endpoint, processes(server, endpoint) as pool:
+        look, alone = round_trip(server, endpoint.url), None
+        for threads in GROUP_THREADS:
+            cells = []
+            for number in GROUP_PROCESSES:
+                measured = measure(Setting(number, size, delay, "run()", threads=threads), server, endpoint, pool)
+                if alone is None:
+                    alone = Alone(1 / measured.per_second, look, measured.processor / measured.attempts)
+                commits, _ = predict(alone, number, "run()", os.cpu_count() or 1)
+                cells += [f"{measured.per_second:.1f}", f"{commits * threads:.1f}"]
+                print(f"{threads:3} threads {number} processes", *cells[-2:], flush=True)
+            lines.append(f"| {threads} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def fit(rows: list[Row], delay: float) -> str:
     """How far off the model is, where it predicts something: with more than one writer."""
     ratios = sorted(
@@ -455,6 +486,14 @@ done by {cores} cores.
 The model is no guide here: processes that wait for a processor in the middle of a commit lose it to others, and all the
 more the more there are. It only knows what the network does, and how much there is to compute in all.
 
+## Groups
+
+`run()`s of the threads, or tasks, of one process that wait at the same time share one GET and one PUT. These are
+commits a second of processes with so many threads each, with {delay:.0f} ms of network and {small}. To the model, a
+process is one writer, and each of its commits stands for as many as it has threads.
+
+{groups}
+
 ## The model
 
 It is told three things of a single writer: how long a commit takes (`cycle`), how long a HEAD takes (there is one
@@ -484,7 +523,7 @@ per commit):
   get there. Refused PUTs cost requests all the same: retries count.
 - A single writer is the fastest way to write one file: it commits without any retry, and one `with` block can hold
   any number of updates. Where many have something to add, let them hand it to one process (a queue), which saves it
-  in one go.
+  in one go. The threads of one process do so by themselves when they use `run()` on one dict (see [Groups](#groups)).
 
 ## Beyond one file
 
@@ -497,7 +536,7 @@ per commit):
 """
 
 
-def page(rows: list[Row], load: str) -> str:
+def page(rows: list[Row], grouped: str, load: str) -> str:
     delay, small, large = DELAYS[-1], SIZES[0], SIZES[-1]
     top = best(rows, delay, small)
     return PAGE.format(
@@ -517,6 +556,7 @@ def page(rows: list[Row], load: str) -> str:
         delayed_fit=fit(rows, delay).capitalize() + ".",
         near=table(rows, DELAYS[0]),
         near_fit=fit(rows, DELAYS[0]).capitalize() + ".",
+        groups=grouped,
         extrapolated=extrapolated(),
     )
 
@@ -531,9 +571,10 @@ def main() -> None:
         connect(server, server.endpoint_url).create_bucket(Bucket=BUCKET)
         print("network, file, way, writers: commits/s, model, retries per commit, model")
         rows = list(all_rows(server))
+        grouped = groups(server)
     finally:
         server.close()
-    (ROOT / "docs" / "contention.md").write_text(page(rows, load))
+    (ROOT / "docs" / "contention.md").write_text(page(rows, grouped, load))
     print(f"\nWritten to docs/contention.md. {machine()}")
 
 

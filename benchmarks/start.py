@@ -10,17 +10,17 @@ from functools import partial
 
 from .data import KEY, body
 from .plots import bars
-from .report import Section, comparison, duration
+from .report import Section, Table, comparison, duration, size
 from .rivals import ByHand, Original, Ours, Persidict, S3fsMapper
 from .stage import Stage
-from .timing import Contender, cpu_of_children, side_by_side, wall
+from .timing import Contender, Times, cpu_of_children, side_by_side, wall
 
 COUNT = 100
 
 TEXT = """\
 A whole process that opens a file of {count} records and prints a value of one, from its start to its end. The imports
 are timed inside a process of their own, and include neither the interpreter's start nor a connection. The package by
-itself imports next to nothing; the dict comes with its name."""
+itself imports next to nothing; the dict comes with its name. Memory is the most that the process had (resident set)."""
 
 SCRIPTS = {
     "an empty script": "",
@@ -51,6 +51,14 @@ files = s3fs.S3FileSystem(endpoint_url="{endpoint}")
 print(json.loads(files.get_mapper("{bucket}/start")["{key}.json"])["visits"])
 """,
 }
+PEAK = """
+import resource, sys
+try:
+    with open("/proc/self/status") as status:
+        print(next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) * 1024)
+except OSError:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
 IMPORTS = ("import s3dictionary", "from s3dictionary import S3Dict", "import boto3", "import persidict", "import s3fs")
 
 
@@ -60,22 +68,30 @@ def measure(stage: Stage) -> Section:
     rounds = 3 if stage.quick else 31
     scripts = side_by_side(_scripts(stage, wall), rounds)
     cpu = side_by_side(_scripts(stage, cpu_of_children), rounds)
+    memory = side_by_side(_scripts(stage, _peak), 1 if stage.quick else 5)
     imports = side_by_side({statement: partial(_import, statement) for statement in IMPORTS}, rounds)
 
     section = Section("Cold start", TEXT.format(count=COUNT))
     section.tables.append(comparison(scripts, ByHand.name, title="From the start of the process to its end"))
     section.tables.append(comparison(cpu, ByHand.name, title="The processor's time of it"))
+    section.tables.append(_memory(memory))
     section.tables.append(comparison(imports, "import boto3", title="Imports alone"))
     title = "A process that reads one value"
     medians = {name: its.median for name, its in scripts.items()}
     section.plots[title] = bars(medians, title=title, text=duration)
     section.facts["start_cpu"] = cpu[Ours.name].over(cpu[ByHand.name])
     section.facts["start"] = scripts[Ours.name].over(scripts[ByHand.name])
+    section.facts["start_memory"] = memory[Ours.name].over(memory[ByHand.name])
     section.facts["import"] = imports["import s3dictionary"].over(imports["import boto3"])
     return section
 
 
-def _scripts(stage: Stage, timed: Callable[[Callable[[], object]], Contender]) -> dict[str, Contender]:
+def _memory(peaks: dict[str, Times]) -> Table:
+    rows = [[name, size(its.median), f"{its.over(peaks[ByHand.name]):.2f}"] for name, its in peaks.items()]
+    return Table(["", "median", f"ratio to {ByHand.name}"], rows, "The most memory that it had")
+
+
+def _scripts(stage: Stage, timed: Callable[[partial[str]], Contender]) -> dict[str, Contender]:
     contenders = {}
     for name, script in SCRIPTS.items():
         python = stage.original if name == Original.name else sys.executable
@@ -88,6 +104,16 @@ def _scripts(stage: Stage, timed: Callable[[Callable[[], object]], Contender]) -
 def _run(python: str, code: str) -> str:
     run = [python, "-P", "-c", code]
     return subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True, env=environment()).stdout
+
+
+def _peak(run: partial[str]) -> Contender:
+    """The most memory of a process, in place of its time."""
+
+    def peak() -> float:
+        python, code = run.args
+        return float(_run(python, code + PEAK).split()[-1])
+
+    return peak
 
 
 def environment() -> dict[str, str]:

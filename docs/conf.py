@@ -13,7 +13,10 @@ from s3dictionary import __version__
 PAGES = {
     "Start": ["tutorial", "guides/saving"],
     "Guides": [
+        "guides/own-classes",
         "guides/many-writers",
+        "guides/threads",
+        "guides/asyncio",
         "guides/lambda",
         "guides/cron",
         "guides/notebooks",
@@ -25,7 +28,7 @@ PAGES = {
         "guides/from-0.13",
         "guides/from-shelve",
     ],
-    "Reference": ["reference", "command-line", "errors", "guarantees", "file-format"],
+    "Reference": ["reference", "command-line", "errors", "guarantees", "costs", "file-format"],
     "Background": ["design", "faults", "contention", "benchmarks", "changes"],
 }
 """The order of the pages. `docs/index.md` is the first one."""

@@ -4,6 +4,7 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    from ._async import AsyncS3Dict as AsyncS3Dict
     from ._dict import S3Dict as S3Dict
     from ._memory import MISSING as MISSING
     from ._s3.version import FileVersion as FileVersion
@@ -11,6 +12,8 @@ if typing.TYPE_CHECKING:
     from .errors import BucketNotFoundError as BucketNotFoundError
     from .errors import ConflictError as ConflictError
     from .errors import CorruptFileError as CorruptFileError
+    from .errors import LeaseHeldError as LeaseHeldError
+    from .errors import LeaseLostError as LeaseLostError
     from .errors import NotStorableError as NotStorableError
     from .errors import ReadOnlyError as ReadOnlyError
     from .errors import Rollback as Rollback
@@ -25,10 +28,13 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "MISSING",
     "AccessDeniedError",
+    "AsyncS3Dict",
     "BucketNotFoundError",
     "ConflictError",
     "CorruptFileError",
     "FileVersion",
+    "LeaseHeldError",
+    "LeaseLostError",
     "NotStorableError",
     "ReadOnlyError",
     "Rollback",
@@ -41,6 +47,11 @@ __all__ = [
     "__version__",
 ]
 
+_HOMES = {"S3Dict": "_dict", "AsyncS3Dict": "_async", "MISSING": "_memory", "FileVersion": "_s3.version"}
+
+
+_HOMES = {"S3Dict": "_dict", "AsyncS3Dict": "_async", "MISSING": "_memory", "FileVersion": "_s3.version"}
+
 
 def _get(name: str) -> typing.Any:
     """Import a name when it is first asked for: what doesn't need the dict, like `--help`, needn't wait for it."""
@@ -50,8 +61,12 @@ def _get(name: str) -> typing.Any:
         return version("S3Dictionary")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {"S3Dict": "_dict", "MISSING": "_memory", "FileVersion": "_s3.version"}.get(name, "errors")
-    return globals().setdefault(name, getattr(importlib.import_module(f".{home}", __name__), name))
+    from ._collector import collector_paused
+
+    home = _HOMES.get(name, "errors")
+    with collector_paused(for_good=True):
+        module = importlib.import_module(f".{home}", __name__)
+    return globals().setdefault(name, getattr(module, name))
 
 
 if not typing.TYPE_CHECKING:  # a type checker would let any name pass

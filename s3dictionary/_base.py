@@ -5,30 +5,38 @@ Sends no request: when to load and save is up to the classes made from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._blocks import Blocks, Transaction
 from ._exits import Ending
-from ._format.types import SCALARS
-from ._mapping import K, LazyDict, V
+from ._format import codec
+from ._format.types import ATOMS
+from ._mapping import Default, K, LazyDict, V
 from ._memory import GIL, Awake, Memory
 from ._s3 import addresses
 from ._s3.settings import Settings
 from ._store import OnConflict, Options, Store
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from ._lease import Lease
+    from ._options import AllOptions
 
 T = TypeVar("T")
 
 _STRATEGIES = ("raise", "overwrite", "merge")
-_NOT_PICKLED = frozenset({"_file", "_store", "_blocks", "_ending"})
+_NOT_PICKLED = frozenset({"_file", "_store", "_blocks", "_ending", "_runs", "_turns", "_content"})
 
 
 class FileDict(LazyDict[K, V]):
     """A dict over one file on S3."""
+
+    _runs: Any
+    """What calls the functions of `run`: each class has its own."""
 
     if TYPE_CHECKING:  # each class has its own
 
@@ -38,8 +46,9 @@ class FileDict(LazyDict[K, V]):
         self,
         settings: Settings,
         *,
-        default: Mapping[K, V] | Iterable[tuple[K, V]] | None,
+        default: Default[K] | None,
         on_conflict: OnConflict,
+        types: codec.Spec = (),
         read_only: bool,
         writes: bool,
     ) -> None:
@@ -49,6 +58,7 @@ class FileDict(LazyDict[K, V]):
             settings: the file and the way to it.
             default: what the dict is to hold as long as there is no file.
             on_conflict: what a save does if someone else has written.
+            types: classes to store as themselves.
             read_only: nothing may be written.
             writes: other arguments ask for something to be written.
         """
@@ -60,7 +70,9 @@ class FileDict(LazyDict[K, V]):
             raise ValueError(
                 f"on_conflict must be a function or one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}"
             )
-        options = Options(on_conflict, None if default is None else deepcopy(dict(default)), read_only)
+        options = Options(
+            on_conflict, None if default is None else deepcopy(dict(default)), read_only, codec.items_of(types)
+        )
         self._set_up(settings, self._memory, options)
 
     def _set_up(self, settings: Settings, memory: Memory, options: Options) -> None:
@@ -68,12 +80,13 @@ class FileDict(LazyDict[K, V]):
         self._options = options
         self._file = settings.file()
         self._memory = memory
+        memory.types = codec.types_of(options.types, self._file.uri)
         self._store = Store(self._file, memory, options)
-        self._blocks = Blocks(memory)
+        self._blocks = Blocks(memory, self._store.undone)
         self._ending = Ending(self._store, memory, self._blocks)
 
     @classmethod
-    def from_uri(cls, uri: str, **options: Any) -> Self:
+    def from_uri(cls, uri: str, **options: Unpack[AllOptions]) -> Self:
         """Make one from an address like `s3://bucket/path/state.json`. The options are those of the constructor.
 
         In place of the bucket's name it may have the ARN of an access point, as for the AWS CLI.
@@ -129,13 +142,21 @@ class FileDict(LazyDict[K, V]):
 
         version = self._store.version
         modified = None if version is None else version.last_modified
-        return notebook.html(self.uri, self.etag, modified, self.changed, len(self), self._memory.first(notebook.ROWS))
+        return notebook.html(
+            self.uri,
+            self.etag,
+            modified,
+            self.changed,
+            len(self),
+            self._memory.first(notebook.ROWS),
+            self._memory.types,
+        )
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """How IPython shows it as text, which it also puts into a notebook's file. `print` shows all of it."""
         from . import notebook
 
-        printer.text(notebook.text(len(self), self._memory.first(notebook.ROWS)))
+        printer.text(notebook.text(len(self), self._memory.first(notebook.ROWS), self._memory.types))
 
     def transaction(self) -> Transaction[Self]:
         """A block in memory, for `with` or as a decorator. An exception undoes it, and goes on.
@@ -147,10 +168,39 @@ class FileDict(LazyDict[K, V]):
         >>> with state.transaction():
         ...     state["runs"] += 1
         """
-        return Transaction(self, self._blocks, self._autosave_changes)
+        prepare = self._store.undo_read_only if self._options.read_only else None
+        return Transaction(self, self._blocks, prepare, self._autosave_changes)
+
+    def lease(self, name: str, *, seconds: float = 300) -> Lease:
+        """A lock that one holder among all machines has at a time, for `with` and `async with`.
+
+        It is an object of its own beside the file, `<file_name>.<name>.lease`, and stays there. It is renewed while it
+        is held, and runs out when its holder is killed. It doesn't keep anybody from using the dict.
+
+        >>> with state.lease("nightly", seconds=300) as lease:
+        ...     print(lease.held)
+        True
+
+        Args:
+            name: what the holders agree on.
+            seconds: how long after the last renewal it runs out, 2 or more. Three renewals fit into that.
+
+        Raises:
+            LeaseHeldError: on entering; somebody else holds it. It names the holder, and when the lease runs out.
+            LeaseLostError: on leaving; it could not be renewed in time, so somebody else may have taken it.
+            StorageError: S3 refused, or wasn't reached.
+            ReadOnlyError: the dict was opened with `read_only=True`.
+            ValueError: the name or the seconds can't be.
+        """
+        from ._lease import Lease, check
+
+        if self._options.read_only:
+            self._store.refuse_read_only()
+        check(name, seconds)
+        return Lease(replace(self._settings, file_name=f"{self.file_name}.{name}.lease").file(), name, seconds)
 
     def __setitem__(self, key: K, value: V) -> None:
-        if GIL and type(key) is str and type(value) in SCALARS:
+        if GIL and type(key) is str and type(value) in ATOMS:
             # A lock would cost more than all the rest. From the look-up to the assignment nothing is called, so with
             # the GIL neither another thread nor a signal gets in between
             memory, turns, store = self._memory, self._blocks.turns, self._store
@@ -198,6 +248,7 @@ class FileDict(LazyDict[K, V]):
             "file_name": settings.file_name,
             "data": data,
             "on_conflict": self._options.on_conflict,
+            "types": self._options.types,
             "client": settings.client,
             "put_options": settings.put_options,
             **settings.client_options,
@@ -238,9 +289,10 @@ class FileDict(LazyDict[K, V]):
             self._ending.without_dict()
 
     def _check(self) -> None:
-        """Assert the invariants of memory and blocks."""
+        """Assert the invariants of memory, blocks and groups."""
         self._memory.check()
         self._blocks.check()
+        self._runs.check()
 
 
 def check_bool(name: str, value: object) -> None:

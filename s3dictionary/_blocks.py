@@ -27,11 +27,20 @@ class Blocks:
 
     Attributes:
         turns: whose turn it is to change the dict.
+
+    Args:
+        memory: what is changed.
+        undone: called when an outermost block was undone, before anybody else's turn.
     """
 
-    def __init__(self, memory: Memory) -> None:
-        self.turns = Turns(memory)
+    def __init__(self, memory: Memory, undone: Callable[[Block], None] = lambda _: None) -> None:
+        self.turns = Turns(memory, undone)
         self._memory = memory
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Memory's lock. It is another one in a forked child."""
+        return self._memory.lock
 
     @property
     def open(self) -> list[Block]:
@@ -104,19 +113,22 @@ class Blocks:
         Raises:
             TransactionError: there is none, or its owner is still in it. Nothing was done.
         """
-        caller = current_owner()
         self.turns.end_abandoned()
-        if block.exit is None:  # it was entered otherwise than by this statement
-            entered = [item for item in self.open if item.manager == block.manager and item.exit is None]
-            entered = [item for item in entered if item.owner == caller] or entered
-            if entered and entered[-1].owner != caller and entered[-1].is_busy:
+        if block in self.open:
+            return block
+        if not block.is_of_statement:  # `__exit__` was called by hand
+            caller = current_owner()
+            entered = [item for item in self.open if item.manager == block.manager]
+            by_hand = [item for item in entered if not item.is_of_statement]
+            by_hand = [item for item in by_hand if item.owner == caller] or by_hand
+            if entered and (not by_hand or (by_hand[-1].owner != caller and by_hand[-1].is_busy)):
                 raise TransactionError(
-                    "This is the block of another thread or task, which is still in it. Nothing was done."
+                    "This is the block of another thread, task or `with` statement, which is still in it. Nothing was "
+                    "done."
                 )
-            block = entered[-1] if entered else block
-        if block not in self.open:
-            raise TransactionError("This block isn't open any more: it was rolled back when one around it was left.")
-        return block
+            if by_hand:
+                return by_hand[-1]
+        raise TransactionError("This block isn't open any more: it was rolled back when one around it was left.")
 
     def _problem_of(self, block: Block) -> str | None:
         """Why a block can't be left, if so."""
@@ -141,7 +153,7 @@ class Blocks:
         raise told
 
     def abandon(self, block: Block) -> None:
-        """Undo and end a block that its `with` statement hasn't left. In the midst of a step, the next one does it."""
+        """Undo and end a block that nobody can leave any more. In the midst of a step, the next one does it."""
         if not self.turns.is_amid_step:
             self.turns.end(block)
 
@@ -170,34 +182,27 @@ class Blocks:
 class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
     """A block in memory: `with d.transaction():`, or a decorator. It can be used again."""
 
-    def __init__(self, owner: D, blocks: Blocks, save: Callable[[], None]) -> None:
+    def __init__(self, owner: D, blocks: Blocks, prepare: Callable[[], None] | None, save: Callable[[], None]) -> None:
         self._owner = owner
         self._blocks = blocks
+        self._prepare = prepare
         self._save = save
 
     def __enter__(self) -> D:
-        self._blocks.enter(block_to_enter(Kind.TRANSACTION, self, sys._getframe(1)))
+        block = block_to_enter(Kind.TRANSACTION, self, sys._getframe(1), self._blocks.abandon)
+        self._blocks.enter(block, self._prepare)
         return self._owner
 
     if TYPE_CHECKING:
 
         def __exit__(
             self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-        ) -> bool: ...
+        ) -> bool | None: ...  # a plain bool would mean to type checkers that the code after a block is always reached
     else:
         __exit__ = ExitMethod(Kind.TRANSACTION)
 
     def _leave(self, block: Block, error: BaseException | None) -> bool:
         return self._blocks.leave(block, error, self._save)
-
-    def _abandon(self, block: Block) -> None:
-        self._blocks.abandon(block)
-
-    def __del__(self) -> None:
-        """Nobody can leave any more what was entered otherwise than by a `with`."""
-        for block in reversed(self._blocks.open):
-            if block.manager == id(self):
-                self._blocks.abandon(block)
 
     def __call__(self, function: F) -> F:
         for late in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import time
 from collections import UserDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -13,18 +12,21 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from ._base import FileDict, check_bool
 from ._leaving import Block, ExitMethod, Kind, block_to_enter
-from ._mapping import K, V
+from ._mapping import Data, Default, K, V
 from ._memory import Memory
+from ._runs import Runs
 from ._s3.file import MAX_SIZE
 from ._s3.secrets import Hidden, Secret
 from ._s3.settings import Settings
-from ._store import OnConflict, backoff
-from .errors import ConflictError, Rollback
+from ._store import OnConflict
+from ._store import Options as StoreOptions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from ._format.codec import Spec
+    from ._options import CommonOptions
     from ._s3.file import FileVersion
 
 P = ParamSpec("P")
@@ -57,6 +59,9 @@ class S3Dict(FileDict[K, V]):
             `"overwrite"` what they wrote, or `"merge"` key by key, which raises only if both changed the same key to
             different values. A function `resolve(key, base, ours, theirs)` is called for just the keys that both
             changed, also to the same value, and gives the value to store; `MISSING` stands for a key that isn't there.
+        types: classes to store as themselves: dataclasses, Enums, named tuples, attrs classes, `msgspec.Struct` and
+            pydantic 2 models. Any other comes with two functions, to something storable and back:
+            `{Path: (str, Path)}`, or in a list `(Path, str, Path)`.
         read_only: updates and saves raise a `ReadOnlyError`. Needs no permission to write.
         max_size: bytes that the file may have, stored or uncompressed; a bigger one is refused before it is read.
         client: a boto3 S3 client to use as it is, instead of keys and options.
@@ -70,6 +75,48 @@ class S3Dict(FileDict[K, V]):
         CorruptFileError: the file isn't a JSON object in UTF-8.
     """
 
+    # `file_name` is needed, by name or as the fourth argument. A list of pairs comes first: of any other
+    # iterable, pyright takes "a" in [("a", 1)] for the only key there may be
+
+    @overload
+    def __init__(
+        self,
+        bucket_name: str,
+        access_key_id: str | None = None,
+        access_secret_key: str | None = None,
+        *,
+        file_name: str,
+        autosave: bool = False,
+        data: list[tuple[K, V]],
+        default: Default[K] | None = None,
+        **options: Unpack[CommonOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        bucket_name: str,
+        access_key_id: str | None,
+        access_secret_key: str | None,
+        file_name: str,
+        autosave: bool = False,
+        *,
+        data: Data[K, V] | None = None,
+        default: Default[K] | None = None,
+        **options: Unpack[CommonOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        bucket_name: str,
+        access_key_id: str | None = None,
+        access_secret_key: str | None = None,
+        *,
+        file_name: str,
+        autosave: bool = False,
+        data: Data[K, V] | None = None,
+        default: Default[K] | None = None,
+        **options: Unpack[CommonOptions],
+    ) -> None: ...
     def __init__(
         self,
         bucket_name: str = "",
@@ -78,9 +125,10 @@ class S3Dict(FileDict[K, V]):
         file_name: str = "",
         autosave: bool = False,
         *,
-        data: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
-        default: Mapping[K, V] | Iterable[tuple[K, V]] | None = None,
+        data: Data[K, V] | None = None,
+        default: Default[K] | None = None,
         on_conflict: OnConflict = "raise",
+        types: Spec = (),
         read_only: bool = False,
         max_size: int = MAX_SIZE,
         client: S3Client | None = None,
@@ -108,6 +156,7 @@ class S3Dict(FileDict[K, V]):
             settings,
             default=default,
             on_conflict=on_conflict,
+            types=types,
             read_only=read_only,
             writes=autosave or data is not None,
         )
@@ -118,6 +167,10 @@ class S3Dict(FileDict[K, V]):
             if self.etag is None or self.changed:
                 self.save()
             self._store.autosave = True
+
+    def _set_up(self, settings: Settings, memory: Memory, options: StoreOptions) -> None:
+        super()._set_up(settings, memory, options)
+        self._runs = Runs(self._blocks, self._store)
 
     @property
     def autosave(self) -> bool:
@@ -209,22 +262,20 @@ class S3Dict(FileDict[K, V]):
     # Blocks
 
     def __enter__(self) -> Self:
-        self._blocks.enter(block_to_enter(Kind.WITH, self, sys._getframe(1)), self._store.refresh)
+        block = block_to_enter(Kind.WITH, self, sys._getframe(1), self._blocks.abandon)
+        self._blocks.enter(block, self._store.refresh)
         return self
 
     if TYPE_CHECKING:
 
         def __exit__(
             self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-        ) -> bool: ...
+        ) -> bool | None: ...  # a plain bool would mean to type checkers that the code after a block is always reached
     else:
         __exit__ = ExitMethod(Kind.WITH)
 
     def _leave(self, block: Block, error: BaseException | None) -> bool:
         return self._blocks.leave(block, error, self._store.save_changes)
-
-    def _abandon(self, block: Block) -> None:
-        self._blocks.abandon(block)
 
     @overload
     def run(self, function: Callable[[Self], T], *, attempts: int = 10) -> T: ...
@@ -236,6 +287,9 @@ class S3Dict(FileDict[K, V]):
         self, function: Callable[..., T], *args: Any, attempts: int = 10, **kwargs: Any
     ) -> T:
         """Call a function in a `with` block, again from a fresh load if someone else has written meanwhile.
+
+        Calls of several threads that wait at the same time share one load and one save. Each function is called by its
+        own thread, in a transaction of its own: what one raises undoes what that one did, and nothing else.
 
         >>> def count(state):
         ...     state["runs"] = state.get("runs", 0) + 1
@@ -256,36 +310,18 @@ class S3Dict(FileDict[K, V]):
         Raises:
             ConflictError: someone else was faster every time; or there were unsaved changes before, which a fresh load
                 would throw away.
-            TransactionError: inside a block.
+            TransactionError: inside a block; and `save()`, `load()`, `delete()` and `run()` inside the function.
             TypeError: it is a coroutine function, which would run after the block.
             ValueError: `attempts` isn't positive.
         """
         self._blocks.refuse_inside("run()")
         if inspect.iscoroutinefunction(function):
-            raise TypeError("run() can't call a coroutine function, which would do its work after the block.")
+            raise TypeError(
+                "run() can't call a coroutine function, which would do its work after the block. Use AsyncS3Dict.run()."
+            )
         if attempts < 1:
             raise ValueError(f"attempts must be positive, not {attempts}")
-        for wait in backoff(attempts - 1):
-            try:
-                return self._run_once(function, args, kwargs)
-            except ConflictError as error:
-                if error.uri != self.uri or self._left_unsaved():
-                    raise
-            time.sleep(wait)
-        return self._run_once(function, args, kwargs)
-
-    def _run_once(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
-        block = Block(Kind.WITH)
-        call = partial(function, self, *args, **kwargs)
-        try:
-            return self._blocks.within(block, self._store.refresh, self._store.save_changes, call)
-        except Rollback:
-            return None  # type: ignore[return-value]  # as the docs say
-
-    def _left_unsaved(self) -> bool:
-        return self._blocks.turns.step(
-            lambda: self.changed
-        )  # another thread's changes in a block of its own don't count
+        return self._runs.run(partial(function, self, *args, **kwargs), attempts)  # type: ignore[no-any-return]
 
     def _update(self, step: Callable[..., T], *args: Any) -> T:
         if self._store.autosave and not self._blocks.is_inside:

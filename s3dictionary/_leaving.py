@@ -31,6 +31,7 @@ class Kind(Enum):
 
     WITH = "with"
     TRANSACTION = "transaction()"
+    RUN = "run()"
 
 
 Place: TypeAlias = tuple[int, Any]
@@ -45,7 +46,6 @@ class Manager(Protocol):
     """What a `with` statement is given."""
 
     def _leave(self, block: Block, error: BaseException | None) -> bool: ...
-    def _abandon(self, block: Block) -> None: ...
 
 
 class Block(Savepoint, Turn):
@@ -56,7 +56,7 @@ class Block(Savepoint, Turn):
         manager: the id of what was entered.
         place: where it was entered.
         instruction: the instruction that entered it.
-        exit: what the `with` statement holds to leave it; `None` for a block that wasn't entered by a statement.
+        is_of_statement: it was entered by a `with` statement, and not by calling `__enter__`.
     """
 
     def __init__(self, kind: Kind, manager: object = None, frame: FrameType | None = None) -> None:
@@ -66,12 +66,7 @@ class Block(Savepoint, Turn):
         self.manager = id(manager)
         self.place = _place_of(frame)
         self.instruction = 0 if frame is None else frame.f_lasti
-        self.exit: weakref.ref[Exit] | None = None
-
-    @property
-    def is_abandoned(self) -> bool:
-        """Has its `with` statement ended without leaving it?"""
-        return self.exit is not None and self.exit() is None
+        self.is_of_statement = False
 
     @property
     def is_busy(self) -> bool:
@@ -87,12 +82,7 @@ class Block(Savepoint, Turn):
 
 
 class Exit(partial[bool]):
-    """A bound `__exit__`, called with what a block is left by. The block ends with the last reference to it."""
-
-    def __del__(self) -> None:
-        manager, block = self.args
-        if block.exit is not None:
-            manager._abandon(block)
+    """A bound `__exit__`, called with what a block is left by."""
 
 
 def _exit(
@@ -136,15 +126,27 @@ class _LookedUp(threading.local):
 _looked_up = _LookedUp()
 
 
-def block_to_enter(kind: Kind, manager: Manager, frame: FrameType) -> Block:
-    """The block for an `__enter__` that a frame has called: known to its `with` statement, if it is in one."""
+def block_to_enter(kind: Kind, manager: Manager, frame: FrameType, abandon: Callable[[Block], None]) -> Block:
+    """The block for an `__enter__` that a frame has called.
+
+    Args:
+        kind: what kind it is.
+        manager: what is entered.
+        frame: where.
+        abandon: called if nobody can leave the block any more.
+    """
     block = Block(kind, manager, frame)
-    looked_up = _looked_up.exit
-    exit_ = looked_up and looked_up()
-    if exit_:
-        prepared: Block = exit_.args[1]
-        distance = block.instruction - prepared.instruction
-        if (prepared.manager, prepared.place) == (block.manager, block.place) and distance in _SAME_STATEMENT:
-            prepared.exit = looked_up
-            return prepared
+    exit_ = _looked_up.exit and _looked_up.exit()
+    if exit_ and _is_entered_by(exit_, block):
+        block = exit_.args[1]
+        block.is_of_statement = True
+    # No `__del__` of these, in which a Ctrl-C at the end of any block would be swallowed
+    block.held = weakref.ref(exit_ if block.is_of_statement else manager, lambda _: abandon(block))
     return block
+
+
+def _is_entered_by(exit_: Exit, block: Block) -> bool:
+    """Does the statement that holds a bound `__exit__` enter this block?"""
+    prepared = exit_.args[1]
+    distance = block.instruction - prepared.instruction
+    return (prepared.manager, prepared.place) == (block.manager, block.place) and distance in _SAME_STATEMENT

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections import UserDict
 from collections.abc import Callable, Collection, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from operator import itemgetter
 from reprlib import recursive_repr
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from types import CodeType, FrameType, MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from ._memory import MISSING, Memory
 
@@ -20,8 +23,11 @@ if TYPE_CHECKING:
     # `S3Dict("bucket", file_name="a.json")` alone doesn't tell what is in it
     K = TypeVarWithDefault("K", default=Any)
     V = TypeVarWithDefault("V", default=Any)
+    Data = Mapping[K, V] | Iterable[tuple[K, V]]
+    Default = Mapping[K, Any] | list[tuple[Any, Any]] | Iterator[tuple[Any, Any]]  # pyright takes {} for any iterable
     _Source = SupportsKeysAndGetItem[K, V] | Iterable[tuple[K, V]]
 else:
+    Data = Default = Any
     K = TypeVar("K")
     V = TypeVar("V")
 
@@ -44,29 +50,99 @@ class _DictView(Collection[T]):
 class _Keys(_DictView[K], KeysView[K]):
     _name = "dict_keys"
 
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._mapping)
+
     def __reversed__(self) -> Iterator[K]:
         return reversed(self._mapping)
 
 
-class _Values(_DictView[V], ValuesView[V]):
+class _DecodingView(_DictView[T]):
+    """A view of values, which are decoded one after the other. Meanwhile another thread may remove keys.
+
+    `list`, `tuple` and `sorted` get what there is at one moment, as of a dict. They are told from a loop by asking for
+    the length between the call of `__iter__` and the first item.
+    """
+
+    _mapping: LazyDict[Any, Any]
+    _is_listed = False
+
+    def __len__(self) -> int:
+        self._is_listed = True
+        return len(self._mapping)
+
+    def _pairs(self) -> Iterator[tuple[Any, Any]]:
+        self._is_listed = False
+        return self._iterate()
+
+    def _iterate(self) -> Iterator[tuple[Any, Any]]:
+        mapping = self._mapping
+        if self._is_listed and type(mapping).__getitem__ is LazyDict.__getitem__:
+            yield from mapping._memory.objects().items()
+        else:
+            yield from _pairs(mapping, mapping)
+
+
+def _pairs(mapping: LazyDict[Any, Any], keys: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    for key in keys:
+        try:
+            value = mapping[key]
+        except KeyError:
+            raise _removed_meanwhile() from None
+        yield key, value
+
+
+def _removed_meanwhile() -> RuntimeError:
+    return RuntimeError("dictionary changed size during iteration")
+
+
+class _Values(_DecodingView[V], ValuesView[V]):
     _name = "dict_values"
 
+    def __contains__(self, value: object) -> bool:
+        return any(item is value or item == value for item in list(self))
+
+    def __iter__(self) -> Iterator[V]:
+        return map(itemgetter(1), self._pairs())
+
     def __reversed__(self) -> Iterator[V]:
-        return (self._mapping[key] for key in reversed(self._mapping))
+        return map(itemgetter(1), _pairs(self._mapping, reversed(self._mapping)))
 
 
-class _Items(_DictView[tuple[K, V]], ItemsView[K, V]):
+class _Items(_DecodingView[tuple[K, V]], ItemsView[K, V]):
     _name = "dict_items"
 
     def __contains__(self, item: object) -> bool:
         # Not the inherited one, which fails for what isn't a pair, and asks __missing__
         if not isinstance(item, tuple) or len(item) != 2 or item[0] not in self._mapping:
             return False
-        value = self._mapping[item[0]]
+        try:
+            value = self._mapping[item[0]]
+        except KeyError:  # another thread has removed it meanwhile
+            return False
         return value is item[1] or bool(value == item[1])
 
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        return self._pairs()
+
     def __reversed__(self) -> Iterator[tuple[K, V]]:
-        return ((key, self._mapping[key]) for key in reversed(self._mapping))
+        return _pairs(self._mapping, reversed(self._mapping))
+
+
+_Instruction: TypeAlias = tuple[int, CodeType, int]
+
+
+def _instruction_of(frame: FrameType) -> _Instruction:
+    return id(frame), frame.f_code, frame.f_lasti
+
+
+class _Listed(threading.local):
+    """The instruction of this thread's that has called `keys()` last, as `dict(d)` does before it reads the items."""
+
+    by: _Instruction | None = None
+
+
+_listed = _Listed()
 
 
 class LazyDict(UserDict[K, V]):
@@ -106,6 +182,8 @@ class LazyDict(UserDict[K, V]):
         try:
             return self._memory.touch(key)  # type: ignore[no-any-return]
         except KeyError:
+            if _listed.by == _instruction_of(sys._getframe(2)):
+                raise _removed_meanwhile() from None
             missing = getattr(type(self), "__missing__", None)
             if missing is None:
                 raise
@@ -142,6 +220,7 @@ class LazyDict(UserDict[K, V]):
         return reversed(keys)
 
     def keys(self) -> _Keys[K]:
+        _listed.by = _instruction_of(sys._getframe(1))
         return _Keys(self)
 
     def values(self) -> _Values[V]:
@@ -153,9 +232,7 @@ class LazyDict(UserDict[K, V]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
-        return self._memory.objects() == (
-            other._memory.objects() if isinstance(other, LazyDict) else dict(other.items())
-        )
+        return self._memory.objects() == _plain(other)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -211,7 +288,7 @@ class LazyDict(UserDict[K, V]):
     @overload
     def update(self: LazyDict[str, V], other: _Source[str, V] = (), /, **items: V) -> None: ...
     def update(self, other: Any = (), /, **items: Any) -> None:
-        self._update(self._set_all, dict(other, **items))
+        self._update(self._set_all, {**_plain(other), **items} if items else _plain(other))
 
     @overload
     def setdefault(self: LazyDict[K, T | None], key: K, default: None = None) -> T | None: ...
@@ -250,3 +327,7 @@ class LazyDict(UserDict[K, V]):
         combined.update(other)
         combined.update(self)
         return combined
+
+
+def _plain(items: Any) -> dict[Any, Any]:
+    return items._memory.objects() if isinstance(items, LazyDict) else dict(items)

@@ -15,7 +15,12 @@ Resolver = Callable[[Any, Any, Any, Any], Any]
 
 
 def merge(
-    touched: Iterable[Any], base: codec.Members, ours: codec.Members, theirs: codec.Members, resolve: Resolver | None
+    touched: Iterable[Any],
+    base: codec.Members,
+    ours: codec.Members,
+    theirs: codec.Members,
+    resolve: Resolver | None,
+    types: codec.Types = codec.BUILT_IN,
 ) -> tuple[codec.Members, list[Any]]:
     """Do to `theirs` what was done to `base` to make `ours`. Costs what was touched, not what the files hold.
 
@@ -26,6 +31,7 @@ def merge(
         theirs: the other version. Its order is kept.
         resolve: called for each key that both changed, also to the same value: two who both turn a counter from 5 to 6
             have counted to 7.
+        types: the table of types.
 
     Returns:
         What both come to, and the keys that both changed to different values where there is no `resolve`.
@@ -43,8 +49,8 @@ def merge(
             if resolve is None:
                 clashes.append(key)
                 continue
-            value = resolve(key, _value(before), _value(mine), _value(other))
-            mine = MISSING if value is MISSING else Raw(codec.encode(value, key))
+            value = resolve(key, *(_value(raw, types, key) for raw in (before, mine, other)))
+            mine = MISSING if value is MISSING else codec.encode_all({key: value}, types)[key]
         if mine is MISSING:
             merged.pop(key, None)
         else:
@@ -58,5 +64,5 @@ def _same(one: Raw | Missing, other: Raw | Missing) -> bool:
     return bytes(one) == bytes(other) or codec.canonical(one) == codec.canonical(other)
 
 
-def _value(raw: Raw | Missing) -> Any:
-    return MISSING if raw is MISSING else codec.decode(raw)
+def _value(raw: Raw | Missing, types: codec.Types, key: Any) -> Any:
+    return MISSING if raw is MISSING else codec.decode(raw, types, (key,))

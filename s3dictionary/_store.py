@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Iterator
-from copy import deepcopy
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from ._backoff import backoff
 from ._format import codec
-from ._memory import Memory
+from ._loads import Loader
+from ._memory import Memory, Savepoint
 from ._merge import Resolver, merge
-from ._s3.tries import Earlier
-from .errors import ConflictError, CorruptFileError, ReadOnlyError, S3DictError, StorageError, keep_unsaved
+from ._s3.tries import Content, Earlier
+from ._saves import Merging, Refusal, Saving, clash, not_saved
+from .errors import ConflictError, ReadOnlyError, S3DictError, Unsaved, keep_unsaved
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
@@ -22,17 +23,6 @@ OnConflict = Literal["raise", "overwrite", "merge"] | Resolver
 MERGE_ATTEMPTS = 30
 """How often a save meets a conflict and merges before it gives up."""
 
-_JUST_LOADED = 0.001
-"""Seconds in which no other program's write could have become known to the caller."""
-
-
-class Refusal(NamedTuple):
-    """What S3 said to a save that met someone else's."""
-
-    code: str | None = None
-    status: int | None = None
-    cause: BaseException | None = None
-
 
 class Options(NamedTuple):
     """How a dict loads and saves.
@@ -41,34 +31,27 @@ class Options(NamedTuple):
         on_conflict: what a save does if someone else has written since the load.
         default: what the dict holds as long as there is no file.
         read_only: nothing may be written.
+        types: classes to store as themselves, as `codec.items_of` gives them.
     """
 
     on_conflict: OnConflict = "raise"
     default: dict[Any, Any] | None = None
     read_only: bool = False
+    types: tuple[Any, ...] = ()
 
 
-class Store:
-    """The way between memory and file. Whoever calls it has the turn; memory is locked for moments only.
+class Store(Loader):
+    """The way between memory and file, both ways.
 
     Attributes:
         is_plain: an update needs nothing but memory: it is neither saved at once nor refused.
-        unreadable: the file couldn't be read, but is to be replaced.
     """
 
     def __init__(self, file: S3File, memory: Memory, options: Options) -> None:
+        super().__init__(file, memory, options.default or {}, read_only=options.read_only)
         self.is_plain = not options.read_only
-        self.unreadable = False
-        self.uri = file.uri
-        self._file = file
-        self._memory = memory
         self._on_conflict = options.on_conflict
-        self._read_only = options.read_only
-        self._default = options.default or {}
-        self._default_members = codec.encode_all(self._default) if self._default else {}
-        self._loaded_at = 0.0
-        self._late: list[Any] = []
-        """Keys edited here while a merge with changes of others to them was saved. Who saves next is told."""
+        self._goes_back: list[Savepoint] = []
 
     @property
     def autosave(self) -> bool:
@@ -79,106 +62,44 @@ class Store:
     def autosave(self, autosave: bool) -> None:
         self.is_plain = not autosave and not self._read_only
 
-    @property
-    def version(self) -> Version | None:
-        """The version that was loaded or saved last; `None` while there is no file."""
-        return self._memory.base  # type: ignore[no-any-return]
-
-    @property
-    def changed(self) -> bool:
-        """Is there anything in memory that isn't known to be in S3?"""
-        return self._file.pending or self._has_changes
-
-    @property
-    def _has_changes(self) -> bool:
-        return self.unreadable or self._memory.changed
-
-    # Loading
-
-    def load(self, *, replacing: bool = False) -> None:
-        """Load the file. Unsaved changes go.
-
-        Args:
-            replacing: what it holds is going to be replaced, so it needn't be readable.
-        """
-        found = self._file.get(None if self.unreadable else self.version)
-        try:
-            members = self._memory.filed_members() if found and found.body is None else self._members(found)
-        except CorruptFileError:
-            if not replacing:
-                raise
-            self._take_over({}, found)
-            self.unreadable = True
-        else:
-            self._take_over(members, found)
-            self.unreadable = False
-        self._loaded_at = time.monotonic()
-
-    def _take_over(self, members: codec.Members, found: Found | None) -> None:
-        version = None if found is None else found.version
-        values = deepcopy(self._default) if version is None and self._default else None
-        self._memory.load(members, version, values)
-        self._file.loaded(version)
-        self._late = []
-
-    def refresh(self) -> None:
-        """Load before a block, unless there is something to keep, or it was loaded just now."""
-        fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
-        self._loaded_at = 0.0
-        # A delete of unknown outcome has left nothing in memory that loading would throw away
-        if fresh or self._file.pending_saves or self._has_changes:
-            return
-        found = self._file.get(self.version)
-        members = None if found and found.body is None else self._members(found)
-        with self._memory.lock:
-            if members is None:
-                self._file.loaded(self.version)
-            elif not self._memory.changed:  # by one who didn't have to wait, as by an edit inside a value
-                self._take_over(members, found)
-
-    def load_version(self, version_id: str) -> None:
-        """Load an old version as an unsaved change."""
-        found = self._file.get(version_id=version_id)
-        if found is None:  # as some stores answer where AWS says NoSuchVersion
-            raise StorageError(
-                f"{self.uri} has no version {version_id!r}. versions() lists the ones there are.",
-                uri=self.uri,
-                operation="GetObject",
-                code="NoSuchKey",
-                status=404,
-            )
-        self._memory.load_changes(self._members(found))
-
-    def _members(self, found: Found | None) -> codec.Members:
-        if found is None:
-            return dict(self._default_members)
-        try:
-            return codec.split(found.content())
-        except CorruptFileError as error:
-            raise CorruptFileError(
-                f"{self.uri} can't be read: {error}. It stays as it is: repair it, or replace it by S3Dict(…, data=…)."
-            ) from error
-
     # Saving
 
     def save(self) -> None:
         """Save what is in memory, which stays as it is if that fails. What was saved stays if an open block fails."""
         self.refuse_read_only()
-        members, _ = self._memory.encode()
-        self._put(members, ending=False)
+        base = self.version
+        self._put(Saving(base, self._memory.encode().members, ending=False))
 
     def save_changes(self) -> None:
         """Save at the end of a block, which is committed then. If it is undone, the error has its changes."""
-        members = None
+        base, members = self.version, None
+        open_before = set(self._file.pending_saves)
         try:
             members, changed = self._memory.encode()
             if changed or self.unreadable:
                 self.refuse_read_only()
-                self._put(members, ending=True)
+                self._put(Saving(base, members, ending=True))
         except BaseException as error:
-            keep_unsaved(error, self._memory.detached if members is None else codec.join(members))
-            self._file.abandon(interrupted=not isinstance(error, S3DictError))
+            self._file.abandon(open_before, interrupted=not isinstance(error, S3DictError))
+            self._goes_back = self._memory.savepoints[:1]
+            keep_unsaved(error, self._memory.detached if members is None else self._unsaved(members))
             raise
+
+    def undone(self, block: Savepoint) -> None:
+        """A block has been undone. If it was by a save that failed, memory has gone back behind that now."""
+        if self._goes_back and self._goes_back[0] is block:
+            self._goes_back = []
+            members, changed = self._memory.encode()
+            self._file.went_back(members, unsaved=changed)
+
+    def _unsaved(self, members: codec.Members) -> bytes | Unsaved:
+        body, types = codec.join(members, self._memory.types), self._memory.types
+        return partial(codec.decode_all, body, types) if types.given else body
+
+    def check_changes(self) -> None:
+        """Raise what `save_changes` would raise before it sends anything: a value can't be stored, or none may be."""
+        if self._memory.encode().changed:
+            self.refuse_read_only()
 
     def refuse_read_only(self) -> None:
         if self._read_only:
@@ -194,38 +115,51 @@ class Store:
     def _overwrites(self) -> bool:
         return self._on_conflict == "overwrite"
 
-    def _put(self, members: codec.Members, *, ending: bool) -> None:
+    @property
+    def _merges(self) -> bool:
+        return self._on_conflict == "merge" or callable(self._on_conflict)
+
+    def _put(self, save: Saving) -> None:
         if self._late:
             late, self._late = self._late, []
-            raise self._clash(late, self.version, Refusal())
-        if self._file.pending_merge:
-            self._merge(members, Refusal(), ending)
+            raise clash(self.uri, late, self.version, save.refusal)
+        if self._file.pending_merge and self._merges:
+            self._merge(save)
             return
-        body = codec.join(members)
+        body = codec.join(save.members, self._memory.types)
         try:
-            outcome = self._file.put(body, self.version, members=members, overwrite=self._overwrites)
+            outcome = self._file.put(body, save.base, members=save.members, overwrite=self._overwrites)
         except ConflictError as conflict:
-            if self._on_conflict == "raise" or self._overwrites or self.unreadable:
+            if not self._merges or self.unreadable:
                 raise
-            refusal = Refusal(conflict.code, conflict.status, conflict.__cause__)
+            save = save._replace(refusal=Refusal(conflict.code, conflict.status, conflict.__cause__))
         else:
-            self._saved(outcome, members, ending)
+            self._saved(outcome, save)
             return
-        self._merge(members, refusal, ending)
+        self._merge(save)
 
-    def _saved(self, outcome: Version | Earlier, members: codec.Members, ending: bool) -> None:
-        if not isinstance(outcome, Earlier):
-            self._memory.saved(members, outcome, ending=ending)
+    def _saved(self, outcome: Version | Earlier, save: Saving) -> None:
+        if isinstance(outcome, Earlier):
+            self._build_on(outcome, save)
+        else:
+            self._memory.saved(save.members, outcome, ending=save.ending)
             self._goes_on()
+
+    def _build_on(self, earlier: Earlier, save: Saving) -> None:
+        """An earlier save of unknown outcome took effect. Only what has changed since is left to save."""
+        version, content = earlier
+        if content.merged and not self._merges:
+            raise not_saved(self.uri, "an earlier save took effect, which was undone in memory", version)
+        if content.merged:
+            self._merge(save)
             return
-        # An earlier save of unknown outcome took effect. Only what has changed since is left to save
-        self._memory.saved(outcome.content.members, outcome.version, ending=None)
+        self._memory.rebase(content.members, version)
         self._goes_on()
         if self._has_changes:
-            self._put(self._memory.encode().members, ending=ending)
-        elif not outcome.version.current and self._on_conflict != "raise":
-            self._merge(members, Refusal(), ending)  # others have saved on top, and merging brings their changes
-        elif not ending:
+            self._put(save._replace(base=self.version, members=self._memory.encode().members))
+        elif not version.current and self._merges:
+            self._merge(save)  # others have saved on top, and merging brings their changes
+        elif not save.ending:
             self._memory.checkpoint()
 
     def _goes_on(self) -> None:
@@ -235,55 +169,64 @@ class Store:
 
     # Conflicts
 
-    def _merge(self, ours: codec.Members, refusal: Refusal, ending: bool) -> None:
+    def _merge(self, save: Saving) -> None:
         """Do our changes again to what is there now, until nobody comes in between."""
-        waits = list(backoff(MERGE_ATTEMPTS))
-        while waits:
+        for attempt, wait in zip(range(1, MERGE_ATTEMPTS + 1), backoff(), strict=False):
+            merging = self._merged(save)
             try:
-                if self._merge_once(ours, refusal, ending):
+                if self._put_merged(merging, save):
                     return
-            except ConflictError as error:
-                if error.keys or len(waits) == 1:
+            except ConflictError:
+                if attempt == MERGE_ATTEMPTS:
                     raise
-            time.sleep(waits.pop(0))
+            time.sleep(wait)
 
-    def _merge_once(self, ours: codec.Members, refusal: Refusal, ending: bool) -> bool:
-        resolve = self._on_conflict if callable(self._on_conflict) else None
+    def _merged(self, save: Saving) -> Merging:
+        """Merge with what is there now.
+
+        Raises:
+            ConflictError: it can't be merged.
+        """
         found = self._file.get()
-        base, earlier = self._file.rebase(None if found is None else found.version)
-        if earlier is not None:
-            self._memory.saved(earlier.members, self.version, ending=None)
-        before, theirs = self._memory.filed_members(), self._members(found)
-        merged, clashes = merge(self._memory.touched_keys(), before, ours, theirs, resolve)
+        base, theirs, replaces = self._to_merge_with(found)
+        resolve = self._on_conflict if callable(self._on_conflict) else None
+        before = self._memory.filed_members()
+        merged, clashes = merge(self._memory.touched_keys(), before, save.members, theirs, resolve, self._memory.types)
         if clashes:
-            raise self._clash(clashes, base, refusal) from refusal.cause
-        version: Version | Earlier | None = base
-        if self._memory.changed:
-            version = self._file.put(codec.join(merged), base, members=ours, merged=True)
+            raise clash(self.uri, clashes, base, save.refusal) from save.refusal.cause
+        return Merging(merged, theirs, base, replaces or self._memory.changed)
+
+    def _put_merged(self, merging: Merging, save: Saving) -> bool:
+        """Save it. Returns whether it is done; if not, an earlier save of unknown outcome took effect instead."""
+        version: Version | Earlier | None = merging.base
+        if merging.is_needed:
+            body = codec.join(merging.members, self._memory.types)
+            version = self._file.put(body, merging.base, members=save.members, theirs=merging.theirs)
         if isinstance(version, Earlier):
-            self._memory.saved(version.content.members, self.version, ending=None)
-            self._file.abandon()
+            self._rebase(version.content)
             return False
-        self._late = self._memory.merged(ours, merged, version, ending=ending)
+        self._late = self._memory.merged(save.members, merging.members, version, ending=save.ending)
         self._goes_on()
         return True
 
-    def _clash(self, keys: list[object], found: Version | None, refusal: Refusal) -> ConflictError:
-        return ConflictError(
-            f"{self.uri} was written by someone else since it was loaded, and both changed "
-            f"{', '.join(map(repr, keys))}; nothing was overwritten. load() brings what is there now, in place of what "
-            "is in memory; or let on_conflict be a function that says what the value is to be.",
-            keys=keys,
-            etag=found.etag if found else None,
-            last_modified=found.last_modified if found else None,
-            uri=self.uri,
-            operation="PutObject",
-            code=refusal.code,
-            status=refusal.status,
-        )
+    def _to_merge_with(self, found: Found | None) -> tuple[Version | None, codec.Members, bool]:
+        """What others wrote of what is there now, which version that is, and whether it has more, which is to go."""
+        version = None if found is None else found.version
+        if self._file.is_after_delete(version):
+            if version is None:
+                return self.version, self._memory.filed_members(), True
+            raise not_saved(self.uri, "delete() got no answer, and someone else has made the file anew since", version)
+        replaces, theirs = self._file.replaced_by_next(version)
+        if replaces:
+            return version, self._memory.filed_members() if theirs is None else theirs, True
+        base, content = self._file.rebase(version)
+        if content is not None:
+            self._rebase(content)
+        return base, self._members(found), False
 
-
-def backoff(attempts: int) -> Iterator[float]:
-    """Seconds to wait after each attempt that failed: random, so that those who met don't meet again."""
-    for attempt in range(attempts):
-        yield random.uniform(0, min(1.0, 0.01 * 2**attempt))
+    def _rebase(self, content: Content) -> None:
+        """Take over that a save of unknown outcome took effect."""
+        if content.members is None:
+            raise not_saved(self.uri, "an earlier save took effect, which was undone in memory")
+        self._memory.rebase(content.members, self.version)
+        self._file.settled()

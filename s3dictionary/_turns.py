@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from threading import get_ident
 from typing import Any, TypeVar
@@ -21,8 +22,14 @@ _KEPT_FREE = 1.0
 """Seconds for which the turn is kept for the one who was told. He may have been interrupted."""
 
 
+acting_for: dict[int, Any] = {}
+"""The owners that worker threads act for, by the threads' ids."""
+
+
 def current_owner() -> Any:
     """Who is calling: in asyncio a task, otherwise a thread, told by its id."""
+    if acting_for and get_ident() in acting_for:
+        return acting_for[get_ident()]
     asyncio = sys.modules.get("asyncio")
     loop = None if asyncio is None else asyncio._get_running_loop()
     task = None if asyncio is None or loop is None else asyncio.current_task(loop)
@@ -36,20 +43,22 @@ class Turn:
         owner: who has it.
         thread: the thread that it was taken in.
         is_requesting: its owner is just waiting for an answer of S3's.
+        held: something that the owner holds as long as it can give the turn back; `None` if there is no such thing.
     """
 
     def __init__(self) -> None:
         self.owner = current_owner()
         self.thread = get_ident()
         self.is_requesting = False
+        self.held: weakref.ref[Any] | None = None
 
     @property
     def is_abandoned(self) -> bool:
         """Has its owner gone without giving it back?"""
-        return False
+        return self.held is not None and self.held() is None
 
 
-class _Waiting:
+class Waiting:
     """One who waits."""
 
     def __init__(self) -> None:
@@ -73,21 +82,32 @@ class _Waiting:
 class Turns:
     """Whose turn it is.
 
+    Args:
+        memory: what is changed.
+        undone: called when an outermost block was undone, before anybody else's turn.
+
     Attributes:
         current: the turn that somebody has. It ends by an assignment, which no exception can get in front of.
     """
 
-    def __init__(self, memory: Memory) -> None:
+    _refusal = (
+        "Another task of this thread has a block of this dict open, and waiting for its end would block the event "
+        "loop. Nothing was done. Don't await inside a `with` block of an S3Dict; use AsyncS3Dict, whose `async with` "
+        "blocks may await, and wait for one another."
+    )
+
+    def __init__(self, memory: Memory, undone: Callable[[Any], None] = lambda _: None) -> None:
         self.current: Turn | None = None
         self._memory = memory
-        self._waiting: list[_Waiting] = []
-        self._next: _Waiting | None = None
+        self._undone = undone
+        self._waiting: list[Waiting] = []
+        self._next: Waiting | None = None
 
     def take(self, turn: Turn, seconds: float = float("inf")) -> bool:
         """Wait for the turn, so many seconds at most. Returns whether it is the caller's now."""
         self._refuse_amid_step()
         with self._memory.lock:
-            if self.current is None and self._next is None:
+            if self.current is None and self._next is None and not self._waiting:
                 self.current = turn
                 return True
         waiting, end = None, time.monotonic() + seconds
@@ -154,10 +174,16 @@ class Turns:
         """
         failures: list[Exception] = []
         savepoints: list[Any] = self._memory.savepoints
+        undone = turn in savepoints and self.current is turn
         while turn in savepoints:
             failures += self._memory.rollback(savepoints[-1])
-        if self.current is turn:
-            self.current = None
+        try:
+            if undone:
+                self._undone(turn)
+        finally:
+            if self.current is turn:
+                self.current = None
+            turn.held = None
         if self._waiting:
             with self._memory.lock:
                 self._tell_next()
@@ -175,11 +201,11 @@ class Turns:
 
     def _tell_next(self) -> None:
         """Keep the turn for the one who has waited longest, and tell him."""
-        if self._waiting and self.current is None:
+        if self._waiting and self.current is None and (self._next is None or self._next.has_gone):
             self._next = self._waiting.pop(0)
             self._next.tell()
 
-    def _is_free(self, waiting: _Waiting | None) -> bool:
+    def _is_free(self, waiting: Waiting | None) -> bool:
         """May the caller change the dict now? The caller holds the lock.
 
         Raises:
@@ -187,8 +213,11 @@ class Turns:
         """
         if self.current is not None:
             self.end_abandoned()
-        current, ahead = self.current, self._next
+        current = self.current
         if current is None:
+            if self._next is None:  # it has just ended, and nobody has been told yet
+                self._tell_next()
+            ahead = self._next
             if ahead is not None and ahead is not waiting and not ahead.has_gone:
                 return False
             self._next = None
@@ -197,16 +226,18 @@ class Turns:
             if current.is_requesting:
                 raise _interrupted()
             return True
-        if current.thread == get_ident():
-            raise TransactionError(
-                "Another task of this thread has a block of this dict open, and waiting for its end would block the "
-                "event loop. Nothing was done. Don't await inside a `with` block of an S3Dict."
-            )
+        self.refuse_task()
         return False
 
-    def _wait(self, waiting: _Waiting | None) -> _Waiting:
+    def refuse_task(self) -> None:
+        """Raise a `TransactionError` if another task of this thread has the turn: waiting for it would never end."""
+        current = self.current
+        if current is not None and current.thread == get_ident() and current.owner != current_owner():
+            raise TransactionError(self._refusal)
+
+    def _wait(self, waiting: Waiting | None) -> Waiting:
         """Wait until it may be the caller's turn."""
-        waiting = waiting or _Waiting()
+        waiting = waiting or Waiting()
         with self._memory.lock:
             if self.current is None and self._next in (None, waiting):
                 return waiting

@@ -43,7 +43,13 @@ _FAINT = "opacity:.7"
 
 
 def html(
-    uri: str, etag: str | None, modified: datetime | None, changed: bool, length: int, items: Iterable[tuple[Any, Any]]
+    uri: str,
+    etag: str | None,
+    modified: datetime | None,
+    changed: bool,
+    length: int,
+    items: Iterable[tuple[Any, Any]],
+    types: codec.Types = codec.BUILT_IN,
 ) -> str:
     """Show a dict.
 
@@ -54,8 +60,9 @@ def html(
         changed: whether anything here isn't in S3.
         length: how many items it has.
         items: the first of them; a value that is still JSON is `Raw`.
+        types: the dict's table of types.
     """
-    rows = [_row(key, value) for key, value in islice(items, ROWS)]
+    rows = [_row(key, value, types) for key, value in islice(items, ROWS)]
     state = f"{length:,} key{'s' * (length != 1)} · {_version(etag, modified)}"
     head = (
         f'<code style="font-weight:bold;background:none;overflow-wrap:anywhere">{escape(uri)}</code> '
@@ -65,9 +72,9 @@ def html(
     return f"<div>{head}{_table(rows) if rows else ''}{more}</div>"
 
 
-def text(length: int, items: Iterable[tuple[Any, Any]]) -> str:
+def text(length: int, items: Iterable[tuple[Any, Any]], types: codec.Types = codec.BUILT_IN) -> str:
     """Show a dict's first items as a dict's repr would, but none at length. The arguments are those of `html`."""
-    parts = [f"{_short(key)}: {_describe(value)[1]}" for key, value in islice(items, ROWS)]
+    parts = [f"{_short(key)}: {_describe(value, types)[1]}" for key, value in islice(items, ROWS)]
     if length > len(parts):
         parts.append(f"… and {length - len(parts):,} more")
     separator = ", " if sum(map(len, parts)) < _WIDTH else ",\n "
@@ -79,8 +86,8 @@ def _table(rows: list[str]) -> str:
     return f'<table style="margin:4px 0"><thead><tr>{names}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
-def _row(key: Any, value: Any) -> str:
-    kind, text = _describe(value)
+def _row(key: Any, value: Any, types: codec.Types) -> str:
+    kind, text = _describe(value, types)
     cells = ((_KEY, _cut(_short(key), _KEY_WIDTH)), (f"{_CELL};white-space:nowrap;{_FAINT}", kind), (_VALUE, text))
     return f"<tr>{''.join(f'<td style={style!r}>{escape(content)}</td>' for style, content in cells)}</tr>"
 
@@ -92,16 +99,16 @@ def _version(etag: str | None, modified: datetime | None) -> str:
     return f"version {name} of {modified:%Y-%m-%d %H:%M:%S %Z}" if modified else f"version {name}"
 
 
-def _describe(value: Any) -> tuple[str, str]:
+def _describe(value: Any, types: codec.Types) -> tuple[str, str]:
     """The type of a value, and the value, both short."""
     if type(value) is not Raw:
         return _kind(value), _short(value)
     text = memoryview(value)
     if len(text) <= _DECODED:
         try:
-            item = codec.decode(value)
+            item = codec.decode(value, types)
             return _kind(item), _short(item)
-        except CorruptFileError:  # nested too deeply
+        except CorruptFileError:  # nested too deeply, or a class refuses it
             pass
     start = bytes(text[: 4 * _WIDTH]).decode(errors="ignore")
     tagged = _TAGGED.match(start)

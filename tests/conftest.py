@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import boto3
 import pytest
 
 import fault_cells
@@ -45,7 +47,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def clean_aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No AWS settings from outside: a test that needs some makes them."""
+    """No AWS settings from outside, nor from the test before: a test that needs some makes them."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
@@ -97,6 +100,19 @@ def seaweed(seaweed_proxy: tuple[Server, Proxy]) -> Iterator[Site]:
 def s3(request: pytest.FixtureRequest) -> Site:
     """A fresh bucket on each server in turn."""
     return request.getfixturevalue("moto_s3" if request.param == "moto" else "seaweed")
+
+
+@pytest.fixture(params=["with", "transaction"])
+def enter(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
+    """Both kinds of blocks of a dict, to be used in a `with`."""
+    return (lambda d: d) if request.param == "with" else (lambda d: d.transaction())
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """For dicts that are dropped with unsaved changes: they go at the end of the test, which ignores their warnings."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

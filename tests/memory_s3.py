@@ -86,4 +86,4 @@ class MemoryS3:
 
 def refusal(operation: str, status: int, code: str) -> ClientError:
     """What botocore raises for an answer of S3's that isn't a success."""
-    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)  # type: ignore[typeddict-item]

@@ -10,6 +10,10 @@ INTERRUPTS = ("tests/test_interrupts.py",)
 EXITS = ("tests/test_exits.py",)
 PROMISES = ("tests/test_guarantees.py",)
 TURN_TAKING = ("tests/test_turns.py",)
+OUTCOMES = ("tests/test_unknown_outcomes.py",)
+LEAVING = ("tests/test_leaving.py",)
+HANDLERS = ("tests/test_signal_handlers.py",)
+GROUP_TESTS = ("tests/test_groups.py",)
 
 
 class Mutation(NamedTuple):
@@ -32,7 +36,10 @@ class Mutation(NamedTuple):
 
 MEMORY, SAVEPOINT = "_memory/memory.py", "_memory/savepoint.py"
 ITEMS, UNDOING = "_memory/items.py", "_memory/undoing.py"
-TURNS, BLOCKS, STORE, DICT, EXIT = "_turns.py", "_blocks.py", "_store.py", "_dict.py", "_exits.py"
+GROUPS = "_groups.py"
+TURNS, BLOCKS, LOADS, STORE = "_turns.py", "_blocks.py", "_loads.py", "_store.py"
+DICT, EXIT, SAVING, TRIES = "_dict.py", "_exits.py", "_s3/saving.py", "_s3/tries.py"
+STATEMENTS, MAPPING, BASE = "_leaving.py", "_mapping.py", "_base.py"
 
 MUTATIONS: list[Mutation] = [
     # Whose turn it is
@@ -46,15 +53,15 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a task waits for another one of its thread",
         TURNS,
-        "        if current.thread == get_ident():",
-        "        if False:",
+        "        self.refuse_task()\n        return False",
+        "        return False",
         ("tests/test_block_tasks.py",),
     ),
     Mutation(
         "the turn is not given back after a block",
-        BLOCKS,
-        "        self.turns.end(block)",
-        "        pass",
+        TURNS,
+        "            self.current = None\n        turn.held = None",
+        "            pass\n        turn.held = None",
         OWNERS,
     ),
     Mutation(
@@ -95,8 +102,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "nobody is told that it is his turn",
         TURNS,
-        "                self._tell_next()\n\n    def _tell_next",
-        "                pass\n\n    def _tell_next",
+        "                self._tell_next()\n        if failures",
+        "                pass\n        if failures",
         TURN_TAKING,
     ),
     Mutation(
@@ -109,44 +116,129 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a block that isn't innermost is left as if it were",
         BLOCKS,
-        "if block is not blocks[-1]:",
+        "if block is not self.open[-1]:",
         "if False:",
         OWNERS,
     ),
     Mutation(
         "a stranger may leave a block that its owner is in",
         BLOCKS,
-        "if block.is_busy:",
+        "(by_hand[-1].owner != caller and by_hand[-1].is_busy)",
+        "False",
+        LEAVING,
+    ),
+    # Statements that don't leave their blocks, and signal handlers
+    Mutation(
+        "a statement's end doesn't end its block",
+        BLOCKS,
+        "        if not self.turns.is_amid_step:\n            self.turns.end(block)",
+        "        pass",
+        LEAVING,
+    ),
+    Mutation(
+        "who wants the turn doesn't look for those who have gone",
+        TURNS,
+        "        if self.current is not None:\n            self.end_abandoned()",
+        "",
+        LEAVING,
+    ),
+    Mutation(
+        "a look-up of `__exit__` by hand counts as a statement's",
+        STATEMENTS,
+        "and distance in _SAME_STATEMENT",
+        "",
+        LEAVING,
+    ),
+    Mutation(
+        "anybody may leave what a statement has entered",
+        BLOCKS,
+        "[item for item in entered if not item.is_of_statement]",
+        "entered",
+        LEAVING,
+    ),
+    Mutation(
+        "Ctrl-C gives way to the error of a block that wasn't left",
+        BLOCKS,
+        "if error is not None and not isinstance(error, Exception):",
         "if False:",
-        OWNERS,
+        LEAVING,
+    ),
+    Mutation(
+        "a handler may change the dict in the midst of a step",
+        TURNS,
+        "        if self.is_amid_step:\n            raise _interrupted()",
+        "        pass",
+        HANDLERS,
+    ),
+    Mutation(
+        "a handler may change the dict during a request",
+        TURNS,
+        "            if current.is_requesting:",
+        "            if False:",
+        HANDLERS,
+    ),
+    Mutation(
+        "what a handler reads while it falls asleep is noted without its containers",
+        ITEMS,
+        "entry.found or containers(entry.kept, self.types)",
+        "entry.found",
+        HANDLERS,
+    ),
+    Mutation(
+        "what a handler reads as a block begins isn't noted",
+        UNDOING,
+        "                self.savepoints.append(savepoint)\n                self._note_awake(savepoint)",
+        "                self._note_awake(savepoint)\n                self.savepoints.append(savepoint)",
+        HANDLERS,
+    ),
+    Mutation(
+        "a save lets go of what a handler has just read",
+        MEMORY,
+        "                and self.items[key] is entry  # no signal",
+        "                # no signal",
+        HANDLERS,
+    ),
+    Mutation(
+        "a list isn't of one moment",
+        MAPPING,
+        "if self._is_listed and",
+        "if False and",
+        THREADS,
+    ),
+    Mutation(
+        "a key that another thread removes is a KeyError in dict()",
+        MAPPING,
+        "if _listed.by == _instruction_of(sys._getframe(2)):",
+        "if False:",
+        THREADS,
     ),
     # Blocks and what they undo
     Mutation(
         "a block that fails is committed",
         BLOCKS,
-        "            if error is None:\n                if len(self.open) == 1:",
-        "            if True:\n                if len(self.open) == 1:",
+        "            elif error is None:",
+        "            else:",
         ("tests/test_block_owners.py",),
     ),
     Mutation(
         "an interrupt in leaving ends nothing",
         BLOCKS,
-        "            self.end(block)\n        except BaseException:\n            self.end_left(token, leaving)",
-        "            self.end(block)\n        except Exception:\n            self.end_left(token, leaving)",
-        INTERRUPTS,
+        "            self.turns.end(block)\n            raise\n        return isinstance",
+        "            raise\n        return isinstance",
+        LEAVING,
     ),
     Mutation(
         "an inner block's notes are not handed on when it commits",
         UNDOING,
-        "self.savepoints[-2].absorb(savepoint)  # doing it again comes to the same",
-        "pass",
+        "                self._hand_on(savepoint)  # doing it again comes to the same",
+        "                pass",
         ("tests/test_interrupts.py", "tests/test_scheduled_threads.py"),
     ),
     Mutation(
         "an inner block's notes are not handed on when it is undone",
         UNDOING,
-        "                self.savepoints[-2].absorb(savepoint)\n            self.savepoints.pop()\n        self",
-        "                pass\n            self.savepoints.pop()\n        self",
+        "                self._hand_on(savepoint)\n        if",
+        "                pass\n        if",
         INTERRUPTS,
     ),
     Mutation(
@@ -167,7 +259,7 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "containers that were awake are not copied at a block's begin",
         SAVEPOINT,
-        "snapshot(containers(entry.value) if found is None else found)",
+        "snapshot(containers(entry.value, self.types), self.types)",
         "snapshot(())",
         ("tests/test_block_owners.py", "tests/test_requests_under_way.py", "tests/test_interrupts.py"),
     ),
@@ -181,14 +273,50 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "values that somebody holds fall asleep",
         UNDOING,
-        "if is_held(found, known):",
-        "if False:",
+        " or is_held(found, known):",
+        ":",
         ("tests/test_interrupts.py",),
+    ),
+    # Groups
+    Mutation(
+        "who comes while a group is at work joins it",
+        GROUPS,
+        "            if self._next is group:\n                self._next = None\n            self._last_size",
+        "            self._last_size",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "the others are not told when the one that saves is interrupted",
+        GROUPS,
+        "        for member in group.members:\n            self._fail(member, interrupted(error, self._uri))",
+        "        pass",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "what an interrupted member has done is saved with the others'",
+        GROUPS,
+        "(member.is_kept and not group.is_saving)",
+        "False",
+        ("tests/test_async.py",),
+    ),
+    Mutation(
+        "all members get the same exception",
+        GROUPS,
+        "error if member is group.holder else twin(error)",
+        "error",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "attempts are not counted for each caller",
+        GROUPS,
+        "if repeats and member.attempts > 0:",
+        "if repeats:",
+        GROUP_TESTS,
     ),
     # Loading and saving
     Mutation(
         "a block's load takes no second look at memory",
-        STORE,
+        LOADS,
         "elif not self._memory.changed:  # by one",
         "else:  # by one",
         PROMISES,
@@ -196,8 +324,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a save at a block's end begins the block anew, in place of ending it",
         STORE,
-        "self._put(members, ending=True)",
-        "self._put(members, ending=False)",
+        "members, ending=True))",
+        "members, ending=False))",
         (*INTERRUPTS, *OWNERS),
     ),
     Mutation(
@@ -223,17 +351,67 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "a write without a lock doesn't look whether somebody's turn began meanwhile",
-        DICT,
-        "if memory.items.get(key) is entry and turns.current is None:",
-        "if True:",
+        BASE,
+        "if entry.__class__ is Awake and turns.current is None and store.is_plain:",
+        "if entry.__class__ is Awake and store.is_plain:",
         ("tests/test_threads_and_forks.py", *THREADS),
     ),
     Mutation(
         "a default is handed out itself, so edits inside it are in the next default, too",
-        STORE,
+        LOADS,
         "values = deepcopy(self._default) if",
         "values = self._default if",
         ("tests/test_construction.py",),
+    ),
+    # Saves and deletes that were undone, disturbed, or got no answer
+    Mutation(
+        "what was saved with an undone block is as if somebody else had written it",
+        STORE,
+        "self._file.went_back(members, unsaved=changed)",
+        "self._file.went_back(members, unsaved=False)",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a block's end goes back behind the saves before it",
+        STORE,
+        "self._file.abandon(open_before, ",
+        "self._file.abandon((), ",
+        OUTCOMES,
+    ),
+    Mutation(
+        "memory isn't compared with an earlier save where nothing was touched",
+        MEMORY,
+        "if type(entry) is Raw and entry != members.get(key):",
+        "if False:",
+        OUTCOMES,
+    ),
+    Mutation(
+        "an open block can't be undone exactly after an earlier save turned out to have taken effect",
+        MEMORY,
+        "savepoint.prepare_rebase(members)",
+        "pass",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a file that is gone by a delete of our own was deleted by someone else",
+        SAVING,
+        "if found is None and self._is_gone_by_delete():",
+        "if False:",
+        OUTCOMES,
+    ),
+    Mutation(
+        "data that a lost delete kept is merged with the file that someone else made anew",
+        STORE,
+        "if self._file.is_after_delete(version):",
+        "if False:",
+        OUTCOMES,
+    ),
+    Mutation(
+        "what an interrupted save was merged with is forgotten",
+        TRIES,
+        "attempt.number: self.open[attempt].theirs}",
+        "attempt.number: None}",
+        OUTCOMES,
     ),
     # Exits
     Mutation(

@@ -89,7 +89,7 @@ def test_an_exception_of_on_conflict_goes_on_and_carries_what_was_not_saved() ->
     with pytest.raises(ZeroDivisionError) as error, d:
         d["n"] = 2
         S3Dict("b", file_name="k", client=s3, data={"n": 3}).save()
-    assert error.value.unsaved == {"n": 2}
+    assert error.value.unsaved == {"n": 2}  # type: ignore[attr-defined]
     assert all("`unsaved`" in note for note in getattr(error.value, "__notes__", ["`unsaved`"]))
     assert d["n"] == 1
 
@@ -100,7 +100,7 @@ def test_ctrl_c_during_the_save_of_a_block_carries_what_was_not_saved() -> None:
     s3.faults.append(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt) as error, d:
         d["n"] = 1
-    assert error.value.unsaved == {"n": 1}
+    assert error.value.unsaved == {"n": 1}  # type: ignore[attr-defined]
     assert d == {}
 
 
@@ -297,7 +297,7 @@ def test_an_address_is_split_as_the_aws_cli_does_it(bucket: str, key: str) -> No
 @pytest.mark.parametrize("region", ["us-east-1", "cn-north-1", "us-gov-west-1", "eusc-de-east-1", "us-isob-east-1"])
 def test_all_of_aws_keeps_boto3s_own_checksums(region: str) -> None:
     client = clients.connect({"region_name": region, "aws_access_key_id": "a", "aws_secret_access_key": "b"})
-    assert client.meta.config.request_checksum_calculation == "when_supported"
+    assert client.meta.config.request_checksum_calculation == "when_supported"  # type: ignore[attr-defined]
 
 
 def test_versions_look_at_no_other_key(moto_s3: Site) -> None:

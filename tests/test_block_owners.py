@@ -12,39 +12,21 @@ from typing import Any
 import pytest
 
 from adversary.hooked_s3 import HookedS3
-from adversary.scenes import Boom, assert_usable, check_invariants
+from adversary.scenes import Boom, assert_usable, assert_whole, check_invariants
 from adversary.threads import LONG_ENOUGH, InThread, in_thread
 from s3dictionary import Rollback, S3Dict, TransactionError
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # dicts with unsaved changes are dropped on purpose
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning"),  # dicts with unsaved changes are dropped on purpose
+    pytest.mark.usefixtures("collected"),
+]
 
 D = S3Dict[Any, Any]
-
-
-@pytest.fixture(autouse=True)
-def _collect_while_warnings_are_ignored() -> Iterator[None]:
-    yield
-    gc.collect()
 
 
 @pytest.fixture
 def s3() -> HookedS3:
     return HookedS3()
-
-
-@pytest.fixture(params=["with", "transaction"])
-def enter(request: pytest.FixtureRequest) -> Callable[[D], Any]:
-    """Both kinds of blocks, to be used in a `with`."""
-    return (lambda d: d) if request.param == "with" else (lambda d: d.transaction())
-
-
-def assert_whole(d: D, s3: HookedS3, expected: dict[Any, Any]) -> None:
-    """Memory is as expected, the dict can be used by everyone, and a save stores it."""
-    check_invariants(d)
-    assert dict(d) == expected
-    assert_usable(d)
-    d.save()
-    assert s3.stored() == expected
 
 
 # Threads --------------------------------------------------------------------------------------------------------------

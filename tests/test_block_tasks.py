@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
 from adversary.hooked_s3 import HookedS3
-from adversary.scenes import assert_usable, check_invariants
+from adversary.scenes import assert_whole
 from adversary.threads import InThread
 from s3dictionary import S3Dict, TransactionError
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # dicts with unsaved changes are dropped on purpose
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning"),  # dicts with unsaved changes are dropped on purpose
+    pytest.mark.usefixtures("collected"),
+]
 
 D = S3Dict[Any, Any]
-
-
-@pytest.fixture(autouse=True)
-def _collect_while_warnings_are_ignored() -> Iterator[None]:
-    yield
-    gc.collect()
 
 
 @pytest.fixture
 def s3() -> HookedS3:
     return HookedS3()
-
-
-@pytest.fixture(params=["with", "transaction"])
-def enter(request: pytest.FixtureRequest) -> Callable[[D], Any]:
-    """Both kinds of blocks, to be used in a `with`."""
-    return (lambda d: d) if request.param == "with" else (lambda d: d.transaction())
-
-
-def assert_whole(d: D, s3: HookedS3, expected: dict[Any, Any]) -> None:
-    """Memory is as expected, the dict can be used by everyone, and a save stores it."""
-    check_invariants(d)
-    assert dict(d) == expected
-    assert_usable(d)
-    d.save()
-    assert s3.stored() == expected
 
 
 REFUSED_TO_TASKS: dict[str, Callable[[D], Any]] = {
@@ -97,11 +78,11 @@ def test_another_task_is_refused_while_one_has_a_block(
 
 
 def test_the_refusal_of_a_task_says_what_to_do(s3: HookedS3) -> None:
-    """One must not await in a block."""
+    """Await in blocks of an `AsyncS3Dict` only."""
     d = s3.begin({"a": 0})
 
     async def main() -> None:
-        with d, pytest.raises(TransactionError, match="Don't await inside a `with` block"):
+        with d, pytest.raises(TransactionError, match="use AsyncS3Dict"):
             await asyncio.create_task(other())
 
     async def other() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import s3dictionary._store
+import s3dictionary._loads
 from proxy import Answer
 from s3dictionary import (
     AccessDeniedError,
@@ -51,7 +51,7 @@ class Undo(Rollback):
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may take its time between the constructor and `with`: that is not what is tested here."""
-    monkeypatch.setattr(s3dictionary._store, "_JUST_LOADED", 60)
+    monkeypatch.setattr(s3dictionary._loads, "_JUST_LOADED", 60)
 
 
 @pytest.fixture
@@ -300,7 +300,7 @@ def test_a_generator_that_is_closed_in_a_block_undoes_it(moto_s3: Site, d: State
     generator = work()
     next(generator)
     assert d["a"] == 2
-    generator.close()
+    generator.close()  # type: ignore[attr-defined]
     assert d == CONTENT
     assert moto_s3.requests.count() == {"GET": 1}
 

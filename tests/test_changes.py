@@ -135,7 +135,8 @@ def test_the_first_change_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> No
     real = codec.encode_changes
     touched = {n: (n, Raw(b"0" if n else b"1")) for n in range(10_000)}
     monkeypatch.setattr(
-        "s3dictionary._format.changes.encode_changes", lambda some: encoded.append(len(some.keys)) or real(some)
+        "s3dictionary._format.changes.encode_changes",
+        lambda some, types: encoded.append(len(some.keys)) or real(some, types),
     )
     assert codec.any_change(inside.touched(touched))
     assert sum(encoded) <= 10

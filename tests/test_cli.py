@@ -8,6 +8,9 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partialmethod
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +108,7 @@ def test_a_file_that_is_not_there_never_looks_like_an_empty_one(cli: CommandLine
 def test_a_key_that_is_not_there_is_an_error_that_names_it(cli: CommandLine, moto_s3: Site) -> None:
     moto_s3.write(FILE, b'{"a":1}')
     ended = cli("get", "b")
-    assert (ended.code, ended.out) == (ExitCode.NOT_THERE, "")
+    assert (ended.code, ended.out) == (ExitCode.NO_KEY, "")
     assert '"b"' in ended.err
     assert cli.uri in ended.err
 
@@ -172,7 +175,7 @@ def test_what_is_not_strictly_json_is_refused_and_not_repeated(
     """It may be a secret."""
     moto_s3.write(FILE, b'{"a":1}')
     ended = cli("set", "a", value)
-    assert (ended.code, ended.out) == (ExitCode.USAGE, "")
+    assert (ended.code, ended.out) == (ExitCode.INPUT, "")
     assert reason in ended.err
     assert "hunter2" not in ended.err
     assert moto_s3.read(FILE) == b'{"a":1}'
@@ -202,7 +205,7 @@ def test_unset_removes_keys(cli: CommandLine, moto_s3: Site) -> None:
 def test_unset_of_a_key_that_is_not_there_removes_nothing(cli: CommandLine, moto_s3: Site) -> None:
     moto_s3.write(FILE, b'{"a":1}')
     ended = cli("unset", "a", "b", "c")
-    assert ended.code == ExitCode.NOT_THERE
+    assert ended.code == ExitCode.NO_KEY
     assert '"b", "c"' in ended.err
     assert moto_s3.read(FILE) == b'{"a":1}'
 
@@ -218,7 +221,7 @@ def test_update_sets_the_keys_of_an_object(cli: CommandLine, moto_s3: Site) -> N
 def test_update_with_what_is_no_object_is_refused(cli: CommandLine, moto_s3: Site, text: bytes) -> None:
     moto_s3.write(FILE, b'{"a":1}')
     ended = cli("update", stdin=text)
-    assert (ended.code, ended.out) == (ExitCode.USAGE, "")
+    assert (ended.code, ended.out) == (ExitCode.INPUT, "")
     assert "standard input" in ended.err
     assert moto_s3.read(FILE) == b'{"a":1}'
 
@@ -245,7 +248,7 @@ def test_two_who_set_different_keys_lose_nothing(cli: CommandLine, moto_s3: Site
 def test_a_key_removed_meanwhile_is_not_there_any_more(cli: CommandLine, moto_s3: Site) -> None:
     moto_s3.write(FILE, b'{"a":1}')
     moto_s3.faults.append(meanwhile(moto_s3, b'{"b":1}'))
-    assert cli("unset", "a").code == ExitCode.NOT_THERE
+    assert cli("unset", "a").code == ExitCode.NO_KEY
     assert moto_s3.read(FILE) == b'{"b":1}'
 
 
@@ -316,7 +319,7 @@ def test_diff_with_a_local_file(cli: CommandLine, versioned: list[str], tmp_path
     assert '-  "new": true\n+  "new": false\n' in ended.out
     assert cli("diff", "-1", "--file", str(path)).out.count("\n+ ") == 2
     assert cli("diff", "-2", "-1", "--file", str(path)).code == ExitCode.USAGE
-    assert cli("diff", "--file", str(tmp_path / "nothing")).code == ExitCode.USAGE
+    assert cli("diff", "--file", str(tmp_path / "nothing")).code == ExitCode.LOCAL_FILE
 
 
 def test_restore_saves_an_old_version_as_a_new_one(cli: CommandLine, moto_s3: Site, versioned: list[str]) -> None:
@@ -368,7 +371,7 @@ def test_a_conflict_tells_whether_the_file_was_deleted_or_created(
 
     if was == "deleted":
         moto_s3.write(FILE, b'{"a":1}')
-    monkeypatch.setattr("s3dictionary._dict.backoff", lambda attempts: [])
+    monkeypatch.setattr(S3Dict, "run", partialmethod(S3Dict.run, attempts=1))
     moto_s3.faults.append(Call(delete, method="PUT") if was == "deleted" else meanwhile(moto_s3, b"{}"))
     ended = cli("set", "b", "1")
     assert ended.code == ExitCode.CONFLICT
@@ -399,7 +402,7 @@ def test_a_version_that_is_not_there_is_an_error(
 def test_a_conflict_that_does_not_end_has_a_code_of_its_own(
     cli: CommandLine, moto_s3: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s3dictionary._dict.backoff", lambda attempts: [0.0] * attempts)
+    monkeypatch.setattr("s3dictionary._groups.backoff", lambda: repeat(0.0))
     moto_s3.write(FILE, b'{"a":0}')
     moto_s3.faults.extend(meanwhile(moto_s3, b'{"a":%d}' % number) for number in range(1, 11))
     ended = cli("set", "b", "1")
@@ -436,7 +439,7 @@ def test_no_credentials_say_what_to_do(cli: CommandLine, monkeypatch: pytest.Mon
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     ended = cli("get")
-    assert ended.code == ExitCode.STORAGE
+    assert ended.code == ExitCode.UNREACHED
     assert "--profile" in ended.err
 
 
@@ -463,12 +466,12 @@ def test_connection_options_may_stand_before_the_command(cli: CommandLine, moto_
     assert "/eu-north-1/s3/" in moto_s3.requests.log[0].headers["Authorization"]
 
 
-def test_ctrl_c_ends_quietly(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_while_looking_just_ends(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("s3dictionary.cli.files.connect", interrupt)
-    assert cli("get") == (130, "", "")
+    assert cli("get") == (130, "", "s3dictionary: stopped\n")
 
 
 def test_every_exit_code_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -525,7 +528,20 @@ def test_every_example_on_the_page_is_understood() -> None:
             continue
         make_parser().parse_args(words)
         seen.add(words[0])
-    assert seen == {"get", "keys", "set", "update", "unset", "edit", "diff", "history", "restore", "doctor"}
+    assert seen == {
+        "get",
+        "keys",
+        "set",
+        "update",
+        "unset",
+        "edit",
+        "diff",
+        "history",
+        "log",
+        "restore",
+        "ls",
+        "doctor",
+    }
 
 
 def test_completion_is_something_that_bash_takes() -> None:
@@ -541,7 +557,7 @@ def test_completion_says_what_it_needs(monkeypatch: pytest.MonkeyPatch, capsys: 
     with pytest.raises(SystemExit) as ended:
         main(["--print-completion", "zsh"])
     assert ended.value.code == ExitCode.USAGE
-    assert "pip install 'S3Dictionary[cli]'" in capsys.readouterr().err
+    assert "pip install 'S3Dictionary[cli]>=1'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '""', "0", '{"a":{"b":[{}]}}', r'"\\\" \u0041"'])
@@ -591,3 +607,70 @@ def test_a_reader_that_goes_away_is_no_error(cli: CommandLine, moto_s3: Site) ->
     ended = subprocess.run(command, env=environment, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (ExitCode.BROKEN_PIPE, b"")
+
+
+# What there is
+
+
+def test_ls_lists_the_files_below_an_address(cli: CommandLine, moto_s3: Site) -> None:
+    for name in ("app/b.json", "app/a.json.gz", "app/picture.png", "other.json"):
+        moto_s3.write(name, b"{}")
+    folder = f"s3://{moto_s3.bucket}/app/"
+    listed = cli("ls", uri=folder).json
+    assert [(file["uri"], file["size"]) for file in listed] == [(f"{folder}a.json.gz", 2), (f"{folder}b.json", 2)]
+    assert cli("ls", "--all", "--raw", uri=folder).out == f"{folder}a.json.gz\n{folder}b.json\n{folder}picture.png\n"
+    assert cli("ls", "--raw", uri=f"s3://{moto_s3.bucket}").out.endswith("other.json\n")
+
+
+def test_ls_lists_more_than_one_page(cli: CommandLine, moto_s3: Site) -> None:
+    for name in ("a.json", "b.json"):
+        moto_s3.write(name, b"{}")
+
+    def one_key_a_page(request: Request, forward: Forward) -> Response | None:
+        return forward(replace(request, path=f"{request.path}&max-keys=1"))
+
+    moto_s3.faults.append(Call(one_key_a_page))
+    assert len(cli("ls", uri=f"s3://{moto_s3.bucket}").json) == 2
+    assert moto_s3.requests.count()["GET"] == 2
+
+
+def test_ls_without_permission_names_the_permission(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.faults.append(Answer(403, "AccessDenied"))
+    ended = cli("ls")
+    assert (ended.code, ended.out) == (ExitCode.STORAGE, "")
+    assert "s3:ListBucket" in ended.err
+
+
+def test_log_tells_who_wrote_what_and_when(cli: CommandLine, moto_s3: Site, versioned: list[str]) -> None:
+    with S3Dict(moto_s3.bucket, file_name=FILE, client=moto_s3.client) as d:
+        del d["new"]
+        d["runs"] = 4
+    newest, before, *_, first = cli("log", "--json").json
+    assert newest["keys"] == {"added": [], "changed": ['"runs"'], "removed": ['"new"']}
+    assert newest["writer"]
+    assert (before["version_id"], before["writer"]) == (versioned[-1], None)
+    assert before["keys"] == {"added": ['"new"'], "changed": ['"runs"'], "removed": []}
+    assert first["keys"]["added"] == ['"runs"', '"log"']
+    lines = cli("log", "-n", "2").out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [lines[0], lines[3]]
+    assert f"writer {newest['writer']}" in lines[0]
+    assert lines[1:3] == ['    changed  "runs"', '    removed  "new"']
+
+
+def test_log_passes_over_what_is_not_json(cli: CommandLine, moto_s3: Site, versioned: list[str]) -> None:
+    moto_s3.write(FILE, b"broken")
+    assert [entry["keys"] is None for entry in cli("log", "--json").json] == [True, False, False, False]
+
+
+def test_a_path_into_a_value_is_recognized(cli: CommandLine, moto_s3: Site) -> None:
+    moto_s3.write(FILE, b'{"jobs":[{"name":"a"}]}')
+    ended = cli("get", "jobs.0.name")
+    assert ended.code == ExitCode.NO_KEY
+    assert "--query 'jobs[0].name'" in ended.err
+    assert cli("get", "--query", "jobs[0].name", "--raw").out == "a\n"
+
+
+def test_an_endpoint_without_http_is_told_what_it_lacks(cli: CommandLine) -> None:
+    ended = cli("get", "--endpoint-url", "localhost:9000")
+    assert ended.code == ExitCode.USAGE
+    assert "http://" in ended.err

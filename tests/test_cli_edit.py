@@ -135,7 +135,7 @@ def test_a_text_that_is_not_json_is_kept(cli: CommandLine, moto_s3: Site, editor
     moto_s3.write(FILE, BODY)
     editor(replacing('"x"', "x"))
     ended = cli("edit")
-    assert ended.code == ExitCode.USAGE
+    assert ended.code == ExitCode.INPUT
     assert "line 7" in ended.err
     assert '"c": x' in kept(ended).read_text()
     assert moto_s3.read(FILE) == BODY
@@ -145,7 +145,7 @@ def test_a_key_that_was_typed_twice_is_not_lost(cli: CommandLine, moto_s3: Site,
     moto_s3.write(FILE, BODY)
     editor(replacing('"b"', '"a"'))
     ended = cli("edit")
-    assert ended.code == ExitCode.USAGE
+    assert ended.code == ExitCode.INPUT
     assert "'a' is there twice" in ended.err
     assert moto_s3.read(FILE) == BODY
 
@@ -178,7 +178,7 @@ def test_at_a_terminal_one_can_give_up_and_the_text_is_kept(cli: CommandLine, mo
     editor(replacing('"x"', "y"))
     for answer in (b"n\n", b""):
         ended = cli("edit", stdin=answer, terminal=True)
-        assert ended.code == ExitCode.USAGE
+        assert ended.code == ExitCode.INPUT
         assert '"c": y' in kept(ended).read_text()
 
 
@@ -188,7 +188,7 @@ def test_ctrl_c_keeps_the_text(
     def interrupt(question: str) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("s3dictionary.cli.editing._agree", interrupt)
+    monkeypatch.setattr("s3dictionary.cli.drafts.agree", interrupt)
     moto_s3.write(FILE, BODY)
     editor(replacing('"x"', "y"))
     ended = cli("edit")
@@ -267,7 +267,7 @@ def test_a_broken_file_can_be_repaired(cli: CommandLine, moto_s3: Site, editor: 
 def test_a_broken_file_that_is_left_so_stays_so(cli: CommandLine, moto_s3: Site, editor: Editor, drafts: Path) -> None:
     moto_s3.write(FILE, b"[1]")
     editor("pass")
-    assert cli("edit").code == ExitCode.USAGE
+    assert cli("edit").code == ExitCode.INPUT
     assert moto_s3.read(FILE) == b"[1]"
     assert is_empty(drafts)
 
@@ -288,23 +288,23 @@ def test_an_editor_that_fails_writes_nothing(cli: CommandLine, moto_s3: Site, ed
     moto_s3.write(FILE, BODY)
     editor("sys.exit(3)")
     ended = cli("edit")
-    assert ended.code == ExitCode.USAGE
+    assert ended.code == ExitCode.EDITOR
     assert "exit code 3" in ended.err
     assert is_empty(drafts)
     editor(replacing('"x"', '"y"') + "; sys.exit(3)")
     ended = cli("edit")
-    assert ended.code == ExitCode.USAGE
+    assert ended.code == ExitCode.EDITOR
     assert '"c": "y"' in kept(ended).read_text()
     assert moto_s3.read(FILE) == BODY
 
 
 @pytest.mark.parametrize("command", ["/no/such/editor", "'"])
-def test_an_editor_that_cannot_be_started_is_a_usage_error(
+def test_an_editor_that_cannot_be_started_has_a_code_of_its_own(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch, drafts: Path, command: str
 ) -> None:
     monkeypatch.setenv("VISUAL", command)
     ended = cli("edit")
-    assert ended.code == ExitCode.USAGE
+    assert ended.code == ExitCode.EDITOR
     assert "EDITOR" in ended.err
     assert is_empty(drafts)
 
@@ -320,7 +320,7 @@ def test_an_editor_that_removes_the_file_writes_nothing(cli: CommandLine, moto_s
     moto_s3.write(FILE, BODY)
     editor("path.unlink()")
     ended = cli("edit")
-    assert ended.code == ExitCode.USAGE
+    assert ended.code == ExitCode.EDITOR
     assert "removed" in ended.err
     assert moto_s3.read(FILE) == BODY
 
@@ -331,15 +331,107 @@ def test_an_editor_that_is_back_at_once_is_waited_for(
     """It has opened a window, and the text is being edited there until Enter is pressed."""
     moto_s3.write(FILE, BODY)
     editor("pass")
-    monkeypatch.setattr("s3dictionary.cli.editing._AT_ONCE", 60.0)
+    monkeypatch.setattr("s3dictionary.cli.drafts._AT_ONCE", 60.0)
 
     def press_enter_when_done() -> str:
         [draft] = drafts.glob("*/*.json")
         draft.write_text(draft.read_text().replace('"x"', '"y"'))
         return "\n"
 
-    monkeypatch.setattr("s3dictionary.cli.editing._wait_for_enter", press_enter_when_done)
+    monkeypatch.setattr("s3dictionary.cli.drafts.wait_for_enter", press_enter_when_done)
     ended = cli("edit", terminal=True)
     assert ended.code == 0
     assert "back at once" in ended.err
     assert moto_s3.read(FILE) == BODY.replace(b"x", b"y")
+
+
+# Going on with a text that was kept
+
+
+@pytest.fixture
+def kept_text(cli: CommandLine, moto_s3: Site, editor: Editor) -> Path:
+    """An edit of `c` that met someone else's of `a`, and was kept."""
+    moto_s3.write(FILE, BODY)
+    moto_s3.faults.append(meanwhile(moto_s3, BODY.replace(b"1.10", b"2")))
+    editor(replacing('"x"', '"y"'))
+    path = kept(cli("edit"))
+    editor("pass")
+    return path
+
+
+def test_what_others_have_changed_stays_when_a_kept_text_is_saved(
+    cli: CommandLine, moto_s3: Site, kept_text: Path
+) -> None:
+    moto_s3.write(FILE, b'{"a":2,"b":[1,2],"c":"x","theirs":1}')
+    ended = cli("edit", "--from", str(kept_text))
+    assert (ended.code, ended.out) == (ExitCode.DONE, "")
+    assert json.loads(moto_s3.read(FILE)) == {"a": 2, "b": [1, 2], "c": "y", "theirs": 1}
+
+
+def test_a_kept_text_is_removed_once_it_is_saved(cli: CommandLine, kept_text: Path, drafts: Path) -> None:
+    cli("edit", "--from", str(kept_text))
+    assert is_empty(drafts)
+
+
+def test_a_kept_text_that_cannot_be_saved_stays(cli: CommandLine, moto_s3: Site, kept_text: Path, drafts: Path) -> None:
+    before = kept_text.read_bytes()
+    moto_s3.faults.append(Answer(403, "AccessDenied", method="PUT"))
+    ended = cli("edit", "--from", str(kept_text))
+    assert ended.code == ExitCode.STORAGE
+    assert kept(ended) == kept_text
+    assert kept_text.read_bytes() == before
+
+
+def test_a_key_that_both_have_changed_is_shown_and_nothing_is_saved(
+    cli: CommandLine, moto_s3: Site, kept_text: Path
+) -> None:
+    theirs = BODY.replace(b'"x"', b'"z"')
+    moto_s3.write(FILE, theirs)
+    ended = cli("edit", "--from", str(kept_text))
+    assert ended.code == ExitCode.CONFLICT
+    assert '-  "c": "z"' in ended.err
+    assert '+  "c": "y"' in ended.err
+    assert moto_s3.read(FILE) == theirs
+    assert kept_text.exists()
+
+
+def test_overwrite_decides_only_what_both_have_changed(cli: CommandLine, moto_s3: Site, kept_text: Path) -> None:
+    moto_s3.write(FILE, b'{"a":2,"b":[1,2],"c":"z","theirs":1}')
+    assert cli("edit", "--from", str(kept_text), "--overwrite").code == ExitCode.DONE
+    assert json.loads(moto_s3.read(FILE)) == {"a": 2, "b": [1, 2], "c": "y", "theirs": 1}
+
+
+def test_a_kept_text_of_another_file_is_a_text_of_unknown_origin(
+    cli: CommandLine, moto_s3: Site, kept_text: Path
+) -> None:
+    other = f"s3://{moto_s3.bucket}/other.json"
+    moto_s3.write("other.json", b'{"mine":1}')
+    ended = cli("edit", "--from", str(kept_text), uri=other)
+    assert ended.code == ExitCode.CONFLICT
+    assert '"mine": 1' in ended.err
+    assert moto_s3.read("other.json") == b'{"mine":1}'
+
+
+def test_a_text_of_unknown_origin_takes_nothing_away_unasked(
+    cli: CommandLine, moto_s3: Site, editor: Editor, tmp_path: Path
+) -> None:
+    moto_s3.write(FILE, BODY)
+    path = tmp_path / "mine.json"
+    path.write_bytes(b'{"a": 1.10, "new": 1}')
+    editor("pass")
+    ended = cli("edit", "--from", str(path))
+    assert ended.code == ExitCode.CONFLICT
+    assert '"c": "x"' in ended.err
+    assert moto_s3.read(FILE) == BODY
+    assert cli("edit", "--from", str(path), "--overwrite").code == ExitCode.DONE
+    assert json.loads(moto_s3.read(FILE)) == {"a": 1.1, "new": 1}
+    assert path.exists()
+
+
+def test_a_broken_file_is_repaired_with_a_kept_text(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    moto_s3.write(FILE, b'{"a": 1,, "b": 2}')
+    editor(replacing('"b"', '"c"'))
+    path = kept(cli("edit"))
+    editor(replacing(",,", ","))
+    assert cli("edit", "--from", str(path)).code == ExitCode.DONE
+    assert json.loads(moto_s3.read(FILE)) == {"a": 1, "c": 2}

@@ -14,6 +14,7 @@ import trustme
 
 from command_line import FILE, CommandLine
 from proxy import CutOff, Fault, LostAnswer, Proxy, Reset
+from s3dictionary._s3 import ranges
 from s3dictionary.cli import progress
 from servers import Site
 
@@ -75,6 +76,18 @@ def test_what_has_to_be_sent_again_is_sent_whole(cli: CommandLine, fault: Fault,
     assert ended.code == 0
     assert ended.err.count(f"{twice}:   0%") == 2
     assert json.loads(cli.site.read(FILE)) == CONTENT | {"key 0": 1}
+
+
+def test_a_file_that_comes_over_several_connections_shows_one_bar(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "BIG", len(BODY) // 2)
+    monkeypatch.setattr(ranges, "PART", len(BODY) // 4)
+    cli.site.write(FILE, BODY)
+    ended = cli("get", "key 0")
+    assert json.loads(ended.out) == CONTENT["key 0"]
+    assert ended.err.count("Loading:   0%") == 1
+    assert [exchange.status for exchange in cli.site.requests.log].count(206) == 3
 
 
 def test_small_files_and_output_to_a_file_have_none(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -481,10 +481,10 @@ def test_what_cannot_be_stored_is_refused_with_its_place(value: Any, wrap: Calla
 
 def test_the_message_names_the_type() -> None:
     with pytest.raises(
-        NotStorableError, match=r"^d\['jobs'\]\[1\]\['when'\] is a test_codec.Foo, which can't be stored$"
+        NotStorableError, match=r"^d\['jobs'\]\[1\]\['when'\] is a test_codec.Foo, which can't be stored; pass types="
     ):
         codec.encode([{}, {"when": Foo()}], "jobs")
-    with pytest.raises(NotStorableError, match=r"^d\[\(1, 2\)\] is an object, which can't be stored$"):
+    with pytest.raises(NotStorableError, match=r"^d\[\(1, 2\)\] is an object, which can't be stored; store what"):
         codec.encode(object(), (1, 2))
 
 
@@ -1409,13 +1409,13 @@ def test_a_refused_save_sends_nothing_and_leaves_memory_alone(moto_s3: Site) -> 
     d["b"] = [{"when": Foo()}]
     d[Key()] = 1
     moto_s3.requests.clear()
-    with pytest.raises(NotStorableError, match=r"^d\['b'\]\[0\]\['when'\] is a test_codec.Foo") as refusal:
+    with pytest.raises(NotStorableError, match=r": d\['b'\]\[0\]\['when'\] is a test_codec.Foo") as refusal:
         d.save()
     assert refusal.value.unsaved is None
     assert moto_s3.requests.count() == {}
     assert isinstance(d["b"][0]["when"], Foo)
     del d["b"]
-    with pytest.raises(NotStorableError, match=r"^d has the key Key"):
+    with pytest.raises(NotStorableError, match=r": d has the key Key"):
         d.save()
     del d[Key()]
     d.save()
@@ -1504,5 +1504,5 @@ def test_a_file_that_is_no_json_object_is_refused_at_load_and_not_overwritten(mo
 def test_a_dict_in_itself_is_refused() -> None:
     d = S3Dict("bucket", file_name="state.json", client=MemoryS3())
     d["a"] = [d]
-    with pytest.raises(NotStorableError, match=r"^d\['a'\]\[0\] is a s3dictionary.S3Dict, which can't be stored"):
+    with pytest.raises(NotStorableError, match=r": d\['a'\]\[0\] is a s3dictionary.S3Dict, which can't be stored"):
         d.save()

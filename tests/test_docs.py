@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from code import InteractiveConsole
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,10 @@ from s3dictionary.local.block import new_bucket, new_server
 from s3dictionary.local.server import Server
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("**/*.md")),
+]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -47,6 +51,25 @@ def test_the_examples_run(page: Path, capsys: pytest.CaptureFixture[str], monkey
         exec(compile(block, str(page), "exec"), module.__dict__)
         expected = [line.split("  # ", 1)[1] for line in block.splitlines() if re.search(r"print\(.*\)  # ", line)]
         assert capsys.readouterr().out.splitlines() == expected
+
+
+README_BLOCKS = BLOCK.findall((ROOT / "README.md").read_text())
+
+
+@pytest.mark.usefixtures("bucket")
+@pytest.mark.parametrize("block", README_BLOCKS, ids=lambda block: block.splitlines()[-1])
+def test_each_snippet_of_the_readme_runs_by_itself_in_a_file(block: str) -> None:
+    exec(compile(block, "snippet.py", "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.usefixtures("bucket")
+@pytest.mark.parametrize("block", README_BLOCKS, ids=lambda block: block.splitlines()[-1])
+def test_each_snippet_of_the_readme_can_be_pasted_at_a_prompt(block: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """There, a blank line ends a block, and nothing else may follow it before."""
+    console = InteractiveConsole()
+    for line in [*block.splitlines(), ""]:
+        console.push(line)
+    assert "Error" not in capsys.readouterr().err
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:

@@ -119,7 +119,7 @@ def test_a_store_that_ignores_conditions_is_found_out(
     """It answers as if all were well, and writers lose each other's changes."""
     code, results = examine(cli, without_conditions(*ignored))
     assert statuses(results) == {**WORKING, **dict.fromkeys(fails, "fails")}
-    assert code == ExitCode.DIFFERENT
+    assert code == ExitCode.UNFIT
     assert all("lose each other's changes" in results[name]["advice"] for name in fails)
     assert left(moto_s3) == []
 
@@ -138,7 +138,7 @@ def test_a_store_that_checks_first_and_writes_later_is_found_out(cli: CommandLin
     code, results = examine(cli, Call(check_and_write, method="PUT", forever=True))
     assert statuses(results) == {**WORKING, "updates at once": "fails"}
     assert "8 of 8" in results["updates at once"]["detail"]
-    assert code == ExitCode.DIFFERENT
+    assert code == ExitCode.UNFIT
 
 
 def test_a_store_that_does_not_know_conditions(cli: CommandLine) -> None:
@@ -150,7 +150,7 @@ def test_a_store_that_does_not_know_conditions(cli: CommandLine) -> None:
         "NotImplemented",
     )
     code, results = examine(cli, has_condition)
-    assert code == ExitCode.DIFFERENT
+    assert code == ExitCode.UNFIT
     assert "doesn't know conditional writes" in results["create twice"]["detail"]
     assert {name for name, status in statuses(results).items() if status == "fails"} == {
         "create twice",
@@ -179,7 +179,7 @@ def test_a_store_that_loses_metadata(cli: CommandLine) -> None:
     code, results = examine(cli, AlterHeaders({"x-amz-meta-s3dictionary-doctor": None}, method="GET", forever=True))
     assert statuses(results) == {**WORKING, "read": "fails"}
     assert "metadata" in results["read"]["detail"]
-    assert code == ExitCode.DIFFERENT
+    assert code == ExitCode.UNFIT
 
 
 def test_a_store_that_gives_something_else_back(cli: CommandLine) -> None:
@@ -200,7 +200,7 @@ def test_an_answer_that_breaks_off(cli: CommandLine, moto_s3: Site) -> None:
 def test_an_answer_without_an_etag(cli: CommandLine) -> None:
     code, results = examine(cli, AlterHeaders({"ETag": None}, method="PUT"))
     assert results["write"]["status"] == "fails"
-    assert code == ExitCode.DIFFERENT
+    assert code == ExitCode.UNFIT
 
 
 # Permissions
@@ -211,7 +211,7 @@ def test_without_the_permission_to_write(cli: CommandLine, moto_s3: Site) -> Non
     assert results["write"]["status"] == "fails"
     assert f"s3:PutObject on arn:aws:s3:::{moto_s3.bucket}/app/*" in results["write"]["advice"]
     assert results["the rest"]["status"] == "unknown"
-    assert code == ExitCode.DIFFERENT
+    assert code == ExitCode.UNFIT
 
 
 def test_without_the_permission_to_list_a_missing_file_looks_forbidden(cli: CommandLine, moto_s3: Site) -> None:
@@ -244,7 +244,7 @@ def test_wrong_keys_end_it_at_once(cli: CommandLine) -> None:
     assert list(results) == ["credentials", "open", "the rest"]
     assert results["open"]["status"] == "fails"
     assert "The secret key doesn't belong to the access key" in results["open"]["detail"]
-    assert code == ExitCode.DIFFERENT
+    assert code == ExitCode.UNFIT
 
 
 def test_no_credentials_end_it_at_once(cli: CommandLine, monkeypatch: pytest.MonkeyPatch, moto_s3: Site) -> None:
@@ -253,7 +253,7 @@ def test_no_credentials_end_it_at_once(cli: CommandLine, monkeypatch: pytest.Mon
     code, results = examine(cli)
     assert statuses(results) == {"credentials": "fails", "the rest": "unknown"}
     assert "--profile" in results["credentials"]["advice"]
-    assert code == ExitCode.DIFFERENT
+    assert code == ExitCode.UNFIT
     assert not moto_s3.requests.log
 
 
@@ -264,7 +264,7 @@ def test_no_bucket_ends_it_at_once(cli: CommandLine) -> None:
     code, results = examine(cli, uri="s3://no-such-bucket")
     assert results["open"]["status"] == "fails"
     assert "NoSuchBucket" in results["open"]["detail"]
-    assert code == ExitCode.DIFFERENT
+    assert code == ExitCode.UNFIT
 
 
 @pytest.mark.parametrize(("date", "status"), [("Mon, 05 Jan 2026 10:00:00 GMT", "lacks"), (None, "unknown")])

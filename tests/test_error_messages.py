@@ -8,12 +8,15 @@ import errno
 import gzip
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import InitVar, dataclass
 from datetime import datetime, time, timedelta, tzinfo
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -24,8 +27,10 @@ import pytest
 from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
+from adversary.crowd import in_one_group
+from command_line import meanwhile
 from proxy import Answer, Call, CutOff, LateAnswer, LostAnswer, Reset, Response
-from s3dictionary import S3Dict, TransactionError
+from s3dictionary import AsyncS3Dict, S3Dict, TransactionError, UnknownOutcomeError, UnsavedChangesWarning
 from s3dictionary._s3 import addresses
 from s3dictionary._s3.lineage import Outcome
 from s3dictionary.local import local_s3
@@ -103,6 +108,46 @@ def value(item: Any) -> Provoke:
     return lambda s3: state(s3, data={"jobs": [item]}).save()
 
 
+def typed(item: Any) -> Provoke:
+    return lambda s3: state(s3, data={"jobs": [item]}, types=[Job, Failing, Prefixed, Unreadable]).save()
+
+
+@dataclass
+class Job:
+    name: str
+
+
+class Special(Job):
+    pass
+
+
+@dataclass
+class Failing:
+    name: str
+
+    @property  # type: ignore[no-redef]
+    def name(self) -> str:
+        raise OSError("no such file")
+
+    @name.setter
+    def name(self, name: str) -> None:
+        pass
+
+
+@dataclass
+class Prefixed:
+    name: str
+
+    def __post_init__(self) -> None:
+        self.name = f"Job {self.name}"
+
+
+@dataclass
+class Unreadable:
+    name: int
+    seed: InitVar[int]
+
+
 def conflict(s3: Site) -> None:
     d = state(s3)
     s3.write("state.json", b"{}")
@@ -132,6 +177,31 @@ async def coroutine_function(_: S3Dict) -> None:
     pass
 
 
+def in_anothers_async_block(s3: Site) -> None:
+    d: AsyncS3Dict = AsyncS3Dict(s3.bucket, file_name="state.json", **s3.options)
+
+    async def update() -> None:
+        d["a"] = 1
+
+    async def main() -> None:
+        async with d:
+            await asyncio.create_task(update())
+
+    asyncio.run(main())
+
+
+def together_with_an_interrupted_one(s3: Site) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    d = state(s3, on_conflict=lambda *_: interrupt())
+    s3.faults.append(meanwhile(s3, b'{"a":0}'))
+    first, last = in_one_group(d, [lambda: d.run(lambda d: d.update(a=1))] * 2)
+    with pytest.raises(KeyboardInterrupt):
+        last.result()
+    first.result()
+
+
 def in_anothers_task(s3: Site) -> None:
     d = state(s3)
 
@@ -143,6 +213,25 @@ def in_anothers_task(s3: Site) -> None:
             await asyncio.create_task(update())
 
     asyncio.run(main())
+
+
+def edit_read_only(s3: Site) -> None:
+    d = state(s3, default={"a": []}, read_only=True)
+    d["a"].append(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UnsavedChangesWarning)
+        with d:
+            pass
+
+
+def change_by_a_handler(s3: Site) -> None:
+    d = state(s3)
+    before = signal.signal(signal.SIGUSR1, lambda *_: d.update(b=1))
+    try:
+        with d._memory.lock:
+            signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def leave_anothers_block(s3: Site) -> None:
@@ -209,6 +298,15 @@ def lost_answer_and_file(s3: Site) -> None:
     d = state(s3, config=TWICE)
     s3.faults.append(LostAnswer(method="PUT"))
     s3.faults.append(Call(lambda request, forward: s3.write("state.json", b"{}") and forward(request), method="PUT"))
+    d.save()
+
+
+def undone_but_saved(s3: Site) -> None:
+    d = state(s3)
+    d["unsaved"] = 1
+    s3.faults.append(LostAnswer(method="PUT"))
+    with suppress(UnknownOutcomeError), d:
+        d["in the block"] = 1
     d.save()
 
 
@@ -309,6 +407,30 @@ sso_region = us-east-1
 sso_start_url = https://team.example/start
 """
 
+
+def leased_twice(s3: Site) -> None:
+    with state(s3).lease("nightly"), state(s3).lease("nightly"):
+        pass
+
+
+def leased_again(s3: Site) -> None:
+    lease = state(s3).lease("nightly")
+    with lease, lease:
+        pass
+
+
+def lease_that_runs_out(s3: Site) -> None:
+    with state(s3).lease("nightly") as lease:
+        s3.client.delete_object(Bucket=s3.bucket, Key="state.json.nightly.lease")
+        lease.renew()
+
+
+def lease_of_a_file(s3: Site) -> None:
+    s3.write("state.json.nightly.lease", b"{}")
+    with state(s3).lease("nightly"):
+        pass
+
+
 CASES: list[tuple[str, Provoke]] = [
     ("A name is missing", arguments(bucket_name="")),
     ("A name is missing", arguments(file_name=None)),
@@ -326,6 +448,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("Half of the credentials", environment(AWS_ACCESS_KEY_ID="id")),
     ("No such profile", environment(AWS_PROFILE="nobody")),
     ("Not logged in", environment(SSO, AWS_PROFILE="team")),
+    ("A credential helper that prints something else", environment("[default]\ncredential_process = echo no\n")),
     ("Not a region", arguments(region_name="eu central")),
     ("An address in place of a name", arguments(bucket_name="s3://my-bucket")),
     ("An address in place of a name", arguments(file_name="s3://my-bucket/state.json")),
@@ -383,8 +506,10 @@ CASES: list[tuple[str, Provoke]] = [
     ("The file is nested too deeply", body(b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}")),
     ("An integer has too many digits", body(b'{"a": ' + b"9" * 100_001 + b"}")),
     ("Read only", arguments(read_only=True)),
+    ("A read-only dict was edited", edit_read_only),
     ("Someone else has written", conflict),
     ("Both have changed the same keys", clash),
+    ("What happened meanwhile can't be brought together", undone_but_saved),
     ("It isn't known whether a save took effect", fault(Reset(), S3Dict.save)),
     ("It isn't known whether a save took effect", fault(BAD_GATEWAY, S3Dict.save)),
     ("It isn't known whether a save took effect", fault(LOGIN_PAGE, S3Dict.save)),
@@ -393,7 +518,10 @@ CASES: list[tuple[str, Provoke]] = [
     ("It isn't known whether the file was deleted", fault(Reset(), S3Dict.delete)),
     ("The store has no conditional writes", fault(Answer(501, "NotImplemented"), S3Dict.save)),
     ("A value of another type", value(Thing())),
-    ("A value that has a simple form", value(Path("a"))),
+    ("An instance of a subclass", typed(Special("a"))),
+    ("An instance whose class fails", typed(Failing("a"))),
+    ("An instance that would come back as another", typed(Prefixed("a"))),
+    ("An instance that could not be read again", typed(Unreadable(1, 2))),
     ("An integer of too many digits", value(10**100_000)),
     ("A circular reference", value(CIRCULAR)),
     ("Too many levels", value(deep(100_000))),
@@ -409,11 +537,22 @@ CASES: list[tuple[str, Provoke]] = [
     ("Not inside this block", run_inside),
     ("A coroutine function in run()", lambda s3: state(s3).run(coroutine_function)),
     ("The block of another task", in_anothers_task),
+    ("An AsyncS3Dict in another task's block", in_anothers_async_block),
+    ("Not loaded yet", lambda s3: AsyncS3Dict(s3.bucket, file_name="state.json", **s3.options)["a"]),
+    ("Saved together with one that was interrupted", together_with_an_interrupted_one),
+    ("A change by a signal handler", change_by_a_handler),
     ("The block of another thread", leave_anothers_block),
     ("A block left by another, or out of order", leave_the_outer_one),
     ("A block that isn't open any more", leave_the_inner_one_after_that),
     ("What can't be put back", roll_back_what_is_looked_into),
     ("A transaction around a coroutine or a generator", decorated_generator),
+    ("The lease is held", leased_twice),
+    ("The lease is held by this object", leased_again),
+    ("The lease ran out", lease_that_runs_out),
+    ("The lease isn't held", lambda s3: state(s3).lease("nightly").fence),
+    ("Not a lease", lease_of_a_file),
+    ("Not a name for a lease", lambda s3: state(s3).lease("")),
+    ("Not a time for a lease", lambda s3: state(s3).lease("nightly", seconds=0)),
     ("moto isn't installed", local("s3dictionary.local.moto.find_spec", lambda _: None)),
     (
         "SeaweedFS isn't installed",
@@ -428,7 +567,7 @@ CASES: list[tuple[str, Provoke]] = [
 
 ABOUT_LOCAL_S3 = {heading for heading, _ in CASES[-7:]}
 ABOUT_ARGUMENTS = {*list(ENTRIES)[: list(ENTRIES).index("No credentials")]}
-ABOUT_BLOCKS = {
+ABOUT_BLOCKS = {  # and leases
     *list(ENTRIES)[list(ENTRIES).index("Not inside this block") : list(ENTRIES).index("moto isn't installed")]
 }
 AT_EXIT = {*list(ENTRIES)[list(ENTRIES).index("Unsaved changes") :]}
@@ -446,7 +585,7 @@ def test_the_message_is_on_the_page_and_has_what_a_user_needs(moto_s3: Site, hea
     assert fits(message, ENTRIES[heading]), message
     assert_tells_only_what_it_should(message, moto_s3)
     if "can't be stored" in message:
-        assert message.startswith("d['jobs']")
+        assert re.match(r"s3://\S+/state\.json: d\['jobs'\]", message)
     elif heading not in ABOUT_ARGUMENTS | ABOUT_BLOCKS | ABOUT_LOCAL_S3:
         assert re.search(r"s3://[^/]+.*/state\.json\b", message)
 
@@ -502,7 +641,7 @@ def test_what_is_said_at_the_end_of_the_program_is_on_the_page_too(moto_s3: Site
     }
     command = [sys.executable, "-c", END_OF_PROGRAM]
     ended = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, check=True)
-    messages = re.findall(rf"s3://{moto_s3.bucket}/.*", ended.stderr)
+    messages = re.findall(rf"(?m)^(?:.*Warning: )?(s3://{moto_s3.bucket}/.*)", ended.stderr)
     assert len(messages) == len(AT_EXIT)
     for heading in AT_EXIT:
         assert any(fits(message, ENTRIES[heading]) for message in messages), ended.stderr
@@ -531,7 +670,6 @@ SAID_BY_OTHERS = {
 SAYS_ENOUGH = {
     "Read only, and something to save",
     "Read only",
-    "The block of another task",
     "The block of another thread",
     "A block left by another, or out of order",
     "A block that isn't open any more",
@@ -554,8 +692,10 @@ MODULES = [path for name in PACKAGES for path in sorted((ROOT / name).glob("*.py
 NO_MESSAGES = {
     "has no attribute",  # as every module says it
     "popitem(): dictionary is empty",  # as a dict says it
+    "dictionary changed size during iteration",
     "%Y-%m-%d %H:%M:%S %Z",
     "Invalid header value",  # only looked for
+    ", not loaded yet>",  # the repr says it
     *(outcome.value for outcome in Outcome),  # only named
     flat(addresses._ARN.pattern),
 }

@@ -23,6 +23,8 @@ from s3dictionary import (
     BucketNotFoundError,
     ConflictError,
     CorruptFileError,
+    LeaseHeldError,
+    LeaseLostError,
     NotStorableError,
     Rollback,
     S3Dict,
@@ -58,6 +60,8 @@ def raised(action: Callable[[], Any], kind: type[BaseException] = S3DictError) -
         (ConflictError, {StorageError}),
         (CorruptFileError, {S3DictError, ValueError}),
         (NotStorableError, {S3DictError, TypeError}),
+        (LeaseHeldError, {S3DictError}),
+        (LeaseLostError, {S3DictError}),
         (TransactionError, {S3DictError, RuntimeError}),
         (Rollback, {Exception}),
     ],
@@ -86,6 +90,8 @@ FACTS = {"uri": "s3://b/k", "operation": "PutObject", "code": "X", "status": 412
         ConflictError("it failed", keys=["a", 1], etag='"e"', last_modified=datetime.now(timezone.utc), **FACTS),
         CorruptFileError("it failed"),
         NotStorableError("it failed", path="d['a']"),
+        LeaseHeldError("it failed", name="n", holder="h", until=datetime.now(timezone.utc)),
+        LeaseLostError("it failed", name="n"),
         TransactionError("it failed"),
         Rollback("it failed"),
     ],
@@ -303,7 +309,7 @@ def test_what_cannot_be_stored_is_refused_with_its_place_and_nothing_is_sent(mot
     moto_s3.requests.clear()
     error = raised(d.save, NotStorableError)
     assert error.path == "d['jobs'][3]['when']"
-    assert str(error) == "d['jobs'][3]['when'] is an object, which can't be stored"
+    assert "state.json: d['jobs'][3]['when'] is an object, which can't be stored; " in str(error)
     assert moto_s3.requests.log == []
     assert d["jobs"][:3] == [1, 2, 3]
 

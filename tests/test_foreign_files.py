@@ -103,7 +103,7 @@ def test_an_integer_of_100_000_digits_comes_back() -> None:
 def test_a_longer_integer_is_refused_when_it_is_written() -> None:
     """What is written can be read."""
     for number in (10**codec.MAX_DIGITS, -(10**codec.MAX_DIGITS), 1 << 10_000_000):
-        with pytest.raises(TypeError, match=r"^d\['a'\]\['b'\] is an integer of more than 100,000 digits"):
+        with pytest.raises(TypeError, match=r": d\['a'\]\['b'\] is an integer of more than 100,000 digits"):
             codec.encode({"b": number}, "a")
 
 

@@ -92,6 +92,41 @@ def test_a_read_only_dict_loads_what_others_have_saved(s3: HookedS3) -> None:
     assert d.load() == {"a": 2}
 
 
+def edit_inside(d: D) -> None:
+    d["list"].append(2)
+
+
+def edit_data(d: D) -> None:
+    d.data["a"] = 2
+
+
+@pytest.mark.parametrize("edit", [edit_inside, edit_data])
+def test_an_edit_before_a_read_only_block_is_undone_with_a_warning(
+    s3: HookedS3, enter: Callable[[D], Any], edit: Callable[[D], None]
+) -> None:
+    """Blocks are refused for their own changes alone, and the warning comes once for each edit."""
+    d = s3.begin({"a": 1, "list": [1]}, read_only=True)
+    edit(d)
+    with pytest.warns(UnsavedChangesWarning, match="s3://bucket/key was opened with read_only=True"), enter(d):
+        assert d == {"a": 1, "list": [1]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UnsavedChangesWarning)
+        with enter(d):
+            assert d == {"a": 1, "list": [1]}
+        with pytest.raises(ReadOnlyError), enter(d):
+            edit(d)
+        with enter(d):
+            assert d == {"a": 1, "list": [1]}
+
+
+def test_the_warning_of_a_read_only_block_shows_its_line(s3: HookedS3, enter: Callable[[D], Any]) -> None:
+    d = s3.begin({"list": [1]}, read_only=True)
+    edit_inside(d)
+    with pytest.warns(UnsavedChangesWarning) as warned, enter(d):
+        pass
+    assert [warning.filename for warning in warned] == [__file__]
+
+
 # Copies ---------------------------------------------------------------------------------------------------------------
 
 

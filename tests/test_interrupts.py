@@ -37,6 +37,7 @@ pytestmark = [
 ]
 
 ALL = BLOCKS | UPDATES | READING
+SAVING = [BLOCKS["with_that_commits"], BLOCKS["with_a_checkpoint"]]
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,7 @@ def interrupt(operation: Operation, state: Any, *, autosave: bool = False) -> No
 
     make = partial(Scene, state, autosave=autosave)
     # An `Exception` in the middle of a request is told as an outcome that isn't known, and then load() comes next
-    only = KeyboardInterrupt if autosave else None
+    only = KeyboardInterrupt if autosave or operation in SAVING else None
     interrupt_at_each_moment(make, lambda scene: operation.act(scene.d), check, seeded(), only=only)
 
 

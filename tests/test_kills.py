@@ -111,7 +111,7 @@ class Writers:
         self.logs.append(Log(self.directory / f"log-{number}"))
         arguments = (self.site.bucket, self.site.direct, str(number), self.logs[-1], str(self.rng.random()), self._stop)
         # They are forked from a server, which has imported what takes time and has no threads
-        self._running[number] = CONTEXT.Process(target=keep_writing, args=arguments)
+        self._running[number] = CONTEXT.Process(target=keep_writing, args=arguments)  # type: ignore[attr-defined]
         self._running[number].start()
 
     @property

@@ -21,6 +21,7 @@ from s3dictionary import ConflictError, StorageError, UnknownOutcomeError
 from s3dictionary._s3 import version
 from s3dictionary._s3.file import Earlier, S3File, Version
 from s3dictionary._s3.lineage import Attempt, Outcome, first_record, following, parse, settle
+from s3dictionary._s3.requests import Requests
 from stress import seeded, times
 
 Request = dict[str, Any]
@@ -131,7 +132,7 @@ class Writer:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.file = S3File("b", "k", lambda: self)  # type: ignore[arg-type, return-value]
+        self.file = S3File(Requests("b", "k", lambda: self))  # type: ignore[arg-type, return-value]
         self.base: Version | None = None
         self.serial: int | None = None
         self.is_loaded = False
@@ -191,6 +192,7 @@ class Writer:
             outcomes["not known"] += 1
             if world.random.random() < 0.3:
                 self.file.abandon()
+                self.file.went_back(None, unsaved=False)
             self.is_loaded = world.random.random() < 0.8
         else:
             self.saved(outcome, save, outcomes)
@@ -226,7 +228,7 @@ def test_what_a_writer_is_told_is_true(monkeypatch: pytest.MonkeyPatch, trouble:
         def step(writers: list[Writer] = writers, saves: Iterator[int] = saves) -> None:
             chances.choice(writers).step(saves, outcomes)
 
-        world.others = lambda step=step: [step() for _ in range(chances.randrange(4))] and None
+        world.others = lambda step=step: [step() for _ in range(chances.randrange(4))] and None  # type: ignore[assignment]
         for _ in range(250):
             if trouble == "deletes" and chances.random() < 0.02:
                 world.stored = None

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-import s3dictionary._store
+import s3dictionary._loads
 from proxy import AlterHeaders, Answer, Call, CutOff, Response
 from s3dictionary import BucketNotFoundError, ConflictError, S3Dict, StorageError
 from s3dictionary._s3.lineage import Record, parse
@@ -25,7 +25,7 @@ BODY = b'{"a":1,"list":[1]}'
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may take its time between the constructor and `with`: that is not what is tested here."""
-    monkeypatch.setattr(s3dictionary._store, "_JUST_LOADED", 60)
+    monkeypatch.setattr(s3dictionary._loads, "_JUST_LOADED", 60)
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_load_finds_that_the_file_is_gone(s3: Site) -> None:
 
 
 def test_a_with_finds_that_the_file_is_gone(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3dictionary._store, "_JUST_LOADED", -1)
+    monkeypatch.setattr(s3dictionary._loads, "_JUST_LOADED", -1)
     d = loaded(moto_s3)
     moto_s3.client.delete_object(Bucket=moto_s3.bucket, Key="state.json")
     with d:

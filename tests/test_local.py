@@ -225,7 +225,7 @@ def test_boto3s_default_session_is_another_one_and_comes_back(
     session = boto3.Session("key from outside", "secret from outside")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
     with new_bucket(server, bucket):
-        assert boto3.client("s3")._request_signer._credentials.access_key == "local"
+        assert boto3.client("s3")._request_signer._credentials.access_key == "local"  # type: ignore[attr-defined]
     assert boto3.DEFAULT_SESSION is session
 
 

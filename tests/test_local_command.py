@@ -92,7 +92,7 @@ def test_a_ctrl_c_is_for_the_command() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "\n"
         os.killpg(process.pid, signal.SIGINT)
-        assert process.communicate("\n", timeout=10)[0] == "s3://s3dict/state.json {'runs': 1}\n"
+        assert process.communicate("\n", timeout=10)[0] == "s3://my-bucket/state.json {'runs': 1}\n"
         assert process.returncode == 0
 
 

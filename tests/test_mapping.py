@@ -35,7 +35,7 @@ from s3dictionary._format import codec
 from servers import Site
 
 try:
-    from test import mapping_tests  # CPython's own
+    from test import mapping_tests  # type: ignore[import-not-found]  # CPython's own
 except ImportError:
     mapping_tests = None
 

@@ -17,10 +17,13 @@ from s3dictionary import S3Dict
 NAMES = {
     "MISSING",
     "AccessDeniedError",
+    "AsyncS3Dict",
     "BucketNotFoundError",
     "ConflictError",
     "CorruptFileError",
     "FileVersion",
+    "LeaseHeldError",
+    "LeaseLostError",
     "NotStorableError",
     "ReadOnlyError",
     "Rollback",
@@ -54,9 +57,9 @@ def test_a_star_import_gives_them_all() -> None:
 
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        s3dictionary.nothing  # noqa: B018
+        s3dictionary.nothing  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(ImportError):
-        from s3dictionary import nothing  # noqa: F401
+        from s3dictionary import nothing  # type: ignore[attr-defined]  # noqa: F401
 
 
 def test_the_version_is_that_of_the_package() -> None:
@@ -89,7 +92,7 @@ def test_the_arguments_of_the_constructor() -> None:
     others = [p.name for p in parameters.values() if p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     assert positional == ["bucket_name", "access_key_id", "access_secret_key", "file_name", "autosave"]
     assert by_name == [
-        *("data", "default", "on_conflict", "read_only", "max_size"),
+        *("data", "default", "on_conflict", "types", "read_only", "max_size"),
         *("client", "profile_name", "put_options"),
     ]
     assert others == ["client_options"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,15 +17,12 @@ from comparison import same
 from memory_s3 import refusal
 from s3dictionary import S3Dict, StorageError
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # dicts with unsaved changes are dropped on purpose
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning"),  # dicts with unsaved changes are dropped on purpose
+    pytest.mark.usefixtures("collected"),
+]
 
 D = S3Dict[Any, Any]
-
-
-@pytest.fixture(autouse=True)
-def _collect_while_warnings_are_ignored() -> Iterator[None]:
-    yield
-    gc.collect()
 
 
 class Stage:

@@ -151,7 +151,7 @@ def test_objects_at_every_depth_are_undone_themselves(open_dict: Opener) -> None
 
     fail_in(d, edit)
     assert d["a"] is held[0]
-    for container, step, inner in zip(held, ("b", 0, "c", 0), held[1:], strict=False):
+    for container, step, inner in zip(held, ("b", 0, "c", 0), held[1:], strict=False):  # type: ignore[assignment]
         assert container[step] is inner
     assert d == {"a": {"b": [{"c": [[1], 2]}]}}
 

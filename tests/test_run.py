@@ -15,7 +15,7 @@ FILE = "state.json"
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("s3dictionary._dict.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("s3dictionary._runs.time.sleep", lambda seconds: None)
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_it_waits_longer_each_time_and_never_the_same(
 ) -> None:
     waits: list[float] = []
     limits: list[float] = []
-    monkeypatch.setattr("s3dictionary._dict.time.sleep", waits.append)
-    monkeypatch.setattr("s3dictionary._store.random.uniform", lambda low, high: limits.append(high) or high / 2)
+    monkeypatch.setattr("s3dictionary._runs.time.sleep", waits.append)
+    monkeypatch.setattr("s3dictionary._backoff.random.uniform", lambda low, high: limits.append(high) or high / 2)
     d.run(Rival(moto_s3, 4), attempts=6)
     assert len(waits) == 4
     assert limits[:4] == sorted(set(limits[:4])), "each limit is higher than the one before"

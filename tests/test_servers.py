@@ -16,7 +16,19 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from proxy import AlterBody, AlterHeaders, Answer, Call, CutOff, LateAnswer, LostAnswer, Reset
+from proxy import (
+    AlterBody,
+    AlterHeaders,
+    Answer,
+    Call,
+    CutOff,
+    Forward,
+    LateAnswer,
+    LostAnswer,
+    Request,
+    Reset,
+    Response,
+)
 from servers import Site
 
 ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=0.5)
@@ -207,7 +219,7 @@ def test_a_fault_can_last(moto_s3: Site) -> None:
 def test_a_fault_can_be_a_function(moto_s3: Site) -> None:
     """Another program writes while a PUT is on its way."""
 
-    def overtake(request, forward):
+    def overtake(request: Request, forward: Forward) -> Response | None:
         moto_s3.write("a", b"theirs")
         return forward(request)
 
@@ -221,10 +233,10 @@ def test_a_fault_can_be_a_function(moto_s3: Site) -> None:
 def test_seaweedfs_keeps_what_it_acknowledged_when_it_is_killed(seaweed: Site) -> None:
     client = seaweed.proxied_client(config=ONCE)
     etag = client.put_object(Bucket=seaweed.bucket, Key="a", Body=b"1")["ETag"]
-    seaweed.server.kill()
+    seaweed.server.kill()  # type: ignore[attr-defined]
     with pytest.raises(ConnectionClosedError):
         client.get_object(Bucket=seaweed.bucket, Key="a")
-    seaweed.server.restart()
+    seaweed.server.restart()  # type: ignore[attr-defined]
     assert client.get_object(Bucket=seaweed.bucket, Key="a")["ETag"] == etag
     client.put_object(Bucket=seaweed.bucket, Key="a", Body=b"2", IfMatch=etag)
 

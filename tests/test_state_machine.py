@@ -20,8 +20,7 @@ from msgspec import Raw
 
 import inside
 from memory_s3 import MemoryS3, refusal
-from s3dictionary import ConflictError, NotStorableError, Rollback, S3Dict, S3DictError, StorageError
-from s3dictionary import _store as store
+from s3dictionary import ConflictError, NotStorableError, Rollback, S3Dict, S3DictError, StorageError, _loads
 from s3dictionary._format import codec
 
 EXAMPLES = int(os.environ.get("S3DICT_EXAMPLES", "60"))
@@ -113,8 +112,8 @@ class Memory:
 class S3DictMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.just_loaded, store._JUST_LOADED = (
-            store._JUST_LOADED,
+        self.just_loaded, _loads._JUST_LOADED = (
+            _loads._JUST_LOADED,
             -1.0,
         )  # what a block loads mustn't depend on the clock
         self.s3 = MemoryS3()
@@ -137,7 +136,7 @@ class S3DictMachine(RuleBasedStateMachine):
         self.forget_changes()
 
     def teardown(self) -> None:
-        store._JUST_LOADED = self.just_loaded
+        _loads._JUST_LOADED = self.just_loaded
         while self.blocks:
             self.blocks.pop()[0].__exit__(Failed, Failed(), None)
         if hasattr(self, "d"):

@@ -147,7 +147,7 @@ def test_run_in_many_threads_waits_for_its_turn() -> None:
 
 def test_run_in_many_threads_tries_again_whatever_the_others_are_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another thread's changes in a block of its own are no unsaved ones."""
-    monkeypatch.setattr("s3dictionary._dict.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("s3dictionary._runs.time.sleep", lambda seconds: None)
     d = state(data={"n": 0})
     d.save()
     rival = state(client=client_of(d))
@@ -635,7 +635,7 @@ def test_a_child_of_multiprocessing_saves_what_it_changed_in_a_dict_of_its_own(m
         d["jobs"] = []
         d["jobs"].append("child")
     """
-    process = multiprocessing.get_context(method).Process(target=exec, args=(program,))
+    process = multiprocessing.get_context(method).Process(target=exec, args=(program,))  # type: ignore[attr-defined]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads
         process.start()

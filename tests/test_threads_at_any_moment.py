@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from adversary.interrupting import step_in_at_each_moment
 from adversary.operations import AUTOSAVED, BLOCKS, READING, UPDATES, Operation
-from adversary.scenes import Scene, assert_saves, assert_usable, check_invariants, data_handed_out, held
+from adversary.scenes import Scene, assert_saves, assert_usable, check_invariants, data_handed_out, held, raw
 from comparison import same
 from stress import TIME_LIMIT, seeded
 
@@ -159,3 +160,69 @@ def test_what_is_saved_while_a_value_is_edited_was_there_together() -> None:
 
     make = partial(Scene, with_users)
     step_in_at_each_moment(make, lambda scene: scene.d.save(), replace_one, check, seeded(), 30)
+
+
+LISTS: dict[str, Callable[[Any], Any]] = {
+    "items": lambda d: list(d.items()),
+    "values": lambda d: list(d.values()),
+    "a tuple of items": lambda d: tuple(d.items()),
+    "sorted items": lambda d: sorted(d.items(), key=str),
+    "a copy": lambda d: dict(d.copy()),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_is_of_one_moment_while_another_thread_removes_keys(name: str) -> None:
+    """As of a dict: what was there before the removal, or after it."""
+
+    def check(scene: Scene) -> None:
+        after = {key: value for key, value in scene.before.items() if key != "text"}
+        assert scene.kept.pop() in [LISTS[name](scene.before), LISTS[name](after)]
+
+    step_in_at_each_moment(
+        partial(Scene, raw),
+        lambda scene: scene.kept.append(LISTS[name](scene.d)),
+        lambda scene: scene.d.pop("text"),
+        check,
+        seeded(),
+        quick=10,
+    )
+
+
+WALKS: dict[str, Callable[[Any], Any]] = {
+    "a loop": lambda d: [key for key, _ in d.items()],
+    "dict": dict,
+    "**": lambda d: {**d},
+    "a dict of items": lambda d: dict(d.items()),
+    "reversed": lambda d: list(reversed(d.items())),
+    "a look for a value": lambda d: "nothing" in d.values(),
+    "a look for an item": lambda d: ("text", "abc") in d.items(),
+}
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_who_goes_through_a_dict_meets_no_key_that_another_thread_removes(name: str) -> None:
+    """All goes well, or it is the RuntimeError of a dict; never a KeyError."""
+
+    def act(scene: Scene) -> None:
+        with suppress(RuntimeError):
+            WALKS[name](scene.d)
+
+    step_in_at_each_moment(
+        partial(Scene, raw),
+        act,
+        lambda scene: scene.d.pop("text"),
+        lambda scene: check_invariants(scene.d),
+        seeded(),
+        quick=10,
+    )
+
+
+@pytest.mark.parametrize("name", ["dict", "**"])
+def test_a_key_that_is_not_there_is_a_key_error_also_after_the_keys_were_listed(name: str) -> None:
+    d = Scene(raw).d
+    WALKS[name](d)
+    with pytest.raises(KeyError):
+        d["nothing"]
+    with pytest.raises(KeyError):
+        [d[key] for key in (*d.keys(), "nothing")]

@@ -89,7 +89,7 @@ def test_one_who_was_interrupted_when_his_turn_came_holds_nobody_up(
     """The turn is kept for him for a moment only."""
     monkeypatch.setattr(_turns, "_KEPT_FREE", 0.0)
     served: list[str] = []
-    gone = _turns._Waiting()
+    gone = _turns.Waiting()
     turn = Turn()
     turns.take(turn)
     turns._waiting.append(gone)  # an exception in his wait leaves him there

@@ -11,13 +11,25 @@ from __future__ import annotations
 
 from collections import UserDict
 from collections.abc import MutableMapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from typing_extensions import assert_type
 
 import s3dictionary
-from s3dictionary import MISSING, ConflictError, S3Dict, StorageError
+from s3dictionary import MISSING, AsyncS3Dict, ConflictError, S3Dict, StorageError
 from s3dictionary.local import local_s3
+
+
+@dataclass
+class Job:
+    name: str
+
+
+class Color(Enum):
+    RED = 1
 
 
 class Counters(S3Dict[str, int]):
@@ -29,7 +41,9 @@ def what_it_is_of_is_known_by_annotation_by_subscript_or_by_the_data(pairs: list
     assert_type(annotated, S3Dict[str, int])
     assert_type(S3Dict[str, list[int]]("bucket", file_name="a.json"), S3Dict[str, list[int]])
     assert_type(S3Dict("bucket", file_name="a.json", data={"a": 1}), S3Dict[str, int])
-    assert_type(S3Dict("bucket", file_name="a.json", default=pairs), S3Dict[int, str])
+    assert_type(S3Dict("bucket", file_name="a.json", data=pairs), S3Dict[int, str])
+    assert_type(S3Dict("bucket", file_name="a.json", data=[("a", 1)]), S3Dict[str, int])
+    assert_type(S3Dict("bucket", "id", "secret", "a.json", data={"a": 1}), S3Dict[str, int])
     assert_type(S3Dict[str, int].from_uri("s3://bucket/a.json"), S3Dict[str, int])
     assert_type(Counters.from_uri("s3://bucket/a.json"), Counters)
 
@@ -103,7 +117,14 @@ def what_is_put_in_must_fit(d: S3Dict[str, int]) -> None:
 def data_and_default_must_fit() -> None:
     S3Dict[str, int]("bucket", file_name="a.json", data={"a": "1"})  # type: ignore
     S3Dict[str, int]("bucket", file_name="a.json", default={1: 1})  # type: ignore
-    Counters("bucket", file_name="a.json", default={"a": "1"})  # type: ignore
+
+
+def a_default_leaves_open_what_comes_later() -> None:
+    d = S3Dict("bucket", file_name="a.json", default={"runs": 0})
+    d["log"] = []
+    assert_type(d["runs"], Any)
+    assert_type(S3Dict("bucket", file_name="a.json", default={}), S3Dict[Any, Any])
+    counters: S3Dict[str, int] = S3Dict("bucket", file_name="a.json", default={"runs": 0})
 
 
 def what_is_made_of_it_is_an_s3dict_too(d: S3Dict[str, int], counters: Counters) -> None:
@@ -126,10 +147,16 @@ def blocks_give_the_dict(d: S3Dict[str, int], counters: Counters) -> None:
         assert_type(inner, Counters)
 
 
-def rollback_may_leave_a_block_so_the_code_after_it_counts(d: S3Dict[str, int]) -> int:
-    with d.transaction():
+def a_function_may_end_inside_a_block(d: S3Dict[str, int]) -> int:
+    """Also if `Rollback` may leave it early: checkers can't tell, and would miss a return everywhere."""
+    with d, d.transaction():
         return d["a"]
-    return 0
+
+
+def code_after_a_block_is_reached(d: S3Dict[str, int]) -> int:
+    with d.transaction():
+        d["a"] = 1
+    return d["a"]
 
 
 def a_decorated_function_keeps_its_signature(d: S3Dict[str, int]) -> None:
@@ -154,6 +181,33 @@ def run_gives_what_the_function_gives(d: S3Dict[str, int], counters: Counters) -
     d.run(texts)  # type: ignore
 
 
+async def the_one_for_asyncio_is_typed_as_well(d: AsyncS3Dict[str, int]) -> None:
+    async with AsyncS3Dict[str, int]("bucket", file_name="a.json") as entered:
+        assert_type(entered, AsyncS3Dict[str, int])
+        assert_type(entered["a"], int)
+    assert_type(await d.load(), AsyncS3Dict[str, int])
+    with d.transaction() as state:
+        assert_type(state, AsyncS3Dict[str, int])
+    with d:  # type: ignore
+        pass
+    AsyncS3Dict("bucket", file_name="a.json", autosave=True)  # type: ignore
+
+
+async def its_run_gives_what_a_plain_or_a_coroutine_function_gives(d: AsyncS3Dict[str, int]) -> None:
+    def count(state: AsyncS3Dict[str, int]) -> str:
+        return str(state["a"])
+
+    async def fetch(state: AsyncS3Dict[str, int], name: str) -> bytes:
+        return name.encode()
+
+    def texts(state: AsyncS3Dict[str, str]) -> None: ...
+
+    assert_type(await d.run(count, attempts=3), str)
+    assert_type(await d.run(fetch, "a"), bytes)
+    assert_type(await d.run(lambda state: state["a"]), int)
+    await d.run(texts)  # type: ignore
+
+
 def on_conflict_is_a_known_word_or_a_function_of_four() -> None:
     def add(key: str, base: int, ours: int, theirs: int) -> int:
         return ours + theirs - base
@@ -169,6 +223,19 @@ def on_conflict_is_a_known_word_or_a_function_of_four() -> None:
     S3Dict("bucket", file_name="a.json", on_conflict=lambda key, ours: ours)  # type: ignore
 
 
+def types_are_classes_or_pairs_of_functions() -> None:
+    jobs: S3Dict[str, Job] = S3Dict("bucket", file_name="a.json", types=[Job, Color, (Path, str, Path)])
+    assert_type(jobs["a"], Job)
+    assert_type(jobs["a"].name, str)
+    assert_type(S3Dict("bucket", file_name="a.json", data={"a": Job("b")}, types=[Job]), S3Dict[str, Job])
+    S3Dict("bucket", file_name="a.json", types={Job: None, Path: (str, Path)})
+    S3Dict.from_uri("s3://bucket/a.json", types=[Job])
+    jobs["a"] = "b"  # type: ignore
+    jobs["a"].nam  # type: ignore
+    S3Dict("bucket", file_name="a.json", types=Job)  # type: ignore
+    S3Dict("bucket", file_name="a.json", types=[(Path, str)])  # type: ignore
+
+
 def options_are_those_of_boto3() -> None:
     with local_s3() as s3:
         S3Dict(s3.bucket, file_name="a.json", client=s3.client)
@@ -177,6 +244,15 @@ def options_are_those_of_boto3() -> None:
     S3Dict("bucket", file_name="a.json", autosave="yes")  # type: ignore
     S3Dict("bucket", file_name="a.json", put_options=["StorageClass"])  # type: ignore
     S3Dict(bucket="bucket", file_name=1)  # type: ignore
+
+
+def the_address_is_needed_and_no_name_is_misspelt() -> None:
+    S3Dict("bucket")  # type: ignore
+    S3Dict(file_name="a.json")  # type: ignore
+    S3Dict("bucket", "id", "secret")  # type: ignore
+    S3Dict("bucket", filename="a.json")  # type: ignore
+    S3Dict("bucket", file_name="a.json", region="eu-west-1")  # type: ignore
+    S3Dict.from_uri("s3://bucket/a.json", autosav=True)  # type: ignore
 
 
 def what_it_knows_is_typed(d: S3Dict[str, int]) -> None:

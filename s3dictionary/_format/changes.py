@@ -6,15 +6,17 @@ equal, but not the same, and the order of keys counts.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from operator import is_
 from typing import Any, NamedTuple
 
 from msgspec import Raw
 
+from .._collector import collector_paused
 from ..errors import CorruptFileError, NotStorableError
-from .collecting import collector_paused
-from .encoding import canonical, encode_batch
-from .reading import decode, decode_plain
+from .encoding import canonical, encode, encode_batch
+from .reading import decode, decode_plain, is_tagged
+from .types import BUILT_IN, Types
 
 
 class Touched(NamedTuple):
@@ -38,7 +40,7 @@ class Touched(NamedTuple):
 _AT_ONCE = 256
 
 
-def encode_changes(touched: Touched) -> list[Raw]:
+def encode_changes(touched: Touched, types: Types = BUILT_IN) -> list[Raw]:
     """Write many values, and keep the texts of those that haven't changed.
 
     Returns:
@@ -52,21 +54,29 @@ def encode_changes(touched: Touched) -> list[Raw]:
     for start in range(0, len(touched.keys), _AT_ONCE):
         part = touched.part(start, start + _AT_ONCE)
         with collector_paused():  # what is made here is compared, and gone again
-            members += _encode_part(part)
+            members += _encode_part(part, types)
     return members
 
 
-def _encode_part(part: Touched) -> list[Raw]:
+def _encode_part(part: Touched, types: Types) -> list[Raw]:
     known: list[Any] = part.raws
-    texts, copies = encode_batch(part.keys, part.values, None if None in known else known)
+    texts, copies = encode_batch(part.keys, part.values, types, None if None in known else known)
     if texts is known:
         return texts
-    for index, raw in _unchanged(part.raws, texts, copies).items():
+    for index, raw in _unchanged(part.raws, texts, copies, types).items():
         texts[index] = raw
     return texts
 
 
-def any_change(touched: Touched) -> bool:
+def remember(raw: Raw, value: Any, types: Types) -> None:
+    """Note how a value that was just made of a file's text is written, so that it isn't taken for changed."""
+    with suppress(NotStorableError):
+        text = encode(value, types=types)
+        if text != bytes(raw):
+            types.as_read[id(raw)] = raw, text
+
+
+def any_change(touched: Touched, types: Types = BUILT_IN) -> bool:
     """Is there a value that isn't what the file holds? One that can't be stored is.
 
     Stops soon after the first one.
@@ -77,7 +87,7 @@ def any_change(touched: Touched) -> bool:
     while start < len(touched.keys):
         part = touched.part(start, start + size)
         try:
-            if not all(map(is_, encode_changes(part), part.raws)):
+            if not all(map(is_, encode_changes(part, types), part.raws)):
                 return True
         except NotStorableError:
             return True
@@ -85,7 +95,7 @@ def any_change(touched: Touched) -> bool:
     return False
 
 
-def _unchanged(raws: list[Raw | None], texts: list[Raw], copies: list[Any] | None) -> dict[int, Raw]:
+def _unchanged(raws: list[Raw | None], texts: list[Raw], copies: list[Any] | None, types: Types) -> dict[int, Raw]:
     """The file's texts that still hold, by their place in a batch."""
     kept: dict[int, Raw] = {}
     differing: dict[int, Raw] = {}
@@ -95,7 +105,7 @@ def _unchanged(raws: list[Raw | None], texts: list[Raw], copies: list[Any] | Non
     if differing:
         found = decode_plain(list(differing.values())) if copies is not None else None
         if copies is None or found is None:
-            kept |= {index: raw for index, raw in differing.items() if _stands_for(raw, texts[index])}
+            kept |= {index: raw for index, raw in differing.items() if _stands_for(raw, texts[index], types)}
         else:
             kept |= _unchanged_plain(differing, found, texts, copies)
     return kept
@@ -108,9 +118,13 @@ def _unchanged_plain(raws: dict[int, Raw], found: list[Any], texts: list[Raw], c
     return {index: raws[index] for index, text in zip(equal, written, strict=True) if text == texts[index]}
 
 
-def _stands_for(raw: Raw, text: Raw) -> bool:
+def _stands_for(raw: Raw, text: Raw, types: Types) -> bool:
     """Does the file's text stand for the same as one that was written here?"""
+    if id(raw) in types.as_read and types.as_read[id(raw)] == (raw, bytes(text)):
+        return True
     try:
+        if types.given and is_tagged(raw):  # equality is up to a class, so it says nothing
+            return encode(decode(raw, types), types=types) == bytes(text)
         # Written again only if need be: that takes longer. What is equal only to itself has a "nan" in its text
         if b"nan" not in bytes(text).lower() and decode(raw) != decode(text):
             return False

@@ -4,18 +4,54 @@ A file is split into its members, each still raw, and joined from them again; a 
 asks for it. What JSON lacks is written as an object with one `py/…` member: see docs/file-format.md.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from msgspec import Raw as Raw
 
 from .changes import Touched as Touched
 from .changes import any_change as any_change
 from .changes import encode_changes as encode_changes
+from .changes import remember as remember
 from .encoding import canonical as canonical
 from .encoding import encode as encode
 from .encoding import encode_all as encode_all
 from .files import Members as Members
+from .files import decode_all as decode_all
 from .files import join as join
 from .files import split as split
 from .plain import MAX_NESTING as MAX_NESTING
 from .reading import decode as decode
+from .reading import decode_leniently as decode_leniently
 from .reading import decode_plain as decode_plain
+from .reading import is_tagged as is_tagged
 from .scalars import MAX_DIGITS as MAX_DIGITS
+from .types import BUILT_IN as BUILT_IN
+from .types import Types as Types
+from .verifying import verify as verify
+
+if TYPE_CHECKING:
+    from .given import Spec as Spec
+
+
+def items_of(spec: Spec) -> tuple[Any, ...]:
+    """What `types=` was given, as a tuple that can be kept: classes, and `(class, write, read)`."""
+    if spec == ():
+        return ()
+    from . import given  # few dicts are given classes
+
+    return given.items_of(spec)
+
+
+def types_of(items: tuple[Any, ...], place: str) -> Types:
+    """The table of types for a dict that was given these classes; `place` is the file's address.
+
+    Raises:
+        ValueError: a class can't be given like that.
+    """
+    if not items:
+        return Types(place=place)
+    from . import given
+
+    return given.types_of(items, place)

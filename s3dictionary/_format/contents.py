@@ -21,11 +21,17 @@ class Contents(NamedTuple):
         copy: what a container holds, as a built-in object of its own.
         refill: gives a container other contents, `refill(container, contents)`, moving as little as possible: somebody
             may be iterating over it.
+        same: do two copies hold the same objects, not just equal ones? 1 and True are equal.
     """
 
     children: Callable[[Any], list[Any]]
     copy: Callable[[Any], Any]
     refill: Callable[[Any, Any], None]
+    same: Callable[[Any, Any], bool]
+
+
+class Fields(dict[str, Any]):
+    """What an instance is stored as: its fields by name."""
 
 
 def _nothing(container: Any) -> list[Any]:
@@ -109,8 +115,32 @@ def _refill_bytearray(container: Any, contents: bytes) -> None:
     bytearray.__setitem__(container, slice(None), contents)
 
 
-DICT = Contents(_dict_values, _dict_copy, _refill_dict)
-LIST = Contents(list.copy, list.copy, _refill_list)
-TUPLE = Contents(_tuple_items, lambda container: tuple(_tuple_items(container)), _refill_nothing)
-SET = Contents(_nothing, _set_copy, _refill_set)
-BYTEARRAY = Contents(_nothing, bytes, _refill_bytearray)
+def _same_items(now: Any, then: Any) -> bool:
+    return len(now) == len(then) and all(map(is_, now, then))
+
+
+def same_dicts(now: dict[Any, Any], then: dict[Any, Any]) -> bool:
+    return _same_items(now, then) and all(map(is_, now.values(), then.values()))
+
+
+def _same_sets(now: set[Any], then: set[Any]) -> bool:
+    return set(map(id, now)) == set(map(id, then))
+
+
+DICT = Contents(_dict_values, _dict_copy, _refill_dict, same_dicts)
+LIST = Contents(list.copy, list.copy, _refill_list, _same_items)
+TUPLE = Contents(_tuple_items, lambda container: tuple(_tuple_items(container)), _refill_nothing, _same_items)
+SET = Contents(_nothing, _set_copy, _refill_set, _same_sets)
+BYTEARRAY = Contents(_nothing, bytes, _refill_bytearray, lambda now, then: bool(now == then))
+
+
+def _dict_keys_and_values(container: Any) -> list[Any]:
+    return [part for item in dict_items(container) for part in item]
+
+
+WITH_KEYS: dict[type, Contents] = {
+    dict: DICT._replace(children=_dict_keys_and_values),
+    set: SET._replace(children=set_members),
+    frozenset: Contents(set_members, frozenset, _refill_nothing, _same_sets),
+}
+"""How to look into the same types where what is hashable may hold others or change, too."""

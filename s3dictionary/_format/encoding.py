@@ -10,36 +10,40 @@ from msgspec import Raw
 
 from .plain import write_plain
 from .reading import decode
+from .types import BUILT_IN, Types
+from .verifying import verify
 from .writing import write_exactly
 
 _BATCH = 256
 _splitter = msgspec.json.Decoder(list[Raw])
 
 
-def encode(value: Any, *path: Any) -> bytes:
+def encode(value: Any, *path: Any, types: Types = BUILT_IN) -> bytes:
     """Write a value as JSON.
 
     Args:
         value: anything made of the types in docs/file-format.md. Another thread may edit it meanwhile: what is written
             of each container in it was there together.
         path: the keys that lead to it, for the error message.
+        types: the table of types.
 
     Raises:
         NotStorableError: it, or something in it, can't be stored.
     """
     written = write_plain([value])
-    return write_exactly(value, path) if written is None else written[0][1:-1]
+    return write_exactly(value, path, types) if written is None else written[0][1:-1]
 
 
-def encode_all(items: dict[Any, Any]) -> dict[Any, Raw]:
-    """Write many values at once. Most are small, so several are written together.
+def encode_all(items: dict[Any, Any], types: Types = BUILT_IN) -> dict[Any, Raw]:
+    """Write many values at once, which are new. Most are small, so several are written together.
 
     Raises:
         NotStorableError: one of them can't be stored.
     """
     texts: list[Raw] = []
     for keys, values in batches(items):
-        texts += encode_batch(keys, values)[0]
+        texts += encode_batch(keys, values, types)[0]
+    verify(zip(items, texts, strict=True), types)
     return dict(zip(items, texts, strict=True))
 
 
@@ -57,13 +61,14 @@ def batches(items: dict[Any, Any]) -> Iterator[tuple[list[Any], list[Any]]]:
 
 
 def encode_batch(
-    keys: list[Any], values: list[Any], raws: list[Raw] | None = None
+    keys: list[Any], values: list[Any], types: Types = BUILT_IN, raws: list[Raw] | None = None
 ) -> tuple[list[Raw], list[Any] | None]:
     """Write values together.
 
     Args:
         keys: whose values they are, for the error message.
         values: the values.
+        types: the table of types.
         raws: texts to give, as they are, should they be just what is written.
 
     Returns:
@@ -71,7 +76,7 @@ def encode_batch(
     """
     written = write_plain(values)
     if written is None:
-        return [Raw(encode(value, key)) for key, value in zip(keys, values, strict=True)], None
+        return [Raw(encode(value, key, types=types)) for key, value in zip(keys, values, strict=True)], None
     text, copies = written
     if raws is not None and text == b"[" + b",".join(raws) + b"]":
         return raws, copies

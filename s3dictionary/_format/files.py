@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from ..errors import CorruptFileError
+from .._collector import collector_paused
+from ..errors import CorruptFileError, NotStorableError
 from . import cutting, limits
-from .collecting import collector_paused
 from .limits import MAX_NESTING_READ
 from .readers import arrange
-from .reading import UNREADABLE, decode, looks_tagged, without_entries
+from .reading import UNREADABLE, decode, decode_leniently, is_foreign, looks_tagged, without_entries
 from .scalars import ENTRIES
-from .writing import write_object
+from .types import BUILT_IN, Types
+from .writing import place, write_object
 
 Members = dict[Any, Raw]
 """A file's keys, and the JSON text of each one's value."""
@@ -29,7 +30,7 @@ _ENTRY = 2
 """Levels of JSON that `py/dict` takes around a value."""
 
 
-def split(body: bytes) -> Members:
+def split(body: bytes, types: Types = BUILT_IN) -> Members:
     """Split a file into its members, without building their values.
 
     Raises:
@@ -44,9 +45,18 @@ def split(body: bytes) -> Members:
     except UNREADABLE:
         limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
         members = cutting.members(body.decode())
-    found = _split_entries(members)
+    found = _split_entries(members, types)
     _check_nesting(body, found, 0 if found is members else _ENTRY)
     return found
+
+
+def decode_all(body: bytes, types: Types = BUILT_IN) -> dict[Any, Any]:
+    """Everything in a file. What a class refuses stays the plain dict that it is."""
+    try:
+        members = split(body, types)
+    except CorruptFileError:  # a key
+        members = split(body)
+    return {key: decode_leniently(raw, types) for key, raw in members.items()}
 
 
 def _check_nesting(body: bytes, members: Members, around: int) -> None:
@@ -63,18 +73,23 @@ def _check_nesting(body: bytes, members: Members, around: int) -> None:
         limits.check_nesting(body, MAX_NESTING_READ + 1)
 
 
-def join(members: Members) -> bytes:
+def join(members: Members, types: Types = BUILT_IN) -> bytes:
     """Put a file together from its members.
 
     Raises:
         NotStorableError: a key can't be stored.
     """
-    if set(map(type, members)) <= {str} and not looks_tagged(members):
+    foreign = ENTRIES in members and is_foreign({ENTRIES: decode(members[ENTRIES])})
+    foreign = foreign and set(map(type, members)) <= {str}
+    if foreign or (set(map(type, members)) <= {str} and not looks_tagged(members, types)):
         try:
             return _encoder.encode(members)
         except UnicodeEncodeError:  # a lone surrogate in a key
             pass
-    return write_object(list(members), map(bytes, members.values()), ())
+    try:
+        return write_object(list(members), map(bytes, members.values()), (), types=types, foreign=foreign)
+    except NotStorableError as error:
+        raise place(error, types)  # noqa: B904  # it is the same one
 
 
 def _check_utf8(body: bytes) -> None:
@@ -87,15 +102,15 @@ def _check_utf8(body: bytes) -> None:
         raise CorruptFileError(f"not UTF-8: {error.reason} at byte {error.start}") from error
 
 
-def _split_entries(members: Members) -> Members:
+def _split_entries(members: Members, types: Types) -> Members:
     """A dict's keys that can't be names, and their values, are in the member `py/dict`, which is split in turn."""
     if ENTRIES not in members:
         return members
     try:
         named, raw = without_entries(members)
         if not named:
-            return {decode(key): value for key, value in _arrays(raw)}
-        return arrange(named, [[decode(key), value, *map(decode, rest)] for key, value, *rest in _arrays(raw)])
+            return {decode(key, types): value for key, value in _arrays(raw)}
+        return arrange(named, [[decode(key, types), value, *map(decode, rest)] for key, value, *rest in _arrays(raw)])
     except CorruptFileError:
         raise
     except (TypeError, ValueError):  # it has another form, or a key that can't be one

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Set
 from enum import Enum
+from functools import partial
+from io import IOBase
 from itertools import takewhile
 from pathlib import PurePath
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 from ..errors import NotStorableError
@@ -14,17 +17,34 @@ from ..errors import NotStorableError
 Path = tuple[Any, ...]
 
 
+class Field(str):
+    """A step of a path that leads to a field of an instance, not to a dict's value."""
+
+    __slots__ = ()
+
+
+def place_of(path: Path) -> str:
+    """A path as one would write it in Python."""
+    return "d" + "".join(f".{key}" if type(key) is Field else f"[{show(key, repr)}]" for key in path)
+
+
+def reason_of(error: Exception) -> str:
+    """What an exception of somebody else's code says, on one line."""
+    text = " ".join(show(error, str).split())
+    return text if type(error) in (TypeError, ValueError) and text else f"{type(error).__name__}: {text}"
+
+
 def refusal(path: Path, problem: str) -> NotStorableError:
     """An error that says what is wrong with the value to which a path of keys leads."""
-    place = "d" + "".join(f"[{show(key, repr)}]" for key in path)
+    place = place_of(path)
     return NotStorableError(f"{place} {problem}", path=place)
 
 
-def unknown(path: Path, value: Any) -> NotStorableError:
-    """The refusal of a value whose type isn't one that can be stored."""
-    instead = _instead(value)
-    advice = f"; store {instead} instead" if instead else ""
-    return refusal(path, f"is {_a(name_of(type(value)))}, which can't be stored{advice}")
+def unknown(path: Path, value: Any, base: type | None = None) -> NotStorableError:
+    """The refusal of a value whose type isn't one that can be stored; `base` is a class of its that was given."""
+    kind = type(value)
+    advice = f"types= has {name_of(base)}, so add {kind.__name__}, too" if base else _advice(kind)
+    return refusal(path, f"is {_a(name_of(kind))}, which can't be stored; {advice}")
 
 
 def name_of(kind: type) -> str:
@@ -47,42 +67,78 @@ def show(value: Any, write: Callable[[Any], str] = reprlib.repr) -> str:
         return f"<{name_of(type(value))}>"
 
 
-# Found by name, not to import what the program may not have
+_AS_STR = "store str() of it instead, or pass types={{{name}: (str, {name})}} to store it as itself"
+
+# What to do, by the nearest class in the table. Found by name, not to import what the program may not have
 _BY_NAME = {
-    "numpy.ndarray": "its .tolist()",
-    "numpy.generic": "its .item()",
-    "pandas.Series": "its .to_dict() or .tolist()",
-    "pandas.Index": "its .tolist()",
-    "pandas.DataFrame": "its .to_dict()",
-    "pandas.NaTType": "None",
-    "pandas.NAType": "None",
-    "pydantic.BaseModel": "its .model_dump()",
-    "msgspec.Struct": "msgspec.structs.asdict() of it",
-    "zoneinfo.ZoneInfo": "its .key",
+    "numpy.ndarray": "store its .tolist() instead",
+    "numpy.generic": "store its .item() instead",
+    "pandas.Series": "store its .tolist() or .to_dict() instead",
+    "pandas.Index": "store its .tolist() instead",
+    "pandas.DataFrame": 'store its .to_dict("records") instead',
+    "pandas.Timestamp": 'store its .floor("us") instead, or pass types={{{name}: ({name}.isoformat, {name})}}',
+    "pandas.Timedelta": 'store its .floor("us") instead, or pass types={{{name}: ({name}.isoformat, {name})}}',
+    "pandas.NaTType": "store None instead",
+    "pandas.NAType": "store None instead",
+    "polars.DataFrame": "store its .to_dicts() instead",
+    "polars.Series": "store its .to_list() instead",
+    "torch.Tensor": "store its .tolist() instead",
+    "array.array": "store its .tolist() instead",
+    "zoneinfo.ZoneInfo": "store its .key instead",
+    "fractions.Fraction": _AS_STR,
+    "ipaddress._BaseAddress": _AS_STR,
+    "ipaddress._BaseNetwork": _AS_STR,
+    "re.Pattern": "store its .pattern instead",
+    "_asyncio.Future": "await it, and store the result",
+    "asyncio.Future": "await it, and store the result",
+    "concurrent.Future": "store its .result() instead",
+    "_thread.lock": "it belongs to this process; leave it out",
+    "_thread.RLock": "it belongs to this process; leave it out",
+    "threading.Thread": "it belongs to this process; leave it out",
+    "_socket.socket": "it belongs to this process; leave it out",
 }
 
 _BY_BASE: dict[type, str] = {
-    Enum: "its .value",
-    PurePath: "str() of it",
-    bytearray: "bytes() of it",
-    memoryview: "bytes() of it",
-    type: "its name",
-    BaseException: "str() of it",
-    Mapping: "dict() of it",
-    Set: "set() of it",
-    Iterable: "list() of it",
+    Enum: "store its .value instead, or pass types=[{name}] to store it as itself",
+    PurePath: "store str() of it instead, or pass types={{Path: (str, Path)}} to store it as itself",
+    bytearray: "store bytes() of it instead",
+    memoryview: "store bytes() of it instead",
+    type: "store its name instead",
+    ModuleType: "store its name instead",
+    FunctionType: "store its name instead, and look the function up by it",
+    BuiltinFunctionType: "store its name instead, and look the function up by it",
+    MethodType: "store its name instead, and look the function up by it",
+    partial: "store its arguments instead",
+    Awaitable: "await it, and store the result",
+    AsyncIterable: "store the list of what it gives instead",
+    IOBase: "store its .read() or its .name instead",
+    BaseException: "store str() of it instead",
+    SimpleNamespace: "store vars() of it instead",
+    Mapping: "store dict() of it instead",
+    Set: "store set() of it instead",
+    Iterable: "store list() of it instead",
 }
 
+_RECORDS = ("__dataclass_fields__", "__attrs_attrs__", "__struct_fields__", "__pydantic_fields__")
 
-def _instead(value: Any) -> str:
-    """What to store in place of a value, if there is something simple."""
-    kind = type(value)
-    for base in kind.__mro__:
-        name = f"{base.__module__.partition('.')[0]}.{base.__name__}"
-        if name in _BY_NAME:
-            return _BY_NAME[name]
-    if hasattr(kind, "__dataclass_fields__"):
-        return "dataclasses.asdict() of it"
-    if hasattr(kind, "__attrs_attrs__"):
-        return "attrs.asdict() of it"
-    return next((text for base, text in _BY_BASE.items() if issubclass(kind, base)), "")
+
+def _advice(kind: type) -> str:
+    """What to do about a value of a type that can't be stored."""
+    name = kind.__name__
+    known = advice_by_name(kind)
+    if known:
+        return known
+    if not issubclass(kind, type) and any(hasattr(kind, attribute) for attribute in _RECORDS):
+        return f"pass types=[{name}] to store it as itself"
+    for base, text in _BY_BASE.items():
+        if issubclass(kind, base):
+            return text.format(name=name)
+    if kind is object:
+        return "store what it stands for instead"
+    return f"pass types={{{name}: (write, read)}} with two functions, or store what it is made of"
+
+
+def advice_by_name(kind: type) -> str:
+    """The same for the types of some libraries; empty for others."""
+    names = (f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in kind.__mro__)
+    return next((_BY_NAME[name].format(name=kind.__name__) for name in names if name in _BY_NAME), "")

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..errors import NotStorableError
-from .contents import dict_items, set_members
+from .contents import Fields, dict_items, set_members
 from .plain import MAX_NESTING
-from .reading import loads, looks_tagged
-from .refusals import Path, refusal, show, unknown
+from .reading import is_foreign, loads, looks_tagged
+from .refusals import Field, Path, advice_by_name, reason_of, refusal, show, unknown
 from .scalars import ENTRIES, TWO_HALVES, exact_str, tagged
-from .types import GROUPS, STORABLE, Form, Type, find
+from .types import BUILT_IN, GROUPS, STORABLE, Form, Type, Types
 
 Inside = tuple[int, ...]
 """The ids of the containers around a value, one for each level of JSON. In a circle, one comes again."""
@@ -26,29 +26,46 @@ class _TooManyLevels(RecursionError):
     """Here because of the limit, not because of the stack."""
 
 
-def write_exactly(value: Any, path: Path) -> bytes:
+def write_exactly(value: Any, path: Path, types: Types = BUILT_IN) -> bytes:
     """Write any storable value.
 
     Raises:
         NotStorableError: it, or something in it, can't be stored.
     """
     try:
-        return _write(value, path, ())
+        return _write(value, path, (), types)
+    except NotStorableError as error:
+        raise place(error, types)  # noqa: B904  # it is the same one
     except _TooManyLevels as error:
-        raise refusal(path, f"is nested more than {MAX_NESTING} levels deep, which can't be stored") from error
+        problem = f"is nested more than {MAX_NESTING} levels deep, which can't be stored"
+        raise place(refusal(path, problem), types) from error
     except RecursionError as error:  # called from deep inside a program, or of types that take more of the stack
-        raise refusal(path, "is nested too deeply, so it can't be stored") from error
+        raise place(refusal(path, "is nested too deeply, so it can't be stored"), types) from error
 
 
-def _write(value: Any, path: Path, inside: Inside) -> bytes:
-    row = find(type(value))
+def place(error: NotStorableError, types: Types) -> NotStorableError:
+    """Let the message of a refusal begin with the file's address."""
+    if types.place:
+        error.args = (f"{types.place}: {error}",)
+    return error
+
+
+def _write(value: Any, path: Path, inside: Inside, types: Types) -> bytes:
+    row = types.find(type(value))
     if row is None or row.write is None:
         raise unknown(path, value)
+    if row.exact and row.kind is not type(value):
+        raise unknown(path, value, row.kind)
     if isinstance(row.write, Form):
         if id(value) in inside:
             raise refusal(path, "is a circular reference, which can't be stored")
-        return _FORMS[row.write](row, value, path, _enter(inside, id(value)))
-    text = row.write(value, path)
+        return _FORMS[row.write](row, value, path, _enter(inside, id(value)), types)
+    try:
+        text = row.write(value, path)
+    except NotStorableError as error:
+        if advice_by_name(type(value)):
+            raise unknown(path, value) from error
+        raise
     if len(inside) > MAX_NESTING - 2 and text.startswith(b"{"):  # a tag takes levels, too
         _enter(inside, *[0] * (1 + text.endswith(b"]}")))
     return text
@@ -64,48 +81,78 @@ def _enter(inside: Inside, *levels: int) -> Inside:
 # Groups. Loops, not generators: a generator takes a level of the stack
 
 
-def _array(row: Type, value: Any, path: Path, inside: Inside) -> bytes:
+def _array(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> bytes:
     if row.tag:
         inside = _enter(inside, 0)
     assert row.contents is not None
     texts = []
     for index, item in enumerate(row.contents.children(value)):
-        texts.append(_write(item, (*path, index), inside))
+        texts.append(_write(item, (*path, index), inside, types))
     content = b"[" + b",".join(texts) + b"]"
     return tagged(row.tag, content) if row.tag else content
 
 
-def _set(row: Type, value: Any, path: Path, inside: Inside) -> bytes:
-    texts = _write_hashables(set_members(value), path, "member", _enter(inside, 0))
+def _set(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> bytes:
+    texts = _write_hashables(set_members(value), path, "member", _enter(inside, 0), types)
     return tagged(row.tag, b"[" + b",".join(sorted(texts)) + b"]")
 
 
-def _dict(row: Type, value: Any, path: Path, inside: Inside) -> bytes:
+def _dict(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> bytes:
     items = dict_items(value)
     keys = [key for key, _ in items]
-    named = _named(keys)
+    named = _named(keys, types)
+    foreign = named.count(False) == 1 and is_foreign(dict(items))
+    if foreign:
+        named = [True] * len(keys)
     in_entry = inside if all(named) else _enter(inside, 0, 0)
     texts = []
     for (key, item), is_name in zip(items, named, strict=True):
-        texts.append(_write(item, (*path, key), inside if is_name else in_entry))
-    return write_object(keys, texts, path, in_entry)
+        texts.append(_write(item, (*path, key), inside if is_name else in_entry, types))
+    return write_object(keys, texts, path, in_entry, types, foreign=foreign)
 
 
-_FORMS: dict[Form, Callable[[Type, Any, Path, Inside], bytes]] = {
+def _parts(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> bytes:
+    """An instance of a class that was given. Its own code may run, and raise anything."""
+    assert row.parts is not None
+    try:
+        parts = row.parts(value)
+    except Exception as error:
+        raise refusal(path, f"is {show(value)}, and taking it apart fails: {reason_of(error)}") from error
+    if isinstance(parts, Fields):
+        texts = []
+        for name, item in parts.items():
+            texts.append(_write(item, (*path, Field(name)), (*inside, 0), types))
+        return tagged(row.tag, write_object(list(parts), texts, path, _enter(inside, 0), types))
+    text = tagged(row.tag, _write(parts, path, inside, types))
+    if type(value) is not row.kind and type(loads(text.decode(), types, path)) is not type(value):
+        raise unknown(path, value, row.kind)
+    return text
+
+
+_FORMS: dict[Form, Callable[[Type, Any, Path, Inside, Types], bytes]] = {
     Form.ARRAY: _array,
     Form.SET: _set,
     Form.OBJECT: _dict,
+    Form.PARTS: _parts,
 }
 
 
-def write_object(keys: list[Any], texts: Iterable[bytes], path: Path, inside: Inside = ()) -> bytes:
+def write_object(
+    keys: list[Any],
+    texts: Iterable[bytes],
+    path: Path,
+    inside: Inside = (),
+    types: Types = BUILT_IN,
+    *,
+    foreign: bool = False,
+) -> bytes:
     """Put a dict together from its keys and what is written of its values.
 
     Keys that can't be names come in one more member, the last one, with the position that they have among all the keys.
     It is left out where no name comes behind.
     """
-    names = _write_hashables(keys, path, "key", inside)
-    named = _named(keys)
+    names = _write_hashables(keys, path, "key", inside, types)
+    named = [True] * len(keys) if foreign else _named(keys, types)
     last = max((index for index, is_name in enumerate(named) if is_name), default=-1)
     members, entries = [], []
     for index, (name, text, is_name) in enumerate(zip(names, texts, named, strict=True)):
@@ -118,7 +165,7 @@ def write_object(keys: list[Any], texts: Iterable[bytes], path: Path, inside: In
     return b"{" + b",".join(members) + b"}"
 
 
-def _write_hashables(items: list[Any], path: Path, role: str, inside: Inside) -> list[bytes]:
+def _write_hashables(items: list[Any], path: Path, role: str, inside: Inside, types: Types) -> list[bytes]:
     """Write the keys of a dict or the members of a set.
 
     Subclasses may have a hash and an equality of their own, which they lose: they must do without.
@@ -126,27 +173,27 @@ def _write_hashables(items: list[Any], path: Path, role: str, inside: Inside) ->
     texts = []
     for item in items:
         try:
-            texts.append(_write(item, (), inside))
+            texts.append(_write(item, (), inside, types))
         except (NotStorableError, RecursionError) as error:  # no path leads to it, so the message shows it
             if inside and isinstance(error, RecursionError):
                 raise  # the whole value is nested too deeply
             raise refusal(path, f"has the {role} {show(item)}, which can't be stored") from error
-    if not set(map(type, items)) <= _SCALARS and not _are_distinct(texts):
+    if not set(map(type, items)) <= _SCALARS and not _are_distinct(texts, types):
         raise refusal(path, f"has {role}s that would no longer differ or be hashable, so it can't be stored")
     return texts
 
 
-def _are_distinct(texts: list[bytes]) -> bool:
+def _are_distinct(texts: list[bytes], types: Types) -> bool:
     try:
-        return len({loads(text.decode()) for text in texts}) == len(texts)
-    except TypeError:
+        return len({loads(text.decode(), types) for text in texts}) == len(texts)
+    except Exception:  # noqa: BLE001  # a class's own hash and equality may raise anything
         return False
 
 
-def _named(keys: list[Any]) -> list[bool]:
+def _named(keys: list[Any], types: Types) -> list[bool]:
     """Which of a dict's keys are written as the names of a JSON object's members?"""
     named = [issubclass(type(key), str) and _is_name(exact_str(key)) for key in keys]
-    return [False] if named == [True] and looks_tagged(keys) else named
+    return [False] if named == [True] and looks_tagged(keys, types) else named
 
 
 def _is_name(key: str) -> bool:

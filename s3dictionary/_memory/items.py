@@ -11,11 +11,11 @@ from typing import Any
 from msgspec import Raw
 
 from .._format import codec
-from .._format.types import SCALARS
+from .._format.types import BUILT_IN, SCALARS, Types
 from .ahead import ReadingAhead
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of
 from .savepoint import Savepoint
-from .snapshots import Snapshot, chained, fresh_containers, inner_containers_of_each, refill, snapshot
+from .snapshots import Snapshot, chained, containers, fresh_containers, inner_containers_of_each, refill, snapshot
 
 Base = Any
 """Which version of the file something is: known to the caller alone."""
@@ -31,6 +31,7 @@ class Items:
     doing it again comes to the same, and the next step finishes what was interrupted.
 
     Attributes:
+        types: the table of types.
         lock: held for moments only, never during a request.
         items: an entry for each key, in order; none while `data` is handed out.
         data: the dict that was handed out, whose holder can change it any time. From then on it is what counts, until
@@ -51,6 +52,7 @@ class Items:
     """
 
     def __init__(self) -> None:
+        self.types: Types = BUILT_IN
         self.lock = threading.RLock()
         self.items: dict[Any, Entry] = {}
         self.data: dict[Any, Any] | None = None
@@ -103,7 +105,9 @@ class Items:
             return self._decode(key, entry)  # type: ignore[arg-type]  # it is raw
         awake = Awake(entry.kept, entry.raw)
         if self.savepoints:
-            self._note_woken(key, entry, awake, snapshot(entry.found))
+            # It has no `found` yet if a signal handler reads it while it falls asleep
+            found = entry.found or containers(entry.kept, self.types)
+            self._note_woken(key, entry, awake, snapshot(found, self.types))
         self._put(key, awake)
         return awake.value
 
@@ -116,19 +120,24 @@ class Items:
             self.savepoints[-1].note_woken(key, awake, taken)
 
     def _decode(self, key: Any, raw: Raw) -> Any:
-        following = self._ahead.following(key, self.items)
-        if following:
-            self._decode_ahead(following)
-        awake = self._noted(key, raw) or Decoded(codec.decode(raw), raw)
+        noted = self._noted(key, raw)
+        if noted is None and self.types.given and codec.is_tagged(raw):
+            return self._decode_given(key, raw)
+        awake = noted or Decoded(codec.decode(raw, self.types, (key,)), raw)
         value = awake.value
-        if type(value) in SCALARS:
+        if type(value) in self.types.scalars:
             self._quiet[key] = None
         else:
             if self.savepoints:
                 awake.inner = awake.inner or chained(fresh_containers(value))
                 self._note_woken(key, raw, awake, None)
             self._awake[key] = None
+        if self.items[key] is not raw:  # a signal handler has read it meanwhile
+            return self.touch(key)
         self.items[key] = awake
+        following = self._ahead.following(key, self.items)
+        if following:
+            self._decode_ahead(following)
         return value
 
     def _noted(self, key: Any, raw: Raw) -> Decoded | None:
@@ -141,24 +150,35 @@ class Items:
 
     def _decode_ahead(self, keys: list[Any]) -> None:
         """Make values readable that are likely to be touched next, all at once: those that no block has noted."""
-        savepoints, items = self.savepoints, self.items
+        savepoints, items, places = self.savepoints, self.items, (self._quiet, self._awake)
         noted: set[Any] = set().union(*[each.journal.keys() & keys for each in savepoints])
         raws: dict[Any, Raw] = {key: entry for key in keys if type(entry := items.get(key)) is Raw and key not in noted}
         values = codec.decode_plain(list(raws.values()))
         if values is None:
             return
         inner = inner_containers_of_each(values) if savepoints else repeat(None)
-        awake = dict(zip(raws, map(Decoded, values, raws.values(), inner), strict=False))
-        containers = {key: entry for key, entry in awake.items() if type(entry.value) not in SCALARS}
-        if savepoints:
-            savepoints[-1].journal.update(containers)
-        self._awake.update(dict.fromkeys(containers))
-        if len(containers) < len(awake):
-            self._quiet.update(dict.fromkeys(awake))
-        self.items.update(awake)
+        journal = savepoints[-1].journal if savepoints else {}
+        for key, awake in zip(raws, map(Decoded, values, raws.values(), inner), strict=False):
+            can_change = type(awake.value) not in SCALARS
+            # No call from here on, so no signal handler gets in between
+            if key in items and items[key] is awake.raw:
+                if can_change:
+                    journal[key] = awake
+                places[can_change][key] = None
+                items[key] = awake
+
+    def _decode_given(self, key: Any, raw: Raw) -> Any:
+        """The same for a value that may hold instances: a class needn't make equal ones of one text."""
+        value = codec.decode(raw, self.types, (key,))
+        codec.remember(raw, value, self.types)
+        awake = Awake(value, raw)
+        if self.savepoints:
+            self._note_woken(key, raw, awake, snapshot(containers(value, self.types), self.types))
+        self._put(key, awake)
+        return value
 
     def _put(self, key: Any, entry: Awake) -> None:
-        (self._quiet if type(entry.value) in SCALARS else self._awake)[key] = None
+        (self._quiet if type(entry.value) in self.types.scalars else self._awake)[key] = None
         self.items[key] = entry
 
     def objects(self) -> dict[Any, Any]:
@@ -166,7 +186,7 @@ class Items:
         with self.lock:
             self.finish()
             self._wake_all()
-            return objects_of(self._entries())
+            return objects_of(self._entries(), self.types)
 
     def _entries(self) -> dict[Any, Entry]:
         if self.data is None:
@@ -209,7 +229,7 @@ class Items:
             self._ahead = ReadingAhead()  # which may refer to all the items
             self.filed = self.filed | {key: raw_of(entry) for key, entry in items.items()}
             self.items = {}  # from here on, nobody writes into an entry without the lock
-            self.data = objects_of(items)
+            self.data = objects_of(items, self.types)
         self.items = {}
         self._unfinished = None
 
@@ -232,7 +252,7 @@ class Items:
         if self.savepoints:
             self.savepoints[-1].note(key, entry)
         elif type(entry) is Awake:
-            if type(value) not in SCALARS:
+            if type(value) not in self.types.scalars:
                 self._awake[key] = None
             entry.value = value
             return
@@ -295,6 +315,9 @@ class Items:
             self.filed_order = [key for key in self.items if key not in new] if new else list(self.items)
 
 
-def objects_of(items: dict[Any, Any]) -> dict[Any, Any]:
+def objects_of(items: dict[Any, Any], types: Types) -> dict[Any, Any]:
     """The objects of entries; raw ones are decoded."""
-    return {key: codec.decode(entry) if type(entry) is Raw else object_of(entry) for key, entry in items.items()}
+    return {
+        key: codec.decode(entry, types, (key,)) if type(entry) is Raw else object_of(entry)
+        for key, entry in items.items()
+    }

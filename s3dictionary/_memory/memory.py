@@ -16,7 +16,7 @@ from .ahead import ReadingAhead
 from .entries import Asleep, Awake, Entry, object_of, raw_of
 from .holding import is_held
 from .items import Base, objects_of
-from .snapshots import detached, is_built_in, refill
+from .snapshots import comes_back, containers, detached, refill, snapshot
 from .undoing import UndoableItems
 
 
@@ -41,7 +41,7 @@ class Memory(UndoableItems):
         with self.lock:
             self.finish()
             touched = self._touched_values()
-            return self._keys_differ() or (bool(touched.keys) and codec.any_change(touched))
+            return self._keys_differ() or (bool(touched.keys) and codec.any_change(touched, self.types))
 
     def _keys_differ(self) -> bool:
         if self.filed_order is None:
@@ -79,8 +79,10 @@ class Memory(UndoableItems):
             # Entries that a signal handler adds from here on are left for the next time
             members: dict[Any, Any] = dict(self.items)
             touched = self._touched_values(members)
-            texts = codec.encode_changes(touched)
-            same = [key for key, raw, text in zip(touched.keys, touched.raws, texts, strict=True) if text is raw]
+            texts = codec.encode_changes(touched, self.types)
+            encoded = list(zip(touched.keys, touched.raws, texts, strict=True))
+            same = [key for key, raw, text in encoded if text is raw]
+            codec.verify(((key, text) for key, raw, text in encoded if text is not raw), self.types)
             members.update(zip(touched.keys, texts, strict=True))
             self._let_go(same, members)
             return Encoded(members, len(same) < len(texts) or self._keys_differ())
@@ -88,13 +90,14 @@ class Memory(UndoableItems):
     def _let_go(self, keys: Iterable[Any], texts: codec.Members) -> None:
         """Keep just the text of objects that nobody holds, and that come back the same."""
         for key in keys:
-            entry = self.items.get(key)
+            entry, text = self.items.get(key), texts[key]
             if (
                 type(entry) is Asleep
-                and is_built_in(entry.kept)
+                and comes_back(entry.kept, self.types)
                 and not any(key in savepoint.journal for savepoint in self.savepoints)
+                and self.items[key] is entry  # no signal handler has read it; from here on, nothing is called
             ):
-                self.items[key] = texts[key]
+                self.items[key] = text
                 self._quiet.pop(key, None)
 
     def filed_members(self) -> codec.Members:
@@ -118,22 +121,20 @@ class Memory(UndoableItems):
         """What the file holds under a key."""
         return self._raw_of(key)
 
-    def saved(self, members: codec.Members, base: Base, *, ending: bool | None) -> None:
+    def saved(self, members: codec.Members, base: Base, *, ending: bool) -> None:
         """The file now holds these members, got from `encode()`. That can't be undone any more.
 
         Args:
             members: what was written.
             base: the version that is.
-            ending: end the open block; if False, it begins anew; if None, it goes on, and can still be undone.
+            ending: end the open block; otherwise it begins anew.
         """
         with self.lock:
             self.finish()
             self._do(partial(self._saved, members, base, ending))
 
-    def _saved(self, members: codec.Members, base: Base, ending: bool | None) -> None:
-        keys, entries = self._touched_entries(self.items)
-        for entry, raw in zip(entries, map(members.get, keys), strict=True):
-            entry.raw = raw
+    def _saved(self, members: codec.Members, base: Base, ending: bool) -> None:
+        self._rebase_touched(members)
         if self.data is not None:
             self.filed, self.filed_order = dict(members), list(members)
         elif self.filed_order is not None:
@@ -143,11 +144,41 @@ class Memory(UndoableItems):
             if not self.filed and self.filed_order == list(islice(self.items, len(members))):
                 self.filed_order = None
         self.base = base
-        if ending is None:
+        self._end_block(ending)
+        self._unfinished = None
+
+    def _rebase_touched(self, members: codec.Members) -> None:
+        keys, entries = self._touched_entries(self.items)
+        for entry, raw in zip(entries, map(members.get, keys), strict=True):
+            entry.raw = raw
+
+    def rebase(self, members: codec.Members, base: Base) -> None:
+        """The file holds these members, which are those of an earlier moment. What is in memory stays as it is.
+
+        Blocks go on, and can still be undone.
+
+        Args:
+            members: what was written.
+            base: the version that is.
+        """
+        with self.lock:
+            self.finish()
             for savepoint in self.savepoints:
-                savepoint.rebase(members)
-        else:
-            self._end_block(ending)
+                savepoint.prepare_rebase(members)
+            for key, entry in list(self.items.items()):
+                if type(entry) is Raw and entry != members.get(key):  # it is what was there before: a change now
+                    awake = Awake(codec.decode(entry, self.types, (key,)), entry)
+                    if self.savepoints:
+                        self._note_woken(key, entry, awake, snapshot(containers(awake.value, self.types), self.types))
+                    self._put(key, awake)
+            self._do(partial(self._rebase, members, base))
+
+    def _rebase(self, members: codec.Members, base: Base) -> None:
+        self._rebase_touched(members)
+        for savepoint in self.savepoints:
+            savepoint.rebase(members)
+        self.filed, self.filed_order = dict(members), list(members)
+        self.base = base
         self._unfinished = None
 
     def checkpoint(self) -> None:
@@ -194,7 +225,7 @@ class Memory(UndoableItems):
             edited = {
                 key: value
                 for key, value, _ in zip(*self._touched_values(), strict=True)
-                if key not in ours or codec.any_change(codec.Touched([key], [value], [ours[key]]))
+                if key not in ours or codec.any_change(codec.Touched([key], [value], [ours[key]]), self.types)
             }
             removed = [key for key in self.touched_keys() if key in ours and key not in self.keys]
             self._take_over(merged, base, None, edited, removed, ending)
@@ -215,7 +246,7 @@ class Memory(UndoableItems):
         else:
             items.update({key: Awake(value, members[key]) for key, value in values.items()})
         # Whoever holds the dict that was handed out goes on holding it; if nobody does, it has had its time
-        data = objects_of(items) if self.data is not None and is_held([self.data], {}) else None
+        data = objects_of(items, self.types) if self.data is not None and is_held([self.data], {}) else None
 
         def step() -> None:
             self._load(items, base, data)
@@ -235,14 +266,18 @@ class Memory(UndoableItems):
             if key in members:
                 _add(held, key, value, members[key])
         try:
-            texts = codec.encode_changes(held) if held.keys else []
+            texts = codec.encode_changes(held, self.types) if held.keys else []
         except NotStorableError:
             return self._kept_one_by_one(held)
         return {key: Awake(value, raw) for key, value, raw, text in zip(*held, texts, strict=True) if text is raw}
 
     def _kept_one_by_one(self, held: codec.Touched) -> dict[Any, Entry]:
         parts = [held.part(at, at + 1) for at in range(len(held.keys))]
-        return {part.keys[0]: Awake(part.values[0], part.raws[0]) for part in parts if not codec.any_change(part)}
+        return {
+            part.keys[0]: Awake(part.values[0], part.raws[0])
+            for part in parts
+            if not codec.any_change(part, self.types)
+        }
 
     def _load(self, items: dict[Any, Entry], base: Base, data: dict[Any, Any] | None) -> None:
         if self.data is not None and data is not None:
@@ -252,6 +287,9 @@ class Memory(UndoableItems):
             self.items, self.data = items, None
             self.filed, self.filed_order = {}, None
         self._ahead = ReadingAhead()  # which may refer to all that was there before
+        if self.types.as_read:
+            held = {id(raw_of(entry)) for entry in items.values()}
+            self.types.as_read = {at: pair for at, pair in self.types.as_read.items() if at in held}
         all_raw = set(map(type, items.values())) <= {Raw}
         kept = {} if all_raw else dict.fromkeys(key for key, entry in items.items() if isinstance(entry, Awake))
         self._quiet, self._awake = {}, kept
@@ -264,7 +302,12 @@ class Memory(UndoableItems):
             filed = self.filed_members()
             self.load(filed, self.base)
             same = {key for key in members if key in filed and _is_same(filed[key], members[key])}
-            self.replace({key: self.touch(key) if key in same else codec.decode(raw) for key, raw in members.items()})
+            self.replace(
+                {
+                    key: self.touch(key) if key in same else codec.decode(raw, self.types, (key,))
+                    for key, raw in members.items()
+                }
+            )
 
     # Others like it
 
@@ -274,7 +317,7 @@ class Memory(UndoableItems):
             self.finish()
             self._wake_all()
             return self._twin(
-                {key: Awake(value, self._raw_of(key)) for key, value in objects_of(self._entries()).items()}
+                {key: Awake(value, self._raw_of(key)) for key, value in objects_of(self._entries(), self.types).items()}
             )
 
     def deepcopy(self, memo: dict[int, Any]) -> Memory:
@@ -333,7 +376,12 @@ class Memory(UndoableItems):
         """A plain dict of everything, that shares no container with this one."""
         with self.lock:
             self.finish()
-            return {key: detached(value) for key, value in objects_of(self._entries()).items()}
+            return {
+                key: codec.decode_leniently(entry, self.types)
+                if type(entry) is Raw
+                else detached(object_of(entry), self.types)
+                for key, entry in self._entries().items()
+            }
 
 
 def _add(touched: codec.Touched, key: Any, value: Any, raw: Raw | None) -> None:

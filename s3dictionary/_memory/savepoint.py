@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
+from msgspec import Raw
+
 from .._format import codec
-from .._format.types import SCALARS
+from .._format.types import BUILT_IN, SCALARS, Types
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, Missing, references
 from .holding import add_references
 from .snapshots import (
@@ -32,7 +35,10 @@ class Savepoint:
         copies: what the containers of a value held that was awake already.
         order: all keys in order, noted before the first one was removed.
         began_complete: everything was noted when the block began.
+        types: the dict's table of types.
     """
+
+    types: Types = BUILT_IN
 
     def __init__(self) -> None:
         self.journal: dict[Any, Entry | Missing] = {}
@@ -48,7 +54,7 @@ class Savepoint:
     def note_copy(self, key: Any, entry: Awake) -> None:
         """Note what a key has, and what the containers in it hold, before somebody may change it."""
         if key not in self.journal:
-            self.note_woken(key, entry, snapshot(containers(entry.value)))
+            self.note_woken(key, entry, snapshot(containers(entry.value, self.types), self.types))
 
     def note_woken(self, key: Any, entry: Awake, taken: Snapshot | None) -> None:
         """The same where the snapshot is there already; `None` if the text is one, as the value was just decoded."""
@@ -67,19 +73,32 @@ class Savepoint:
 
     def restore_contents(self, failures: list[Exception]) -> None:
         """Put back what the containers held, in place. What can't be is left, and why is added to `failures`."""
-        for entry in self._decoded():
-            value = codec.decode(entry.raw)  # type: ignore[arg-type]  # it was decoded from that
-            restore(*contents_of_twins(fresh_containers(value), entry.containers), failures)
+        for _, entry in self._decoded():
+            restore(*self._contents_of(entry), failures, self.types)
         for taken in self.copies.values():
-            restore(taken[::2], taken[1::2], failures)
+            restore(taken[::2], taken[1::2], failures, self.types)
 
-    def _decoded(self) -> list[Decoded]:
-        """The entries of containers that were decoded since."""
+    @staticmethod
+    def _contents_of(entry: Decoded) -> tuple[list[Any], list[Any]]:
+        value = codec.decode(entry.raw)  # type: ignore[arg-type]  # it was decoded from that
+        return contents_of_twins(fresh_containers(value), entry.containers)
+
+    def _decoded(self) -> list[tuple[Any, Decoded]]:
+        """The keys and entries of containers that were decoded since."""
         return [
-            entry
+            (key, entry)
             for key, entry in self.journal.items()
             if type(entry) is Decoded and key not in self.copies and type(entry.value) not in SCALARS
         ]
+
+    def prepare_rebase(self, members: codec.Members) -> None:
+        """Note otherwise what so far a text of the file stands for, where the file has another one now."""
+        for key, entry in list(self.journal.items()):
+            if type(entry) is Raw and entry != members.get(key):
+                self.journal[key] = Awake(codec.decode(entry, self.types, (key,)), entry)
+        for key, entry in self._decoded():
+            if entry.raw != members.get(key):
+                self.copies[key] = tuple(chain.from_iterable(zip(*self._contents_of(entry), strict=True)))
 
     def rebase(self, members: codec.Members) -> None:
         """The file holds these members now."""
@@ -145,7 +164,7 @@ class Savepoint:
         if isinstance(entry, (Awake, Asleep)) and id(entry) not in counted:
             counted.add(id(entry))
             add_references(counts, references(entry))
-        add_snapshot_references(counts, self.copies.get(key, ()))
+        add_snapshot_references(counts, self.copies.get(key, ()), self.types)
 
 
 def _without_new(keys: Iterable[Any], journal: dict[Any, Entry | Missing]) -> list[Any]:

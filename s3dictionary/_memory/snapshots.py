@@ -1,28 +1,32 @@
 """What a value's containers held, so that it can be put back in place.
 
-A container is a dict, list, set, bytearray or tuple, or one of a subclass. Knows nothing of S3 or blocks.
+A container is what the table of types says: a dict, list, set, bytearray or tuple, one of a subclass, or an instance of
+a class that the dict was given. Knows nothing of S3 or blocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from copy import deepcopy
 from itertools import chain, repeat
-from operator import is_
 from typing import Any
 
-from .._format.types import CONTAINERS, GROUPS, SCALARS, contents_of
+from .._format.types import BUILT_IN, GROUPS, SCALARS, Types
 from .entries import Inner
 from .holding import add_references
 
 _BUILT_IN = SCALARS | GROUPS
 
 
-def containers(value: Any) -> list[Any]:
+def containers(value: Any, types: Types) -> list[Any]:
     """Every container in a value, itself included, at any depth, each once.
 
     Tuples of nothing but scalars are left out: through them nobody gets anywhere, and the ones that stand in a
     program's text are always shared.
     """
+    if types.given:
+        return _any_containers(value, types)
     found: list[Any] = []
     ahead = [value]
     for item in ahead:  # it grows meanwhile
@@ -32,7 +36,7 @@ def containers(value: Any) -> list[Any]:
         elif kind is list or kind is tuple:
             values = item
         else:
-            return _any_containers(value)
+            return _any_containers(value, types)
         if SCALARS.issuperset(map(type, values)):
             if kind is not tuple:
                 found.append(item)
@@ -41,37 +45,39 @@ def containers(value: Any) -> list[Any]:
         found.append(item)
         ahead += children
         if len(ahead) > _MANY:  # it may contain itself
-            return _any_containers(value)
-    return found if len(set(map(id, found))) == len(found) else _any_containers(value)
+            return _any_containers(value, types)
+    return found if len(set(map(id, found))) == len(found) else _any_containers(value, types)
 
 
 _MANY = 1_000
 
 
-def _any_containers(value: Any) -> list[Any]:
+def _any_containers(value: Any, types: Types) -> list[Any]:
     """The same for any value: of other types, shared or circular."""
     found: dict[int, Any] = {}
     ahead = [value]
     for item in ahead:  # it grows meanwhile
-        # Not isinstance(): a mock or a proxy claims to be what it isn't
-        if id(item) in found or not issubclass(type(item), CONTAINERS):
+        if id(item) in found or not types.is_container(item):
             continue
-        children = _children(item)
-        if children or not issubclass(type(item), tuple):
+        children = _children(item, types)
+        if children or not issubclass(type(item), _UNCHANGING):
             found[id(item)] = item
             ahead += children
     return list(found.values())
 
 
-def _children(container: Any) -> list[Any]:
-    return [item for item in contents_of(container).children(container) if type(item) not in SCALARS]
+def _children(container: Any, types: Types) -> list[Any]:
+    scalars = types.scalars
+    return [item for item in types.contents_of(container).children(container) if type(item) not in scalars]
 
 
-def is_built_in(value: Any) -> bool:
-    """Is everything in a value of just a built-in type, not of a subclass?
+def comes_back(value: Any, types: Types) -> bool:
+    """Is everything in a value of just a type that is stored as itself, not of a subclass?
 
     Looks at a whole level of nesting at a time, so that the loops run in C. The value is known to have an end.
     """
+    if types.given:
+        return all(map(types.is_whole, _all_in(value, types)))
     level = [value]
     while level:
         if not set(map(type, level)) <= _BUILT_IN:
@@ -82,6 +88,26 @@ def is_built_in(value: Any) -> bool:
     return True
 
 
+def _all_in(value: Any, types: Types) -> list[Any]:
+    """Everything in a value, itself included, at any depth; what holds others just once."""
+    found: list[Any] = []
+    seen: set[int] = set()
+    ahead = [value]
+    for item in ahead:  # it grows meanwhile
+        if id(item) in seen:
+            continue
+        found.append(item)
+        if types.is_container(item):
+            seen.add(id(item))
+            ahead += types.contents_of(item).children(item)
+    return found
+
+
+def shows_all(found: Iterable[Any], types: Types) -> bool:
+    """Can containers be changed only by those who hold one of them? Not if one is a view of another's memory."""
+    return not types.given or all(map(types.may_sleep, found))
+
+
 Snapshot = tuple[Any, ...]
 """What every container in a value held, at any depth: the containers and their contents in turn.
 
@@ -89,16 +115,19 @@ A block may have hundreds of thousands of them, and this is the shape that costs
 """
 
 
-def snapshot(found: Iterable[Any]) -> Snapshot:
+def snapshot(found: Iterable[Any], types: Types) -> Snapshot:
     """Take down what containers hold now. Tuples can't change."""
     taken: list[Any] = []
     for container in found:
-        if not isinstance(container, tuple):
-            taken += (container, _contents(container))
+        if not isinstance(container, _UNCHANGING):
+            taken += (container, _contents(container, types))
     return tuple(taken)
 
 
-def restore(containers: Iterable[Any], contents: Iterable[Any], failures: list[Exception]) -> None:
+_UNCHANGING = (tuple, frozenset)
+
+
+def restore(containers: Iterable[Any], contents: Iterable[Any], failures: list[Exception], types: Types) -> None:
     """Give containers back what they held: the same objects, in the same order.
 
     One that still holds it isn't written to: somebody may be iterating over it. One that can't be restored, such as a
@@ -106,17 +135,18 @@ def restore(containers: Iterable[Any], contents: Iterable[Any], failures: list[E
     """
     for container, content in zip(containers, contents, strict=True):
         try:
-            _restore(container, content)
+            _restore(container, content, types)
         except Exception:  # noqa: BLE001  # a signal's, or no memory left: it passes
             try:
-                _restore(container, content)
+                _restore(container, content, types)
             except Exception as error:  # noqa: BLE001  # whatever it is, the others must be restored
                 failures.append(error)
 
 
-def _restore(container: Any, content: Any) -> None:
-    if not _same(_contents(container), content):
-        refill(container, content)
+def _restore(container: Any, content: Any, types: Types) -> None:
+    kind = types.contents_of(container)
+    if not kind.same(_contents(container, types), content):
+        kind.refill(container, content)
 
 
 def fresh_containers(value: Any) -> list[Any]:
@@ -139,7 +169,7 @@ def fresh_containers(value: Any) -> list[Any]:
     return found
 
 
-_HOLDERS = frozenset(CONTAINERS)
+_HOLDERS = frozenset(BUILT_IN.containers)
 
 
 def chained(found: list[Any]) -> Inner | None:
@@ -192,46 +222,45 @@ def contents_of_twins(twins: Iterable[Any], originals: Iterable[Any]) -> tuple[l
     return [places[id(twin)] for twin in mutable], contents
 
 
-def add_snapshot_references(counts: dict[int, int], taken: Snapshot) -> None:
+def add_snapshot_references(counts: dict[int, int], taken: Snapshot, types: Types) -> None:
     """Count the references that a snapshot itself has to containers, by id."""
     add_references(counts, taken[::2])
     for contents in taken[1::2]:
-        add_references(counts, _children(contents))
+        if types.is_container(contents):
+            add_references(counts, _children(contents, types))
 
 
-def _contents(container: Any) -> Any:
+def _contents(container: Any, types: Types) -> Any:
     kind = type(container)
-    return container.copy() if kind is dict or kind is list else contents_of(container).copy(container)
-
-
-def _same(now: Any, then: Any) -> bool:
-    """The same objects, not just equal ones: 1 and True are equal."""
-    if len(now) != len(then):
-        return False
-    if isinstance(now, dict):
-        return all(map(is_, now, then)) and all(map(is_, now.values(), then.values()))
-    if isinstance(now, list):
-        return all(map(is_, now, then))
-    if isinstance(now, set):
-        return set(map(id, now)) == set(map(id, then))
-    return bool(now == then)
+    return container.copy() if kind is dict or kind is list else types.contents_of(container).copy(container)
 
 
 def refill(container: Any, contents: Any) -> None:
-    """Give a container other contents, moving as little as possible: somebody may be iterating over it."""
-    contents_of(container).refill(container, contents)
+    """Give a dict other contents, moving as little as possible: somebody may be iterating over it."""
+    BUILT_IN.contents_of(container).refill(container, contents)
 
 
-def detached(value: Any) -> Any:
-    """A copy of a value that shares no container with it, all of them built-in ones. Other objects stay as they are."""
-    found = containers(value)
-    copies = {id(item): _contents(item) for item in found if not isinstance(item, tuple)}
+def detached(value: Any, types: Types) -> Any:
+    """A copy of a value that shares no container with it, all of them built-in ones or of classes that were given.
+
+    Other objects stay as they are.
+    """
+    if types.given:
+        others = (item for item in _all_in(value, types) if not types.is_container(item))
+        with suppress(Exception):  # how an instance is copied is up to its class
+            return deepcopy(value, {id(item): item for item in others})
+    return _detached(value)
+
+
+def _detached(value: Any) -> Any:
+    found = containers(value, BUILT_IN)
+    copies = {id(item): _contents(item, BUILT_IN) for item in found if not isinstance(item, tuple)}
     copies |= {key: bytearray(copy) for key, copy in copies.items() if isinstance(copy, bytes)}
     mutable = list(copies.values())
     ahead = [item for item in found if isinstance(item, tuple)]
     while ahead:  # no recursion: they may be nested deeply
         item = ahead.pop()
-        inner = [child for child in _children(item) if isinstance(child, tuple) and id(child) not in copies]
+        inner = [child for child in _children(item, BUILT_IN) if isinstance(child, tuple) and id(child) not in copies]
         if inner:
             ahead += [item, *inner]
         else:

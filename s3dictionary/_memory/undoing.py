@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from .._format.types import SCALARS
 from .entries import Asleep, Awake, Entry
 from .holding import is_held, is_in_use
 from .items import Items, objects_of
 from .savepoint import Savepoint
-from .snapshots import containers, refill
+from .snapshots import containers, refill, shows_all
 
 
 class UndoableItems(Items):
@@ -21,24 +20,43 @@ class UndoableItems(Items):
         with self.lock:
             self.finish()
             self._ahead.stop()
-            self._note_begin(savepoint)
-            self.savepoints.append(savepoint)
+            savepoint.types = self.types
+            if self._is_handed_out():
+                self._note_data(savepoint)
+                self.savepoints.append(savepoint)
+            else:
+                # First, so that what a signal handler reads meanwhile is noted, too
+                self.savepoints.append(savepoint)
+                self._note_awake(savepoint)
 
     def _note_begin(self, savepoint: Savepoint) -> None:
+        """Let an open block begin anew."""
+        if self._is_handed_out():
+            self._note_data(savepoint)
+        else:
+            self._note_awake(savepoint)
+
+    def _is_handed_out(self) -> bool:
+        """Does anybody hold `data`? If not, its items get entries again."""
         if self.data is not None and not is_held([self.data], {}):
             self._take_back(self._entries())
-        if self.data is not None:
-            savepoint.note_order(self.data)
-            for key, entry in self._entries().items():
-                savepoint.note_copy(key, entry)  # type: ignore[arg-type]  # all are awake
-            savepoint.began_complete = True
-            return
+        return self.data is not None
+
+    def _note_data(self, savepoint: Savepoint) -> None:
+        savepoint.note_order(self.data or ())
+        for key, entry in self._entries().items():
+            savepoint.note_copy(key, entry)  # type: ignore[arg-type]  # all are awake
+        savepoint.began_complete = True
+
+    def _note_awake(self, savepoint: Savepoint) -> None:
         for key in list(self._awake):
             if self._is_awake(key) and not self._fell_asleep(key):
                 savepoint.note_copy(key, self.items[key])  # type: ignore[arg-type]  # it is awake
-            else:
-                self._quiet[key] = None
-                self._awake.pop(key, None)
+                continue
+            self._quiet[key] = None
+            self._awake.pop(key, None)
+            if self._is_awake(key):  # a signal handler has read it
+                self._awake[key] = None
 
     def _take_back(self, items: dict[Any, Entry]) -> None:
         """Nobody holds the dict that was handed out any more, so its items get entries again."""
@@ -48,7 +66,7 @@ class UndoableItems(Items):
     def _is_awake(self, key: Any) -> bool:
         """Is there an object that somebody may hold and change?"""
         entry = self.items.get(key)
-        return isinstance(entry, Awake) and type(entry.value) not in SCALARS
+        return isinstance(entry, Awake) and type(entry.value) not in self.types.scalars
 
     def _fell_asleep(self, key: Any) -> bool:
         """Put an awake entry to sleep, if nobody holds its value."""
@@ -69,12 +87,12 @@ class UndoableItems(Items):
 
     def _is_held(self, key: Any, asleep: Asleep) -> bool:
         """Does anybody hold a value that fell asleep just now?"""
-        found = containers(asleep.kept)
+        found = containers(asleep.kept, self.types)
         known: dict[int, int] = {}
         entries: set[int] = set()
         for savepoint in self.savepoints:
             savepoint.add_references(key, known, entries)
-        if is_held(found, known):
+        if not shows_all(found, self.types) or is_held(found, known):
             return True
         asleep.found = tuple(found)
         return False
@@ -129,10 +147,11 @@ class UndoableItems(Items):
     def _restore_entries(self, savepoint: Savepoint, items: dict[Any, Entry] | None) -> None:
         """Put back entries. Who iterates where keys were removed meets the same RuntimeError as in a dict."""
         if self.data is not None:  # then all keys are in the journal
-            refill(self.data, objects_of({key: savepoint.journal[key] for key in savepoint.order or ()}))
+            refill(self.data, objects_of({key: savepoint.journal[key] for key in savepoint.order or ()}, self.types))
         elif items is None:
             savepoint.restore_entries(self.items)
         else:
+            self._ahead.stop()
             removed_from, self.items = self.items, items
             if removed_from is not items:
                 removed_from.clear()

@@ -13,7 +13,7 @@ from .clients import is_real, time_limit
 
 T = TypeVar("T")
 
-NOTICE = 4.0
+NOTICE = 2.0
 """Seconds after which `on_wait` is called."""
 
 on_wait: Callable[[str], object] | None = None
@@ -125,9 +125,8 @@ class Call:
         return answers.pop()
 
     def _wait(self, done: threading.Event, limit: float) -> None:
-        notice = on_wait
-        if notice is not None and not done.wait(NOTICE):
-            notice(self._what)
+        if on_wait is not None and not done.wait(NOTICE):
+            waiting_for(self._what)
         while not done.wait(_STEP if self._progress is None else self._progress + limit - time.monotonic()):
             if self._progress is not None and time.monotonic() >= self._progress + limit:
                 raise TooSlowError(f"it got no further for {limit:g} s")
@@ -143,6 +142,13 @@ class Call:
     def failed_to_sign(self) -> bool:
         """Was there no way to sign the request, so that nothing was sent? Then it is the credentials."""
         return self.begun > 0 and self.sent == 0
+
+
+def waiting_for(what: str) -> None:
+    """Tell whoever wants to know that this takes a while."""
+    notice = on_wait
+    if notice is not None:
+        notice(what)
 
 
 def step() -> None:

@@ -11,9 +11,10 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .._collector import collector_paused
 from . import sessions
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ def _publish(key: _Key, client: Any) -> Any:
 
 
 def _make(options: dict[str, Any], place: sessions.Place) -> S3Client:
-    with sessions.cold_start():
+    is_cold = "botocore.client" not in sys.modules
+    with collector_paused(for_good=True) if is_cold else nullcontext():
         client = sessions.make_client(options, place)
     client.meta.events.register_last("before-call.s3", _send_at_once)
     limit = _limit(client.meta.config)

@@ -75,6 +75,7 @@ _HINTS = {
     "TooLargeError": "If it is to be loaded all the same, pass a higher max_size.",
     "ResponseParserError": _NOT_S3,
     "RecursionError": "The store, or a proxy before it, may redirect in circles: check the endpoint.",
+    "JSONDecodeError": "If the profile has a credential_process, run that by hand: it must print JSON.",
     "NoCredentialsError": (
         "Pass access_key_id and access_secret_key, or set up boto3's credentials: environment, profile, SSO or role."
     ),
@@ -85,6 +86,7 @@ _PERMISSIONS = {
     "PutObject": "s3:PutObject",
     "DeleteObject": "s3:DeleteObject",
     "HeadBucket": "s3:ListBucket",
+    "ListObjectsV2": "s3:ListBucket",
     "ListObjectVersions": "s3:ListBucketVersions",
 }
 

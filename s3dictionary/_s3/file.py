@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from ..errors import StorageError
+from ..errors import ConflictError, StorageError
 from .bodies import TooLargeError, unpacked
 from .calls import TooSlowError
 from .failures import unknown
-from .lineage import Outcome, following, new_writer, settle
+from .lineage import Attempt, Outcome, following, new_writer, settle
 from .requests import Requests
 from .saving import Delete, Save, conflict
 from .secrets import Hidden
 from .tries import Content, Earlier, Tries
 from .version import FileVersion, Version, kept_options, room, upload
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 __all__ = ["Earlier", "FileVersion", "Found", "S3File", "Version"]
 
@@ -38,11 +36,13 @@ class Found(NamedTuple):
         body: as it was sent; `None` if it is still the version that was known.
         version: which version it is.
         text: the body, uncompressed if it was gzip; `None` if it is damaged.
+        date: when it was read, by the store's clock; `None` where the store doesn't tell.
     """
 
     body: bytes | None
     version: Version
     text: bytes | None = None
+    date: datetime | None = None
 
     def content(self) -> bytes:
         """The body, uncompressed if it was gzip.
@@ -58,30 +58,14 @@ class S3File:
     """One object on S3.
 
     Args:
-        bucket: the bucket's name, or an access point's ARN.
-        key: the object's key.
-        connect: gives the client, at each request: it may change, as after a fork.
-        put_options: further arguments of every PutObject.
+        requests: the requests that concern it.
         max_size: bytes that it may have, stored or uncompressed, to be read.
-        secrets: what mustn't be shown, besides what the client has.
-        renew: told of a client whose credentials were refused; says whether the next one may get in.
     """
 
-    def __init__(
-        self,
-        bucket: str,
-        key: str,
-        connect: Callable[[], S3Client],
-        put_options: Mapping[str, Any] | None = None,
-        *,
-        max_size: int = MAX_SIZE,
-        secrets: Iterable[str] = (),
-        renew: Callable[[S3Client], bool] = lambda _: False,
-    ) -> None:
-        self._put_options = Hidden(put_options or {})
-        self._requests = Requests(bucket, key, connect, self._put_options, secrets, renew)
-        self.uri = self._requests.uri
-        self._key = key
+    def __init__(self, requests: Requests, *, max_size: int = MAX_SIZE) -> None:
+        self._requests = requests
+        self.uri = requests.uri
+        self._key = requests.address["Key"]
         self._max_size = max_size
         self._tries = Tries(None)
         self._form = 0
@@ -129,7 +113,7 @@ class S3File:
                 return Found(None, known)
             raise
         log.debug("GET %s: %d bytes, ETag %s", self.uri, len(read.body), read.version.etag)
-        return Found(read.body, read.version, read.text)
+        return Found(read.body, read.version, read.text, read.date)
 
     def _is_missing(self, error: StorageError, condition: Hidden) -> bool:
         """Did S3 say that there is no such object? If it isn't S3 that said so, the bucket has to be there."""
@@ -160,32 +144,58 @@ class S3File:
     @property
     def pending(self) -> bool:
         """May a save or delete have taken effect without our knowing?"""
-        return self.pending_saves or self._tries.deleting
+        return bool(self.pending_saves) or self._tries.deleting is not None or self._tries.gone
 
     @property
-    def pending_saves(self) -> bool:
-        return bool(self._tries.open)
+    def pending_saves(self) -> Collection[Attempt]:
+        """The saves that may have taken effect, and that what is in memory is built on."""
+        return self._tries.open.keys()
 
     @property
     def pending_merge(self) -> bool:
         """Did a save of unknown outcome write more than what is in memory?"""
         return any(content.merged for content in self._tries.open.values())
 
-    def abandon(self, *, interrupted: bool = False) -> None:
-        """Memory went back to what it was before the saves of unknown outcome, so none of them is built on.
+    def abandon(self, kept: Collection[Attempt] = (), *, interrupted: bool = False) -> None:
+        """Memory is about to go back to what it was before the saves of unknown outcome; then call `went_back`.
 
         Args:
+            kept: those that it won't go back behind.
             interrupted: by Ctrl-C, say. Should the next save meet one of them, and nobody's since, it takes its place:
                 there is nobody else that this would be a conflict with.
         """
-        self._tries.abandon(interrupted=interrupted)
+        self._tries.abandon(self._tries.open.keys() - set(kept), interrupted=interrupted)
+
+    def went_back(self, members: Any, *, unsaved: bool) -> None:
+        """Memory has gone back.
+
+        Args:
+            members: what is in memory now. Each of the saves wrote that, too.
+            unsaved: whether anything of that is unsaved.
+        """
+        self._tries.went_back(members, unsaved=unsaved)
 
     def loaded(self, version: Version | None) -> None:
         """The dict goes on from this version."""
-        if version is None or version is not self._tries.base:  # a file that isn't there begins a lineage of its own
-            self._tries = Tries(version, self._tries)
-        else:
-            self._tries.abandon()
+        before = self._tries
+        self._tries = Tries(version, before)
+        if version is not None and version is before.base:
+            self._tries.undone = before.undone
+
+    def is_after_delete(self, found: Version | None) -> bool:
+        """May a delete of unknown outcome be why the file isn't the one that was loaded, nor made from that?"""
+        tries, record = self._tries, found and found.record
+        may_be = tries.gone or tries.deleting is not None
+        return may_be and (record is None or record.lineage != tries.record.lineage)
+
+    def replaced_by_next(self, found: Version | None) -> tuple[bool, Any]:
+        """Is what is there now an interrupted save whose place the next one takes?
+
+        Returns:
+            Whether it is, and what that was merged with; `None` if it wasn't.
+        """
+        undone = self._tries.undone
+        return (True, undone[found.number]) if found is not None and found.number in undone else (False, None)
 
     def rebase(self, found: Version | None) -> tuple[Version | None, Content | None]:
         """Find out what became of a merge of unknown outcome, from what is there now.
@@ -212,13 +222,19 @@ class S3File:
                     operation="PutObject",
                 )
             )
-        content = None if attempt is None else tries.open[attempt]
-        tries.abandon()
-        return found, content
+        if attempt is not None:
+            return found, tries.open[attempt]
+        self.settled()
+        return found, None
+
+    def settled(self) -> None:
+        """What became of all saves is known, and memory has taken it over."""
+        self._tries.open = {}
 
     def _tries_from(self, base: Version | None) -> Tries:
         if self._tries.base is not base:
-            self._tries = Tries(base, self._tries)
+            before, self._tries = self._tries, Tries(base, self._tries)
+            self._tries.undone = before.undone
         if self._process != os.getpid():  # the writer is the parent's
             self._process, self._writer = os.getpid(), new_writer()
         return self._tries
@@ -231,7 +247,7 @@ class S3File:
         base: Version | None,
         *,
         members: Any = None,
-        merged: bool = False,
+        theirs: Any = None,
         overwrite: bool = False,
     ) -> Version | Earlier:
         """Write the object, on condition that S3 still holds the version that this one was made from.
@@ -242,7 +258,7 @@ class S3File:
             content: what to write.
             base: the version it was made from; `None` if there was no such object.
             members: what the caller has in memory.
-            merged: whether the content was merged of that and what others wrote.
+            theirs: what others wrote, if the content was merged of that and `members`.
             overwrite: write whatever is there.
 
         Returns:
@@ -256,8 +272,17 @@ class S3File:
         tries = self._tries_from(base)
         if base is not None and not base.current and not overwrite:
             raise self._superseded("PutObject", base)
-        attempt = tries.begin(self._writer, Content(members, merged), overwrite=overwrite)
-        options = kept_options(base, self._put_options)
+        was_gone, written = tries.gone, Content(members, theirs is not None, theirs)
+        try:
+            return self._put(content, tries, written, overwrite=overwrite)
+        except ConflictError:
+            if was_gone or not tries.gone:
+                raise
+        return self._put(content, tries, written, overwrite=overwrite)
+
+    def _put(self, content: bytes, tries: Tries, written: Content, *, overwrite: bool) -> Version | Earlier:
+        attempt = tries.begin(self._writer, written, overwrite=overwrite)
+        options = kept_options(tries.base, self._requests.put_options)
         record = following(tries.record, attempt, room(options["Metadata"]))
         sent = upload(content, record, options, compress=self._key.endswith(".gz"))
         save = Save(self._requests, tries, attempt, sent, record, overwrite=overwrite, form=self._form)
@@ -279,9 +304,10 @@ class S3File:
             UnknownOutcomeError: it isn't known whether it was deleted.
             StorageError: S3 refused, or wasn't reached.
         """
-        tries = self._tries_from(base)
-        if base is not None and not base.current and not overwrite:
+        merges_from_another = self._tries.base is not base and self.pending_merge
+        if base is not None and not overwrite and (not base.current or merges_from_another):
             raise self._superseded("DeleteObject", base)
+        tries = self._tries_from(base)
         etag = None if base is None else base.etag
         if base is None and not overwrite:
             etag = self._etag_of_own(tries)
@@ -299,7 +325,7 @@ class S3File:
         found = self.get()
         if found is None:
             return None
-        if found.version.number not in [attempt.number for attempt in tries.open]:
+        if found.version.number not in [each.number for each, content in tries.open.items() if not content.merged]:
             refusal = StorageError("", uri=self.uri, operation="DeleteObject")
             raise conflict(refusal, None, found.version, seen=True)
         return found.version.etag

@@ -7,6 +7,8 @@ PutObject; what other stores do differently is said where it is dealt with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -27,11 +29,19 @@ _READ_OPTIONS = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5", 
 
 
 class Read(NamedTuple):
-    """An object that was read: its body as it was sent, that uncompressed if it isn't damaged, and its version."""
+    """An object that was read.
+
+    Attributes:
+        body: as it was sent.
+        text: the body, uncompressed if it was gzip; `None` if it is damaged.
+        version: which version it is.
+        date: when it was read, by the store's clock; `None` where the store doesn't tell.
+    """
 
     body: bytes
     text: bytes | None
     version: Version
+    date: datetime | None
 
 
 class Requests:
@@ -51,13 +61,15 @@ class Requests:
         bucket: str,
         key: str,
         connect: Callable[[], S3Client],
-        put_options: Mapping[str, Any],
+        put_options: Mapping[str, Any] | None = None,
+        *,
         secrets: Iterable[str] = (),
         renew: Callable[[S3Client], bool] = lambda _: False,
     ) -> None:
         self.address = {"Bucket": bucket, "Key": key}
         self._connect = connect
         self._renew = renew
+        self.put_options = put_options = Hidden(put_options or {})
         self._secrets = Secret(tuple(secrets))
         read_options = {name: put_options[name] for name in _READ_OPTIONS if name in put_options}
         plain = {name: value for name, value in read_options.items() if not name.startswith("SSE")}
@@ -100,6 +112,16 @@ class Requests:
             if not page.get("IsTruncated") or not following or following == markers:
                 return
             markers = following
+
+    def objects(self) -> Iterator[Mapping[str, Any]]:
+        """The objects whose keys begin like this one, as a listing has them."""
+        request = {"Bucket": self.address["Bucket"], "Prefix": self.address["Key"]}
+        while True:
+            page = self._call("ListObjectsV2", partial(_list_objects, request))
+            yield from page.get("Contents", ())
+            if not page.get("NextContinuationToken"):
+                return
+            request = {**request, "ContinuationToken": page["NextContinuationToken"]}
 
     def _send(
         self, operation: str, arguments: Hidden, check: Callable[[Mapping[str, Any]], object]
@@ -174,6 +196,11 @@ def _list_versions(request: Mapping[str, str], client: Any) -> Mapping[str, Any]
     return page
 
 
+def _list_objects(request: Mapping[str, str], client: Any) -> Mapping[str, Any]:
+    page: Mapping[str, Any] = client.list_objects_v2(**request)
+    return page
+
+
 def _read(client: Any, request: Mapping[str, Any], limit: int) -> Read:
     answer = client.get_object(**request)
     answered(200)
@@ -182,8 +209,16 @@ def _read(client: Any, request: Mapping[str, Any], limit: int) -> Read:
     try:
         text = bodies.unpacked(body, limit)
     except CorruptFileError:
-        return Read(body, None, version_of(answer, seen=True))
-    return Read(body, text, version_of(answer, bodies.number_of(text), seen=True))
+        return Read(body, None, version_of(answer, seen=True), _date_of(answer))
+    return Read(body, text, version_of(answer, bodies.number_of(text), seen=True), _date_of(answer))
+
+
+def _date_of(answer: Mapping[str, Any]) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return date if date.tzinfo else None
 
 
 def etag_of(answer: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from hashlib import md5
 from typing import Any
 
 from ..errors import BucketNotFoundError, ConflictError, StorageError, UnknownOutcomeError
+from . import calls
 from .bodies import unpacked
 from .failures import BUSY_CODES, UNKNOWN, sentences, unknown
 from .lineage import Attempt, Outcome, Record, following, settle
@@ -77,6 +78,8 @@ class _Request:
 
     def _wait(self) -> None:
         seconds = self._next_wait * random.uniform(0.5, 1.5)
+        if self._waited < calls.NOTICE <= self._waited + seconds:
+            calls.waiting_for(f"{self.operation} of {self._requests.uri}")
         self._waited += seconds
         time.sleep(seconds)
 
@@ -181,7 +184,7 @@ class Save(_Request):
         attempt: this one.
         upload: arguments of PutObject.
         record: the record in it.
-        condition: what the version has to be; empty to overwrite whatever is there.
+        overwrite: write whatever is there.
         form: which form of the ETag the store took last.
     """
 
@@ -198,7 +201,7 @@ class Save(_Request):
         overwrite: bool,
         form: int,
     ) -> None:
-        base = tries.base
+        base = None if tries.gone else tries.base
         super().__init__(requests, tries, None if overwrite or base is None else base.etag, form)
         self._attempt = attempt
         self._upload = upload
@@ -215,27 +218,43 @@ class Save(_Request):
 
     @property
     def _is_doubtful(self) -> bool:
-        return self._doubt or len(self._tries.open) > 1
+        return self._doubt or len(self._attempts) > 1
+
+    @property
+    def _attempts(self) -> dict[Attempt, None]:
+        """The saves that may have taken effect. A load that came in between counts on none of them; this one does."""
+        return dict.fromkeys([*self._tries.open, self._attempt])
 
     def _settle(self, error: StorageError) -> Version | Earlier | None:
         found = self._look_after(error)
+        if found is None and self._is_gone_by_delete():
+            self._tries.delete_took_effect()
+            raise conflict(error, self._tries.base, None, seen=True) from error.__cause__
         if self._try_another_form(found) or self._goes_on_from_undone(found):
             return None
         record, tries = found and found.record, self._tries
-        outcome, attempt = settle(record, tries.record, tries.open)
+        outcome, attempt = settle(record, tries.record, self._attempts)
         if outcome is Outcome.UNKNOWN and self._is_doubtful and found is not None and record is None:
             found = self._whole() or found  # a store may keep the metadata to itself; the content has the number, too
-            attempt = next((each for each in tries.open if each.number == found.number), None)
+            attempt = next((each for each in self._attempts if each.number == found.number), None)
         if attempt is not None and found is not None:
             return self._took_effect(attempt, found)
         if outcome is Outcome.UNKNOWN and self._is_doubtful:
             raise self._unknown(error) from error.__cause__
-        tries.abandon()  # from another version than theirs nothing can take effect any more
-        raise conflict(error, tries.base, found, seen=True) from error.__cause__
+        tries.open = {}  # from another version than theirs nothing can take effect any more
+        raise conflict(error, None if tries.gone else tries.base, found, seen=True) from error.__cause__
+
+    def _is_gone_by_delete(self) -> bool:
+        """Is there no file because a delete of ours did take effect? Not if a save since then may have come first."""
+        deleted = self._tries.deleting
+        return deleted is not None and not self._doubt and not set(self._tries.open) - {*deleted, self._attempt}
 
     def _goes_on_from_undone(self, found: Version | None) -> bool:
         """Is what is there a save of our own that was undone in memory, and nobody's since? Then go on from that."""
-        if found is None or found.number not in self._tries.undone or found.etag in self._sent:
+        undone = self._tries.undone
+        if found is None or found.number not in undone or undone[found.number] is not None:
+            return False  # what it was merged with has to stay, which the caller sees to
+        if found.etag in self._sent:
             return False
         if not self._is_by_content(found):
             return False
@@ -271,7 +290,8 @@ class Delete(_Request):
 
     def __init__(self, requests: Requests, tries: Tries, etag: str | None, form: int) -> None:
         super().__init__(requests, tries, etag, form)
-        tries.deleting = True
+        self._own = [attempt.number for attempt, content in tries.open.items() if not content.merged]
+        tries.deleting = tuple(tries.open)
 
     def _send(self, condition: Hidden) -> bool:
         self._requests.delete(condition)
@@ -283,8 +303,7 @@ class Delete(_Request):
             return True  # gone, and that was wanted
         if self._try_another_form(found):
             return None
-        own = [attempt.number for attempt, content in self._tries.open.items() if not content.merged]
-        if found.number in own and found.etag not in self._sent and self._is_by_content(found):
+        if found.number in self._own and found.etag not in self._sent and self._is_by_content(found):
             self._forms = [found.etag]
             return None
         outcome, _ = settle(found.record, self._tries.record, ())
@@ -294,7 +313,7 @@ class Delete(_Request):
         raise conflict(error, self._tries.base, found, seen=True) from error.__cause__
 
     def _refused(self) -> None:
-        self._tries.deleting = False
+        self._tries.deleting = None
 
 
 def conflict(

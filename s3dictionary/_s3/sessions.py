@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -74,26 +72,6 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
     except (OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-@contextmanager
-def cold_start() -> Iterator[None]:
-    """Import botocore and make the first client without the garbage collector.
-
-    It would look through all modules several times, for a sixth of the whole time, and find nothing. Freezing what
-    there is, and letting go of it again, has the collector take it for old.
-    """
-    if "botocore.client" in sys.modules or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        if gc.get_freeze_count() == 0:
-            gc.freeze()
-            gc.unfreeze()
-        gc.enable()
 
 
 def make_client(options: dict[str, Any], place: Place) -> S3Client:

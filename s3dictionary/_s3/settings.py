@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import clients
 from .addresses import bucket_problem, key_problem
 from .file import MAX_SIZE, S3File
+from .requests import Requests
 from .secrets import SECRET_OPTIONS, SECRET_PUT_OPTIONS, Hidden, Secret, has_password, secrets_in, url_without_password
 from .version import MAX_USER_METADATA, METADATA_NAME, length_of
 
@@ -67,15 +68,15 @@ class Settings:
         _check_put_options(self.put_options)
 
     def file(self) -> S3File:
-        return S3File(
+        requests = Requests(
             self.bucket_name,
             self.file_name,
             self._connect,
             self.put_options,
-            max_size=self.max_size,
             secrets=[*secrets_in(self.client_options, self.put_options), *filter(None, [self.access_secret_key])],
             renew=self._renew,
         )
+        return S3File(requests, max_size=self.max_size)
 
     def _connect(self) -> S3Client:
         if self.client is not None:

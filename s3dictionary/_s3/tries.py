@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .lineage import Attempt, first_record, new_number
@@ -12,12 +13,14 @@ class Content(NamedTuple):
     """What a save wrote.
 
     Attributes:
-        members: what the caller had in memory.
-        merged: whether more than that was written, namely what others had changed.
+        members: what of it the caller has in memory; `None` if that can't be told.
+        merged: whether more than that was written: what others had changed, or what has been undone in memory since.
+        theirs: what it was merged with; `None` if it wasn't.
     """
 
     members: Any
-    merged: bool
+    merged: bool = False
+    theirs: Any = None
 
 
 class Earlier(NamedTuple):
@@ -42,17 +45,19 @@ class Tries:
     Attributes:
         base: the version.
         record: its record.
-        open: the saves that may have taken effect, and that the next one may be built on.
-        undone: the numbers of saves that were interrupted, and undone in memory.
-        deleting: whether a delete of it may have taken effect.
+        open: the saves that may have taken effect, with what of them is in memory.
+        undone: the numbers of saves that were interrupted, and undone in memory, with what they were merged with.
+        deleting: the saves that were open when a delete was sent that may have taken effect; `None` if none was.
+        gone: there is no file any more, as that delete did take effect.
     """
 
     def __init__(self, base: Version | None, before: Tries | None = None) -> None:
         self.base = base
         self.record = (base.record if base is not None else None) or first_record()
         self.open: dict[Attempt, Content] = {}
-        self.undone: set[int] = set()
-        self.deleting = False
+        self.undone: dict[int, Any] = {}
+        self.deleting: tuple[Attempt, ...] | None = None
+        self.gone = False
         self._generation = self.record.generation
         if before is not None and before.record.lineage == self.record.lineage:  # one of those may still arrive
             self._generation = max(self._generation, before._generation)
@@ -62,7 +67,7 @@ class Tries:
         if overwrite or self.base is None:
             # What it writes over isn't known, or the file that an earlier attempt created may have been deleted since.
             # Nobody may conclude anything from the old lineage
-            self.record, self._generation = first_record(), 0
+            self._begin_lineage()
         self._generation += 1
         attempt = Attempt(self.record.lineage, writer, self._generation, new_number())
         self.open = {**self.open, attempt: content}
@@ -72,16 +77,33 @@ class Tries:
         """It is proven that a save has not taken effect, and can't any more."""
         self.open = {each: content for each, content in self.open.items() if each != attempt}
 
-    def abandon(self, *, interrupted: bool = False) -> None:
-        """Build on none of them: they aren't in memory any more. If one took effect, the next save is a conflict.
+    def delete_took_effect(self) -> None:
+        """The next save makes a new file."""
+        self.open, self.deleting, self.gone = {}, None, True
+        self._begin_lineage()
+
+    def _begin_lineage(self) -> None:
+        self.record, self._generation = first_record(), 0
+
+    def abandon(self, attempts: Iterable[Attempt], *, interrupted: bool) -> None:
+        """Memory is about to go back to what it was before these saves; `went_back` says what that is."""
+        for attempt in attempts:
+            if interrupted:
+                self.undone = {**self.undone, attempt.number: self.open[attempt].theirs}
+            self.open = {**self.open, attempt: Content(None, merged=True)}
+
+    def went_back(self, members: Any, *, unsaved: bool) -> None:
+        """Memory has gone back to before the abandoned saves.
 
         Args:
-            interrupted: nobody was told that it isn't known. So the next save may take the place of one of them.
+            members: what is in memory now, which each of them has written, too.
+            unsaved: whether anything of that is unsaved. If not, it doesn't matter here what becomes of them: what they
+                wrote is as if somebody else had written it.
         """
-        if interrupted:
-            self.undone |= {attempt.number for attempt in self.open}
-        self.open = {}
-        self.deleting = False
+        known = {attempt: content for attempt, content in self.open.items() if content.members is not None}
+        if unsaved or known:
+            known = {attempt: known.get(attempt, Content(members, merged=True)) for attempt in self.open}
+        self.open = known
 
 
 def opaque(etag: str) -> str:

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from .outcomes import ExitCode
-from .text import out
+from .terminal import out, write_error, write_out
 
 _DESCRIPTION = "Look at and edit the JSON files on S3 that S3Dictionary's dicts live in."
 _EXAMPLES = """\
@@ -32,7 +32,7 @@ _FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line; what it gives has the function to call as `command`."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="s3dictionary",
         description=_DESCRIPTION,
         epilog=_EXAMPLES + "\n".join(f"  {code:3d}  {code.meaning}" for code in ExitCode),
@@ -50,6 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_reading(commands)
     _add_writing(commands)
     _add_versions(commands)
+    _add_listing(commands)
     _add_doctor(commands)
     return parser
 
@@ -79,7 +80,17 @@ class _Commands:
         return parser
 
 
-class _IntermixedParser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
+    """Writes its help whole, or fails, as a command does; argparse's own drops what can't be written."""
+
+    def print_help(self, file: Any = None) -> None:
+        write_out(self.format_help())
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        write_error(message)
+
+
+class _IntermixedParser(_Parser):
     """Takes options between the words of a command, too: argparse's own takes an optional KEY only before them."""
 
     _intermixing = False
@@ -148,6 +159,9 @@ def _add_writing(commands: _Commands) -> None:
     edit.add_argument(
         "--from", dest="draft", metavar="PATH", help="begin with this text, as kept when an edit was not saved"
     ).complete = _FILES  # type: ignore[attr-defined]
+    edit.add_argument(
+        "--overwrite", action="store_true", help="with --from: save it even where it undoes what others have written"
+    )
     for parser in (setting, unset):
         _add_json_keys(parser)
     for parser in (setting, unset, update, edit):
@@ -182,9 +196,26 @@ def _add_versions(commands: _Commands) -> None:
     diff.add_argument("old", metavar="OLD", nargs="?", help=f"{_VERSION} (default: -1)")
     diff.add_argument("new", metavar="NEW", nargs="?", help="another one (default: what is there now)")
     diff.add_argument("--file", metavar="PATH", help="compare with this file on your machine instead").complete = _FILES  # type: ignore[attr-defined]
+    log = commands.add(
+        "log", "log.log", "list the newest versions with their size, their writer and the keys they changed"
+    )
+    log.add_argument("-n", "--number", type=_count, default=10, metavar="N", help="how many (default: 10)")
+    log.add_argument("--json", action="store_true", help="print them as JSON")
     restore = commands.add("restore", "versions.restore", "save an old version as the current one")
     restore.add_argument("version", metavar="VERSION", help=_VERSION)
     _add_put_options(restore)
+
+
+def _count(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} isn't a number from 1 on")
+    return int(word)
+
+
+def _add_listing(commands: _Commands) -> None:
+    listing = commands.add("ls", "listing.ls", "list the files below an address, those named *.json and *.json.gz")
+    listing.add_argument("--all", action="store_true", help="whatever their names")
+    _add_output(listing, raw="print one address a line")
 
 
 def _add_doctor(commands: _Commands) -> None:
@@ -215,6 +246,6 @@ class _PrintCompletion(argparse.Action):
         try:
             import shtab
         except ImportError:
-            parser.error("this needs shtab: pip install 'S3Dictionary[cli]'")
+            parser.error("this needs shtab: pip install 'S3Dictionary[cli]>=1'")
         out(shtab.complete(parser, str(value)))
         parser.exit()

@@ -5,14 +5,15 @@ One small function a check, in the order they are made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from .._s3.file import S3File
+from .._s3.requests import Requests
 from .._s3.secrets import without_passwords
 from ..errors import AccessDeniedError, S3DictError
-from .files import File
 from .outcomes import failure_of
 from .trial import METADATA, Answer, Trial
 
@@ -44,9 +45,9 @@ Finding = tuple[Status, str, str]
 """A result without its name."""
 
 
-def examine(client: S3Client, bucket: str, folder: str) -> Iterator[Result]:
+def examine(client: S3Client, bucket: str, folder: str, profile: str | None = None) -> Generator[Result, None, None]:
     """Make the checks, up to one without which there is no point in going on."""
-    with Trial(client, bucket, folder) as trial:
+    with Trial(client, bucket, folder, profile) as trial:
         for name, check in CHECKS.items():
             result = Result(name, *check(trial, client))
             yield result
@@ -67,7 +68,8 @@ def _credentials(trial: Trial, client: S3Client) -> Finding:
     from botocore.session import Session
 
     try:
-        found = (boto3.DEFAULT_SESSION or Session()).get_credentials()
+        session = boto3.DEFAULT_SESSION if trial.profile is None else None
+        found = (session or Session(profile=trial.profile)).get_credentials()
         if found is not None:
             found.get_frozen_credentials()
             return Status.WORKS, f"found in: {'environment' if found.method == 'env' else found.method}", ""
@@ -87,7 +89,7 @@ def _credentials(trial: Trial, client: S3Client) -> Finding:
 def _open(trial: Trial, client: S3Client) -> Finding:
     """By way of the library, so that the error is the one its users meet."""
     try:
-        File(trial.uri, client).find()
+        S3File(Requests(trial.bucket, trial.key, lambda: client)).get()
     except AccessDeniedError as error:
         if error.code in ("AccessDenied", "403", None):
             return (

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .checks import CHECKS, Result, Status, examine
-from .files import connect, split_uri
+from .files import client_options, connect, split_uri
 from .outcomes import ExitCode, Failure
-from .text import out, plain_text
+from .terminal import out
+from .text import plain_text
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -26,12 +28,14 @@ def doctor(arguments: Namespace) -> ExitCode:
     if not bucket:
         raise Failure(ExitCode.USAGE, f"{arguments.uri!r} isn't an address of the form s3://bucket/folder")
     # Each request once: botocore's resending would blur what the store does
-    client = connect(arguments, retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30)
-    checking = examine(client, bucket, _folder(key))
-    results = list(checking if arguments.json else _printed(client, arguments.uri, checking))
+    options = client_options(arguments, retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30)
+    client = connect(arguments.uri, options)
+    # Closing it tidies up, also if nothing can be printed
+    with closing(examine(client, bucket, _folder(key), arguments.profile)) as checking:
+        results = list(checking if arguments.json else _printed(client, arguments.uri, checking))
     if arguments.json:
         _print_json(client, results)
-    return ExitCode.DIFFERENT if any(result.status is Status.FAILS for result in results) else ExitCode.DONE
+    return ExitCode.UNFIT if any(result.status is Status.FAILS for result in results) else ExitCode.DONE
 
 
 def _folder(key: str) -> str:

@@ -1,48 +1,44 @@
-"""`edit`: a file in your editor. What you have typed is never lost: if it can't be saved, the text is kept."""
+"""`edit`: a file in your editor. It overwrites nobody, also with a text that an earlier edit has kept."""
 
 from __future__ import annotations
 
-import os
-import shlex
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .._format import codec
-from ..errors import CorruptFileError, S3DictError
+from .._merge import merge
+from ..errors import CorruptFileError
+from .drafts import Draft, Kept
 from .files import File, file_of
-from .outcomes import ExitCode, Failure, failure_of
-from .text import members_text, parse_members, pretty, say
+from .outcomes import ExitCode, Failure
+from .terminal import say, say_first
+from .text import members_text, pretty
+from .versions import differences
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from msgspec import Raw
-    from typing_extensions import Self
 
     from .._dict import S3Dict
     from .._s3.file import Found
-
-_DEFAULT_EDITOR = "notepad" if os.name == "nt" else "vi"
-_AT_ONCE = 0.5
-"""Seconds. An editor that is back sooner, with nothing changed, has probably only opened a window."""
 
 
 def edit(arguments: Namespace) -> None:
     """Edit a file, and save it on condition that nobody else has written it meanwhile."""
     file = file_of(arguments)
+    kept = None if arguments.draft is None else Kept.read(Path(arguments.draft), file.uri)
     found = file.find()
+    content = b"{}" if found is None else file.content(found)
     before = _members(file, found)
-    with Draft(file, _first_text(arguments, file, found, before)) as draft:
+    with _draft(file, kept, content, before) as draft:
         after = draft.edited()
+        if kept is not None and kept.base != content:
+            after = _brought_up_to_date(file, kept, before, after, overwrite=arguments.overwrite)
         is_changed = before is None or not _same(before, after)
         saved = is_changed and _save(file, found, before, after)
+    if kept is not None:
+        kept.remove()
     say(f"saved {file.uri}" if saved else "nothing changed, nothing written")
 
 
@@ -53,20 +49,61 @@ def _members(file: File, found: Found | None) -> codec.Members | None:
     try:
         return file.split(found)
     except CorruptFileError as error:
-        say(f"{str(error).rstrip('.')}. You get it as it is; what you save replaces it.")
+        say_first(f"{str(error).rstrip('.')}. You get it as it is; what you save replaces it.")
         return None
 
 
-def _first_text(arguments: Namespace, file: File, found: Found | None, before: codec.Members | None) -> bytes:
-    if arguments.draft is not None:
-        try:
-            return Path(arguments.draft).read_bytes()
-        except OSError as error:
-            raise Failure(ExitCode.USAGE, f"{arguments.draft} can't be read: {error.strerror}") from error
-    if before is not None:
-        return f"{members_text(before)}\n".encode()
-    assert found is not None
-    return file.content(found)
+def _draft(file: File, kept: Kept | None, content: bytes, before: codec.Members | None) -> Draft:
+    if kept is not None:
+        return Draft(file, kept.text, kept.base, kept.path)
+    return Draft(file, content if before is None else f"{members_text(before)}\n".encode(), content)
+
+
+# A text that was kept, while others may have gone on
+
+
+def _brought_up_to_date(
+    file: File, kept: Kept, theirs: codec.Members | None, ours: codec.Members, *, overwrite: bool
+) -> codec.Members:
+    """Bring what others have changed since a text was begun into it, key by key.
+
+    Raises:
+        Failure: what they have changed would go, and `overwrite` doesn't say that it may.
+    """
+    base = _base_members(kept)
+    if theirs is None or base is None:
+        lost = [] if theirs is None else [key for key in theirs if key not in ours or key in _changed(theirs, ours)]
+        if (lost or theirs is None) and not overwrite:
+            raise _refusal(file, "it isn't known which version your text began with", theirs, ours, lost)
+        return ours
+    merged, clashes = merge({**base, **ours}, base, ours, theirs, None)
+    if clashes and not overwrite:
+        raise _refusal(file, "someone else has changed what you have changed", theirs, ours, clashes)
+    for key in clashes:
+        merged.pop(key, None)
+        merged.update({key: ours[key]} if key in ours else {})
+    return {key: merged[key] for key in ours} if merged.keys() == ours.keys() else merged
+
+
+def _base_members(kept: Kept) -> codec.Members | None:
+    try:
+        return None if kept.base is None else codec.split(kept.base)
+    except CorruptFileError:
+        return None
+
+
+def _refusal(file: File, reason: str, theirs: codec.Members | None, ours: codec.Members, keys: list[Any]) -> Failure:
+    lines = (
+        ["the whole file, which can't be read as JSON"]
+        if theirs is None
+        else differences((file.uri, theirs), ("your text", ours), keys)
+    )
+    shown = "\n".join(f"  {line}" for line in lines)
+    return Failure(
+        ExitCode.CONFLICT,
+        f"{reason}, and nothing was overwritten. This would go:\n{shown}\n"
+        "Change your text accordingly, or pass --overwrite to have it as your text says.",
+    )
 
 
 # Saving
@@ -107,107 +144,3 @@ def _apply(d: S3Dict[Any, Any], before: codec.Members, after: codec.Members) -> 
     if list(map(repr, d)) != list(map(repr, after)):
         for key in after:
             d[key] = d.pop(key)
-
-
-# The text while it is edited
-
-
-class Draft:
-    """The text in a directory that only its owner can read; removed at the end of the block.
-
-    If the block fails and the text was edited, it is kept, and the error is followed by where it is.
-    """
-
-    def __init__(self, file: File, text: bytes) -> None:
-        self._file = file
-        self._text = text
-        name = file.name.removesuffix(".gz") or "file"
-        self._directory = Path(tempfile.mkdtemp(prefix="s3dictionary-"))
-        self._path = self._directory / (name if name.endswith(".json") else f"{name}.json")
-
-    def __enter__(self) -> Self:
-        self._path.touch(mode=0o600)
-        self._path.write_bytes(self._text)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None or not self._is_edited():
-            shutil.rmtree(self._directory, ignore_errors=True)
-        elif isinstance(error, (S3DictError, Failure)):
-            failure = failure_of(error) if isinstance(error, S3DictError) else error
-            raise Failure(failure.code, f"{failure}\n{self._where()}") from error
-        else:
-            say(self._where())
-
-    def edited(self) -> codec.Members:
-        """Have it edited, and read it.
-
-        Raises:
-            Failure: the editor failed, or the text isn't a JSON object, and nobody is there to edit it again.
-        """
-        while True:
-            self._open_editor()
-            try:
-                return parse_members(self._read(), "what you have edited")
-            except Failure as failure:
-                if not _agree(f"{failure}. Edit it again?"):
-                    raise
-
-    def _open_editor(self) -> None:
-        begin = time.monotonic()
-        code = _run_editor(self._path)
-        if code != 0:
-            raise Failure(ExitCode.USAGE, f"the editor ended with exit code {code}, so nothing was written")
-        if time.monotonic() - begin < _AT_ONCE and not self._is_edited() and sys.stdin.isatty():
-            say(
-                "the editor was back at once. If it is open elsewhere, press Enter when you have saved the text and "
-                "closed it. (EDITOR='code --wait' has it wait.)"
-            )
-            _wait_for_enter()
-
-    def _is_edited(self) -> bool:
-        return self._path.exists() and self._path.read_bytes() != self._text
-
-    def _read(self) -> bytes:
-        try:
-            return self._path.read_bytes()
-        except FileNotFoundError as error:
-            raise Failure(ExitCode.USAGE, "the editor has removed the text, so nothing was written") from error
-
-    def _where(self) -> str:
-        uri, path = shlex.quote(self._file.uri), shlex.quote(str(self._path))
-        return (
-            f"Your text is kept in {self._path}\n"
-            f"  what differs from what is there now: s3dictionary diff {uri} --file {path}\n"
-            f"  edit it further, and save it:        s3dictionary edit {uri} --from {path}"
-        )
-
-
-def _run_editor(path: Path) -> int:
-    """Run the user's editor until it ends; gives its exit code."""
-    try:
-        command = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or _DEFAULT_EDITOR)
-        process = subprocess.Popen([*command, str(path)])  # noqa: S603  # it is the user's own choice
-    except (OSError, ValueError) as error:
-        raise Failure(ExitCode.USAGE, f"your editor can't be started: {error}. Set EDITOR to one.") from error
-    # Ctrl-C is the editor's now, which got it, too
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        return process.wait()
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _wait_for_enter() -> None:
-    sys.stdin.readline()
-
-
-def _agree(question: str) -> bool:
-    """Ask the person at the terminal; without one, the answer is no."""
-    if not sys.stdin.isatty():
-        return False
-    sys.stderr.write(f"s3dictionary: {question} [Y/n] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip("\r ").lower() in ("\n", "y\n", "yes\n")

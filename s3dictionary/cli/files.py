@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._dict import S3Dict
 from .._format import codec
 from .._s3 import addresses, clients
+from .._s3.failures import Situation, translated
 from .._s3.file import S3File
+from .._s3.requests import Requests
 from .._s3.secrets import without_passwords
 from ..errors import CorruptFileError, S3DictError, StorageError
-from . import progress
+from . import fate, progress
 from .outcomes import ExitCode, Failure
 
 if TYPE_CHECKING:
@@ -35,11 +38,12 @@ class File:
 
     Attributes:
         uri: its address, as given.
+        client_options: those that the library makes a client with. It makes a new one when credentials have run out.
         put_options: further arguments of PutObject.
     """
 
     uri: str
-    client: S3Client = field(repr=False)
+    client_options: dict[str, Any] = field(repr=False)
     put_options: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -48,8 +52,9 @@ class File:
 
     def dict(self, **options: Any) -> S3Dict[Any, Any]:
         """The dict that lives in it, loaded. The options are those of `S3Dict`."""
+        fate.watch(clients.connect(self.client_options))
         try:
-            return S3Dict.from_uri(self.uri, client=self.client, put_options=self.put_options, **options)
+            return S3Dict.from_uri(self.uri, put_options=self.put_options, **self.client_options, **options)
         except S3DictError:
             raise
         except ValueError as error:  # an option that the library sets itself
@@ -136,7 +141,10 @@ class File:
         return Failure(ExitCode.NOT_THERE, f"there is no {self.uri}. Check the address; `set` would create it.")
 
     def _object(self) -> S3File:
-        return S3File(*split_uri(self.uri), lambda: self.client, self.put_options)
+        options = self.client_options
+        renew = partial(clients.renew, options)
+        connect = partial(clients.connect, options)
+        return S3File(Requests(*split_uri(self.uri), connect, self.put_options, renew=renew))
 
 
 def file_of(arguments: Namespace) -> File:
@@ -148,7 +156,9 @@ def file_of(arguments: Namespace) -> File:
     bucket, key = split_uri(arguments.uri)
     if not bucket or not key:
         raise Failure(ExitCode.USAGE, f"{arguments.uri!r} isn't an address of the form s3://bucket/key")
-    return File(arguments.uri, connect(arguments), dict(getattr(arguments, "put_option", None) or ()))
+    options = client_options(arguments)
+    connect(arguments.uri, options)  # so that it fails before anything else is done
+    return File(arguments.uri, options, dict(getattr(arguments, "put_option", None) or ()))
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -163,31 +173,42 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def connect(arguments: Namespace, **config: Any) -> S3Client:
-    """A client as the command line wants it; with the library's defaults for everything else.
+def client_options(arguments: Namespace, **config: Any) -> dict[str, Any]:
+    """The options of the client that the command line wants; with the library's defaults for everything else.
 
     Args:
         arguments: with `profile`, `region` and `endpoint_url`.
         config: arguments of botocore's `Config`.
-
-    Raises:
-        Failure: there is no such profile, no region, or the endpoint isn't a URL.
     """
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
 
     options: dict[str, Any] = {
         "profile_name": arguments.profile,  # as for the AWS CLI, it counts more than keys in the environment
         "region_name": arguments.region,
         "endpoint_url": arguments.endpoint_url,
     }
-    has_progress = progress.is_wanted()
-    if config or has_progress:  # with a configuration of its own, it isn't a client that the library shares
+    if config or progress.is_wanted():  # with a configuration of its own, it isn't a client that others have, too
         options["config"] = Config(**config)
+    return {name: value for name, value in options.items() if value}
+
+
+def connect(uri: str, options: dict[str, Any]) -> S3Client:
+    """A client with these options.
+
+    Raises:
+        Failure: there is no such profile, no region, or the endpoint isn't a URL.
+        StorageError: there are no credentials to be had.
+    """
+    from botocore.exceptions import BotoCoreError
+
     try:
-        client = clients.connect({name: value for name, value in options.items() if value})
-    except (BotoCoreError, ValueError) as error:
-        raise Failure(ExitCode.USAGE, without_passwords(str(error))) from error
-    if has_progress:
+        client = clients.connect(options)
+    except Exception as error:
+        if isinstance(error, BotoCoreError) or type(error) is ValueError:
+            hint = ". An endpoint begins with http:// or https://" if "Invalid endpoint" in str(error) else ""
+            raise Failure(ExitCode.USAGE, without_passwords(str(error)) + hint) from error
+        bucket, key = split_uri(uri)
+        raise translated(error, Situation("connecting", {"Bucket": bucket, "Key": key})) from error
+    if progress.is_wanted():
         progress.show(client)
     return client

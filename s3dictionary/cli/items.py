@@ -5,14 +5,16 @@ Those that write say what to change, and do it again on what is there if someone
 
 from __future__ import annotations
 
-import sys
+import re
+import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._format import codec
 from .files import File, file_of
 from .outcomes import ExitCode, Failure
-from .text import compile_query, out, out_json, parse_members, parse_value, say
+from .terminal import out, say, standard_input
+from .text import compile_query, out_json, parse_members, parse_value
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -72,7 +74,7 @@ def unset(arguments: Namespace) -> None:
 def update(arguments: Namespace) -> None:
     """Set the keys of a JSON object that is read from standard input."""
     file = file_of(arguments)
-    members = parse_members(_standard_input(), "standard input")
+    members = parse_members(standard_input(), "standard input")
     new = {key: codec.decode(raw) for key, raw in members.items()}
     _change(file, lambda d: d.update(new))
 
@@ -106,25 +108,32 @@ def _check_keys(keys: list[Any], present: Any, file: File) -> None:
     if missing:
         names = ", ".join(codec.encode(key).decode() for key in missing)
         hint = _hint(missing[0], present)
-        raise Failure(ExitCode.NOT_THERE, f"{file.uri} has no key {names}. {hint}")
+        raise Failure(ExitCode.NO_KEY, f"{file.uri} has no key {names}. {hint}")
 
 
 def _hint(key: Any, present: Any) -> str:
-    """A key that isn't a str is easily mistaken for one: the word 1 for the number."""
+    """Easily mistaken for a key: the word 1 for the number, and a path into a value."""
     for other in present:
         if isinstance(key, str) and not isinstance(other, str) and codec.encode(other) == key.encode():
             return "There is one that isn't a string: pass --json-keys."
+    if isinstance(key, str) and any(key.startswith((f"{other}.", f"{other}[")) for other in present):
+        return f"For what is inside a value, use --query: --query {shlex.quote(_query(key))}"
     return "`keys` lists the ones there are."
 
 
+def _query(path: str) -> str:
+    """The JMESPath expression that a path like `jobs.0.name` stands for."""
+    return re.sub(r"\.(\d+)(?=[.[]|$)", r"[\1]", path)
+
+
 def _value(word: str, *, as_string: bool) -> Any:
-    text = _standard_input() if word == "-" else word.encode(errors="surrogateescape")
+    text = standard_input() if word == "-" else word.encode(errors="surrogateescape")
     if not as_string:
         return _json_value(text)
     try:
         return text.decode().removesuffix("\n") if word == "-" else text.decode()
     except UnicodeDecodeError as error:
-        raise Failure(ExitCode.USAGE, f"VALUE isn't UTF-8: {error.reason} at byte {error.start}") from error
+        raise Failure(ExitCode.INPUT, f"VALUE isn't UTF-8: {error.reason} at byte {error.start}") from error
 
 
 def _json_value(text: bytes) -> Any:
@@ -134,9 +143,3 @@ def _json_value(text: bytes) -> Any:
         raise Failure(
             failure.code, f"{failure}. A string needs quotes that the shell leaves on, as in '\"text\"'; or --string."
         ) from failure
-
-
-def _standard_input() -> bytes:
-    if sys.stdin.isatty():
-        say("reading JSON from the terminal; Ctrl-D ends it")
-    return sys.stdin.buffer.read()

@@ -11,6 +11,7 @@ from ..errors import (
     NotStorableError,
     S3DictError,
     StorageError,
+    UnknownOutcomeError,
 )
 
 
@@ -26,12 +27,20 @@ class ExitCode(IntEnum):
         return self
 
     DONE = 0, "done"
-    DIFFERENT = 1, "diff found differences, or doctor something that doesn't work"
-    USAGE = 2, "the command or the JSON given to it is wrong, or the editor failed"
-    NOT_THERE = 3, "there is no such file, key, version or bucket"
+    DIFFERENT = 1, "diff found differences"
+    USAGE = 2, "the command line is wrong"
+    NOT_THERE = 3, "there is no such bucket, file or version"
     CONFLICT = 4, "someone else wrote in between; nothing was overwritten"
-    STORAGE = 5, "S3 refused, or wasn't reached"
+    STORAGE = 5, "S3 refused the request, or failed at it"
     CORRUPT = 6, "the file isn't a JSON object in UTF-8"
+    OUTPUT = 7, "the output can't be written: the disk is full, say"
+    INPUT = 8, "the JSON that was given can't be stored"
+    EDITOR = 9, "the editor failed"
+    NO_KEY = 10, "the file has no such key"
+    UNREACHED = 11, "S3 wasn't reached, or there are no credentials to ask it with; nothing was saved"
+    UNKNOWN = 12, "it isn't known whether the file was saved"
+    LOCAL_FILE = 13, "a file on this machine, or standard input, can't be used"
+    UNFIT = 14, "doctor found something that doesn't work"
     INTERRUPTED = 130, "stopped by Ctrl-C"
     BROKEN_PIPE = 141, "whoever read the output has gone"
 
@@ -52,24 +61,37 @@ def failure_of(error: S3DictError) -> Failure:
     if isinstance(error, CorruptFileError):
         advice = "`edit` opens it as it is; `history` lists older versions, and `restore` brings one back."
         return Failure(ExitCode.CORRUPT, f"{str(error).rstrip('.')}. {advice}")
-    return Failure(_code(error), f"{error} {_advice(error)}".rstrip())
+    return Failure(_code(error), _as_typed(str(error)))
 
 
 def _code(error: S3DictError) -> ExitCode:
+    if isinstance(error, UnknownOutcomeError):
+        return ExitCode.UNKNOWN
     if isinstance(error, BucketNotFoundError) or (isinstance(error, StorageError) and error.status == 404):
         return ExitCode.NOT_THERE
-    return ExitCode.USAGE if isinstance(error, NotStorableError) else ExitCode.STORAGE
+    if isinstance(error, NotStorableError):
+        return ExitCode.INPUT
+    was_answered = getattr(error, "status", None) is not None
+    return ExitCode.STORAGE if was_answered else ExitCode.UNREACHED
 
 
-_REGION = "Here that is --region."
-_ADVICE = {
-    "PermanentRedirect": _REGION,
-    "AuthorizationHeaderMalformed": _REGION,
-    "NoRegionError": _REGION,
-    "NoCredentialsError": "Here that is --profile, or the environment.",
+_TYPED = {
+    "region_name": "--region",
+    "verify= takes": "AWS_CA_BUNDLE names",
+    "Pass access_key_id and access_secret_key, or set up": "Pass --profile, or set up",
+    " config=Config(read_timeout=...) allows more time.": "",
+    "put_options and bucket_name": "--put-option and the address",
+    "put_options": "--put-option",
+    ' If only one program writes the file, use on_conflict="overwrite".': "",
+    " If it is to be loaded all the same, pass a higher max_size.": "",
+    "The next save can't overwrite anyone, whichever way it went; load() shows": "`get` shows",
+    "load() shows": "`get` shows",
+    "versions() lists": "`history` lists",
 }
+"""What the library's messages advise, and what that is on the command line."""
 
 
-def _advice(error: S3DictError) -> str:
-    """How the command line says what the library's hint names."""
-    return _ADVICE.get(getattr(error, "code", None) or type(error.__cause__).__name__, "")
+def _as_typed(message: str) -> str:
+    for advice, typed in _TYPED.items():
+        message = message.replace(advice, typed)
+    return message

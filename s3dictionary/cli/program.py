@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 
 from .._s3 import calls
 from ..errors import S3DictError
+from . import fate
 from .arguments import make_parser
 from .outcomes import ExitCode, Failure, failure_of
-from .text import say
+from .terminal import say
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -23,23 +22,29 @@ def main(words: Sequence[str] | None = None) -> int:
         The exit code, one of `ExitCode`.
     """
     calls.on_wait = lambda what: say(f"waiting for {what}")
+    fate.forget()
     try:
-        arguments = make_parser().parse_args(words)
-        code: int | None = arguments.command(arguments)
-        sys.stdout.flush()
+        return _run(words)
     except Failure as failure:
         say(str(failure))
         return failure.code
-    except S3DictError as error:
-        translated = failure_of(error)
-        say(str(translated))
-        return translated.code
     except KeyboardInterrupt:
+        outcome = fate.current()
+        say("stopped" if outcome is None else f"stopped: {outcome.value}")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Python would try to flush it again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.BROKEN_PIPE
+    except OSError as error:
+        say(str(error))
+        return ExitCode.LOCAL_FILE
     finally:
         calls.on_wait = None
+
+
+def _run(words: Sequence[str] | None) -> int:
+    arguments = make_parser().parse_args(words)
+    try:
+        code: int | None = arguments.command(arguments)
+    except S3DictError as error:
+        raise failure_of(error) from error
     return code or ExitCode.DONE

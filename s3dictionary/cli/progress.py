@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ _CHUNK = 256 * 1024
 
 def is_wanted() -> bool:
     """Is there somebody to see it, and tqdm to show it with?"""
-    return sys.stderr.isatty() and find_spec("tqdm") is not None
+    return sys.stderr is not None and sys.stderr.isatty() and find_spec("tqdm") is not None
 
 
 def show(client: S3Client) -> None:
@@ -27,9 +28,16 @@ def show(client: S3Client) -> None:
     client.meta.events.register("before-send.s3.PutObject", _watch_request)
 
 
+_loading: list[Any] = []
+"""The bar of the last load. Ranges, which come over other connections, move on that of the whole."""
+
+
 def _watch_answer(parsed: dict[str, Any], **_: Any) -> None:
-    if "Body" in parsed and parsed.get("ContentLength", 0) > LARGE:
-        parsed["Body"] = _Watched(parsed["Body"], parsed["ContentLength"], "Loading")
+    if "Body" in parsed and "ContentRange" in parsed:
+        parsed["Body"] = _Watched(parsed["Body"], _loading[-1], is_whole=False)
+    elif "Body" in parsed and parsed.get("ContentLength", 0) > LARGE:
+        _loading[:] = [_bar(parsed["ContentLength"], "Loading")]
+        parsed["Body"] = _Watched(parsed["Body"], _loading[-1])
 
 
 def _watch_request(request: Any, **_: Any) -> None:
@@ -38,17 +46,26 @@ def _watch_request(request: Any, **_: Any) -> None:
     size = int(headers.get("X-Amz-Decoded-Content-Length") or headers.get("Content-Length") or 0)
     if size > LARGE:
         body = request.body
-        request.body = _Watched(io.BytesIO(body) if isinstance(body, (bytes, bytearray)) else body, size, "Saving")
+        body = io.BytesIO(body) if isinstance(body, (bytes, bytearray)) else body
+        request.body = _Watched(body, _bar(size, "Saving"))
+
+
+def _bar(size: int, what: str) -> Any:
+    """A new bar; `None` if the terminal has gone."""
+    from tqdm import tqdm
+
+    with suppress(OSError):
+        return tqdm(total=size, desc=what, unit="B", unit_scale=True, unit_divisor=1024, leave=False)
+    return None
 
 
 class _Watched:
     """A body that moves a bar on as it is read; otherwise as it is."""
 
-    def __init__(self, body: Any, size: int, what: str) -> None:
-        from tqdm import tqdm
-
+    def __init__(self, body: Any, bar: Any, *, is_whole: bool = True) -> None:
         self._body = body
-        self._bar = tqdm(total=size, desc=what, unit="B", unit_scale=True, unit_divisor=1024, leave=False)
+        self._bar = bar
+        self._is_whole = is_whole
 
     def read(self, size: int | None = None) -> bytes:
         if size is not None and size >= 0:
@@ -59,12 +76,25 @@ class _Watched:
         try:
             data: bytes = self._body.read(size)
         except BaseException:
-            self._bar.close()
+            self._end()
             raise
-        self._bar.update(len(data))
-        if not data:
-            self._bar.close()
+        self._show("update", len(data))
+        if not data and size:
+            self._end()
         return data
+
+    def close(self) -> None:
+        self._end()
+        self._body.close()
+
+    def _end(self) -> None:
+        if self._is_whole:
+            self._show("close")
+
+    def _show(self, change: str, *arguments: int) -> None:
+        if self._bar is not None:
+            with suppress(OSError):  # a terminal that has gone is no reason for a request to fail
+                getattr(self._bar, change)(*arguments)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)

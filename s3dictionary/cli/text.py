@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +11,7 @@ import msgspec
 from .._format import codec
 from ..errors import CorruptFileError
 from .outcomes import ExitCode, Failure
+from .terminal import out
 
 if TYPE_CHECKING:
     from jmespath.parser import ParsedResult
@@ -59,19 +59,6 @@ def members_text(members: codec.Members) -> str:
 def plain_text(value: Any) -> str:
     """A plain JSON value, indented."""
     return pretty(json.dumps(value).encode())
-
-
-def out(text: str) -> None:
-    """Write a line, or several, on standard output, in UTF-8 whatever the terminal."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(f"{text}\n".encode())
-    sys.stdout.flush()
-
-
-def say(message: str) -> None:
-    """Tell the person at the terminal, on standard error."""
-    sys.stderr.write(f"s3dictionary: {message}\n")
-    sys.stderr.flush()
 
 
 def out_json(text: bytes, query: ParsedResult | None, *, raw: bool = False) -> None:
@@ -151,7 +138,7 @@ def parse_members(text: bytes, name: str) -> codec.Members:
     try:
         return codec.split(text)
     except CorruptFileError as error:
-        raise Failure(ExitCode.USAGE, f"{name} is {error}") from error
+        raise Failure(ExitCode.INPUT, f"{name} is {error}") from error
 
 
 def check(text: bytes, name: str) -> None:
@@ -165,11 +152,11 @@ def check(text: bytes, name: str) -> None:
             text.decode("utf-8-sig"), object_pairs_hook=_distinct, parse_constant=_no_constant, parse_int=lambda _: 0
         )
     except UnicodeDecodeError as error:
-        raise Failure(ExitCode.USAGE, f"{name} isn't UTF-8: {error.reason} at byte {error.start}") from error
+        raise Failure(ExitCode.INPUT, f"{name} isn't UTF-8: {error.reason} at byte {error.start}") from error
     except ValueError as error:
-        raise Failure(ExitCode.USAGE, f"{name} isn't JSON: {error}") from error
+        raise Failure(ExitCode.INPUT, f"{name} isn't JSON: {error}") from error
     except RecursionError as error:
-        raise Failure(ExitCode.USAGE, f"{name} is nested too deeply") from error
+        raise Failure(ExitCode.INPUT, f"{name} is nested too deeply") from error
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> None:

@@ -11,6 +11,7 @@ from threading import Barrier
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .._s3.calls import Call
 from .._s3.secrets import censored, secrets_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Trial:
     """The object and the requests. At the end of the block it is removed with all its versions.
 
     Attributes:
+        profile: that of the client, if one was named.
         etag: that of the last write.
         old_etag: that of the write before it.
         quotes: whether the store takes ETags as it gives them, in quotes.
@@ -66,8 +68,9 @@ class Trial:
         left: what could not be removed.
     """
 
-    def __init__(self, client: S3Client, bucket: str, folder: str) -> None:
+    def __init__(self, client: S3Client, bucket: str, folder: str, profile: str | None = None) -> None:
         self.bucket = bucket
+        self.profile = profile
         self.key = f"{folder}s3dictionary-doctor-{secrets.token_hex(8)}.json"
         self.etag = ""
         self.old_etag = ""
@@ -157,10 +160,14 @@ class Trial:
     def _ask(self, operation: str, **arguments: Any) -> Answer:
         from botocore.exceptions import ClientError
 
-        try:
-            content = getattr(self._client, operation)(**arguments)
+        def act(client: Any) -> Any:
+            answer = getattr(client, operation)(**arguments)
             if operation == "get_object":
-                content["Body"] = content["Body"].read()
+                answer["Body"] = answer["Body"].read()
+            return answer
+
+        try:
+            content = Call(f"{operation} of {self.uri}").run(self._client, act)
         except ClientError as error:
             self._read_clock(error.response)
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

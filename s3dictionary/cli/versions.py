@@ -11,7 +11,8 @@ from .._format import codec
 from ..errors import StorageError
 from .files import File, file_of
 from .outcomes import ExitCode, Failure
-from .text import compile_query, members_text, out, out_json, parse_members, pretty, say
+from .terminal import out, say
+from .text import compile_query, members_text, out_json, parse_members, pretty
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -61,7 +62,7 @@ def diff(arguments: Namespace) -> ExitCode:
         new = _local_side(arguments.file)
     else:
         raise Failure(ExitCode.USAGE, "--file is compared with one version, not with two")
-    lines = _differences(old, new)
+    lines = differences(old, new, differing(old.members, new.members))
     if lines:
         out("\n".join(lines))
     return ExitCode.DIFFERENT if lines else ExitCode.DONE
@@ -78,22 +79,32 @@ def _local_side(path: str) -> _Side:
     try:
         text = Path(path).read_bytes()
     except OSError as error:
-        raise Failure(ExitCode.USAGE, f"{path} can't be read: {error.strerror}") from error
+        raise Failure(ExitCode.LOCAL_FILE, f"{path} can't be read: {error.strerror}") from error
     return _Side(path, parse_members(text, path))
 
 
-def _differences(old: _Side, new: _Side) -> list[str]:
-    """A unified diff of the keys that differ; the order of keys doesn't count."""
-    keys = [
+def differences(old: tuple[str, codec.Members], new: tuple[str, codec.Members], keys: list[Any]) -> list[str]:
+    """A unified diff of some keys.
+
+    Args:
+        old: a name for one side, and its members.
+        new: the same of the other.
+        keys: those to compare.
+    """
+    return list(unified_diff(_lines(old[1], keys), _lines(new[1], keys), old[0], new[0], lineterm=""))
+
+
+def differing(old: codec.Members, new: codec.Members) -> list[Any]:
+    """The keys that differ; their order doesn't count."""
+    return [
         key
-        for key in {**new.members, **old.members}
-        if key not in old.members
-        or key not in new.members
-        or (old.members[key] != new.members[key] and pretty(bytes(old.members[key])) != pretty(bytes(new.members[key])))
+        for key in {**new, **old}
+        if key not in old
+        or key not in new
+        or (old[key] != new[key] and pretty(bytes(old[key])) != pretty(bytes(new[key])))
     ]
-    return list(unified_diff(_lines(old, keys), _lines(new, keys), old.name, new.name, lineterm=""))
 
 
-def _lines(side: _Side, keys: list[Any]) -> list[str]:
-    members = {key: side.members[key] for key in keys if key in side.members}
+def _lines(side: codec.Members, keys: list[Any]) -> list[str]:
+    members = {key: side[key] for key in keys if key in side}
     return members_text(members).split("\n") if members else []

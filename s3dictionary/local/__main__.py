@@ -42,7 +42,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(
         prog=PROGRAM, usage="%(prog)s [options] [-- command [argument ...]]", description=DESCRIPTION
     )
-    parser.add_argument("--bucket", metavar="NAME", default="s3dict", help="the bucket to create (default: s3dict)")
+    parser.add_argument("--bucket", metavar="NAME", default="my-bucket", help="the bucket to make (default: my-bucket)")
     parser.add_argument("--engine", choices=ENGINES, default="moto", help="the server (default: moto)")
     parser.add_argument("--port", metavar="N", type=_port, default=0, help="where to listen (default: a free port)")
     parser.add_argument("--versioning", action="store_true", help="have the bucket keep old versions")

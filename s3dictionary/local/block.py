@@ -6,14 +6,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from .moto import Moto
 from .seaweedfs import SeaweedFS
 from .server import Server
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 Engine = Literal["moto", "seaweedfs"]
 
@@ -33,7 +30,7 @@ class LocalS3:
 
     bucket: str
     endpoint_url: str
-    client: S3Client = field(repr=False)
+    client: Any = field(repr=False)  # without boto3-stubs, no type checker knows `S3Client`
     environ: dict[str, str] = field(repr=False)
 
 

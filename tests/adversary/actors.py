@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from adversary.scenes import Boom
@@ -63,6 +63,19 @@ class Leave(Command):
         self.fails = fails
 
 
+@contextmanager
+def told(commands: Sequence[Command]) -> Iterator[None]:
+    """Tell whoever gave the last command what came of a block."""
+    try:
+        yield
+    except Boom:
+        commands[-1].end()
+    except Exception as error:  # noqa: BLE001  # it is raised where the result is asked for
+        commands[-1].end(error)
+    else:
+        commands[-1].end()
+
+
 class Thread:
     """A thread without an event loop, which is one actor."""
 
@@ -82,19 +95,14 @@ class Thread:
             else:
                 command.run()
 
-    def _stay(self, command: Command) -> None:
-        try:
-            with command.block:  # type: ignore[attr-defined]
-                command.end()
-                command = leave = self._serve()
-                if leave.fails:
-                    raise Boom
-        except Boom:
+    def _stay(self, command: Enter) -> None:
+        given: list[Command] = [command]
+        with told(given), command.block:
             command.end()
-        except Exception as error:  # noqa: BLE001  # it is raised where the result is asked for
-            command.end(error)
-        else:
-            command.end()
+            leave = self._serve()
+            given.append(leave)
+            if leave.fails:
+                raise Boom
 
     def end(self) -> None:
         self._commands.put(Leave())
@@ -134,19 +142,14 @@ class Loop:
             else:
                 command.run()
 
-    async def _stay(self, command: Command, commands: asyncio.Queue[Command]) -> None:
-        try:
-            with command.block:  # type: ignore[attr-defined]
-                command.end()
-                command = leave = await self._serve(commands)
-                if leave.fails:
-                    raise Boom
-        except Boom:
+    async def _stay(self, command: Enter, commands: asyncio.Queue[Command]) -> None:
+        given: list[Command] = [command]
+        with told(given), command.block:
             command.end()
-        except Exception as error:  # noqa: BLE001  # it is raised where the result is asked for
-            command.end(error)
-        else:
-            command.end()
+            leave = await self._serve(commands)
+            given.append(leave)
+            if leave.fails:
+                raise Boom
 
     def end(self) -> None:
         for number in range(len(self._queues)):

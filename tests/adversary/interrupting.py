@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from adversary.moments import Kind, Moments
@@ -75,6 +76,31 @@ def step_in_at_each_moment(
         if len(failures) >= ENOUGH:
             break
     _tell("another thread stepped in", failures)
+
+
+def handle_at_each_moment(
+    make: Callable[[], S],
+    act: Callable[[S], object],
+    handler: Callable[[S], object],
+    check: Callable[[S], None],
+    rng: random.Random,
+    quick: int = 4,
+) -> None:
+    """A signal handler calls `handler(scene)` at a moment of `act(scene)`, in the same thread."""
+    failures: list[str] = []
+    for number in _chosen(_count(Kind.SIGNAL, make(), act), rng, quick):
+        scene = make()
+        moments = Moments(Kind.SIGNAL, number, partial(handler, scene))
+
+        def finish(scene: S, moments: Moments = moments) -> None:
+            if moments.where is None:  # this time there were fewer moments: how many depends on the clock, too
+                handler(scene)
+            check(scene)
+
+        failures += _step_in(moments, scene, act, finish)
+        if len(failures) >= ENOUGH:
+            break
+    _tell("a signal handler stepped in", failures)
 
 
 def _tell(what: str, failures: list[str]) -> None:

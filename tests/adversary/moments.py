@@ -21,7 +21,7 @@ import dis
 import gc
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -48,13 +48,25 @@ class Moments:
 
     The garbage collector is off meanwhile: what is raised in its callbacks goes nowhere.
 
+    Args:
+        kind: what kind of moments.
+        number: the number of the one at which to step in.
+        action: how.
+        modules: names of the library's modules whose moments count; if empty, all do.
+
     Attributes:
         count: how many there were; those after the action aren't counted.
         where: the place at which `action` was called.
     """
 
-    def __init__(self, kind: Kind, number: int = 0, action: Callable[[], None] | None = None) -> None:
-        self._kind, self._number, self._action = kind, number, action
+    def __init__(
+        self,
+        kind: Kind,
+        number: int = 0,
+        action: Callable[[], None] | None = None,
+        modules: Collection[str] = (),
+    ) -> None:
+        self._kind, self._number, self._action, self._modules = kind, number, action, modules
         self.count = 0
         self.where: str | None = None
 
@@ -80,6 +92,8 @@ class Moments:
         sys.settrace(None)
 
     def _reached(self, frame: FrameType, event: str) -> None:
+        if self._modules and Path(frame.f_code.co_filename).stem not in self._modules:
+            return
         self.count += 1
         if self.count != self._number or self._action is None:
             return
@@ -94,7 +108,7 @@ class Moments:
             counts = False
         elif event == "call":
             # A generator that is resumed would be ended here without its `finally`; its other moments are enough
-            counts = not frame.f_code.co_flags & _GENERATORS and not _begins_exit_of_test(frame)
+            counts = not frame.f_code.co_flags & _GENERATORS
         else:
             counts = event == "c_return"
         if counts and not _is_swallowed(frame):
@@ -105,7 +119,6 @@ class Moments:
             return None
         frame.f_trace_opcodes = True
         code = _Code.of(frame.f_code)
-        first_call = not _begins_exit_of_test(frame)
         previous, begins_line = -1, False
 
         def local(frame: FrameType, event: str, _argument: Any) -> Any:
@@ -114,13 +127,24 @@ class Moments:
                 begins_line = True
             elif event == "opcode":
                 offset = frame.f_lasti
-                possible = code.may_be_interrupted(previous, offset) and (first_call or not code.is_begin(previous))
+                possible = code.may_be_interrupted(previous, offset)
                 if possible and (begins_line or self._kind is Kind.OPCODE):
                     self._reached(frame, event)
                 previous, begins_line = offset, False
             return local
 
         return local
+
+
+def interrupt_begin_of_exit() -> None:
+    """Let a Ctrl-C come where the library is called next, as where a block begins to be left."""
+
+    def interrupt(frame: FrameType, event: str, _argument: Any) -> None:
+        if event == "call" and _is_ours(frame):
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    sys.setprofile(interrupt)
 
 
 class _Code:
@@ -144,9 +168,6 @@ class _Code:
         looks = name in _CALLS or ("JUMP" in name and offset <= previous and "NO_INTERRUPT" not in name)
         return looks and self._handler(previous) == self._handler(offset)
 
-    def is_begin(self, offset: int) -> bool:
-        return self._names.get(offset) == "RESUME"
-
     def _handler(self, offset: int) -> int | None:
         for entry in self._handlers:
             if entry.start <= offset < entry.end:
@@ -155,18 +176,12 @@ class _Code:
 
 
 def can_be_interrupted(frame: FrameType) -> bool:
-    """Is this a place at which a signal's exception goes somewhere, and meets code that can do something about it?"""
-    begins = frame.f_lasti < 0 or _Code.of(frame.f_code).is_begin(frame.f_lasti)
-    return not (begins and _begins_exit_of_test(frame)) and not _is_swallowed(frame)
+    """Is this a place at which a signal's exception goes somewhere?"""
+    return not _is_swallowed(frame)
 
 
 def _is_ours(frame: FrameType | None) -> bool:
     return frame is not None and frame.f_code.co_filename.startswith(PACKAGE)
-
-
-def _begins_exit_of_test(frame: FrameType) -> bool:
-    """The begin of an `__exit__` that isn't called by the library: nothing has been done yet, and nothing can be."""
-    return frame.f_code.co_name == "__exit__" and not _is_ours(frame.f_back)
 
 
 def _is_swallowed(frame: FrameType | None) -> bool:

@@ -187,6 +187,15 @@ def assert_usable(d: S3Dict[Any, Any]) -> None:
     assert_equal(dict(d), before, "after the next block")
 
 
+def assert_whole(d: S3Dict[Any, Any], s3: HookedS3, expected: Content) -> None:
+    """Memory is as expected, the dict can be used by everyone, and a save stores it."""
+    check_invariants(d)
+    assert dict(d) == expected
+    assert_usable(d)
+    d.save()
+    assert s3.stored() == expected
+
+
 def assert_saves(scene: Scene) -> None:
     """A save stores what is in memory, all of it as what it is. Nobody else writes, so there is no conflict."""
     scene.d.save()

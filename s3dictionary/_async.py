@@ -1,0 +1,346 @@
+"""`AsyncS3Dict`: the dict for asyncio. What sends requests is awaited; everything in memory is as in `S3Dict`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from functools import partial
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
+
+from ._base import FileDict
+from ._leaving import Block, Kind
+from ._loads import Fetched
+from ._mapping import Data, Default, K, V
+from ._memory import Memory
+from ._not_loaded import NotLoaded
+from ._s3.file import MAX_SIZE
+from ._s3.secrets import Hidden, Secret
+from ._s3.settings import Settings
+from ._store import OnConflict
+from ._store import Options as StoreOptions
+from ._task_runs import TaskRuns
+from ._tasks import TaskTurns, in_thread, to_the_end
+from ._turns import Turn
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from typing_extensions import Self, Unpack
+
+    from ._format.codec import Spec
+    from ._options import CommonOptions
+    from ._s3.file import FileVersion
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_SMALL = 100_000
+"""Bytes of a file that the event loop itself takes over into memory, in less than a millisecond."""
+
+
+class AsyncS3Dict(FileDict[K, V]):
+    """An `S3Dict` for asyncio: it never blocks the event loop by a request.
+
+    The constructor sends no request. `async with` and `load()` load the file, and only then can it be read:
+
+    >>> async def main():
+    ...     async with AsyncS3Dict(bucket, file_name="state.json") as state:
+    ...         state["runs"] = state.get("runs", 0) + 1
+    ...         await asyncio.sleep(0)
+    ...     return state["runs"]
+
+    One task at a time has a block; others wait for it, first come, first served. Inside a block one may await. If a
+    task is cancelled while it waits, nothing has happened; inside its block, the block is undone; and while the block
+    is being saved, the cancellation goes on when that has ended.
+
+    Args:
+        bucket_name: the bucket. It must exist.
+        access_key_id: the AWS access key; left out, boto3 finds credentials as always.
+        access_secret_key: its secret.
+        file_name: the object's key, as in `"app/state.json"`. If it ends in `.gz`, the file is compressed.
+        data: what the dict is to hold instead of what the file holds, from its first load on.
+        default: what it is to hold as long as there is no file. It is copied, and isn't an unsaved change.
+        on_conflict: as for `S3Dict`. A function is called in a worker thread.
+        types: classes to store as themselves, as for `S3Dict`.
+        read_only: updates and saves raise a `ReadOnlyError`. Needs no permission to write.
+        max_size: bytes that the file may have, stored or uncompressed; a bigger one is refused before it is read.
+        client: a boto3 S3 client to use as it is, instead of keys and options.
+        profile_name: the profile in `~/.aws/config` whose credentials and settings to use.
+        put_options: further arguments of every PutObject, as in `{"ServerSideEncryption": "aws:kms"}`.
+        client_options: further arguments of `boto3.client("s3", …)`, as in `endpoint_url` or `region_name`.
+
+    Raises:
+        ValueError: an argument is missing or doesn't fit with others.
+    """
+
+    _first: dict[K, V] | None
+    """What is to replace the file's content at the first load."""
+
+    @overload
+    def __init__(
+        self,
+        bucket_name: str,
+        access_key_id: str | None = None,
+        access_secret_key: str | None = None,
+        *,
+        file_name: str,
+        data: list[tuple[K, V]],
+        default: Default[K] | None = None,
+        **options: Unpack[CommonOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        bucket_name: str,
+        access_key_id: str | None,
+        access_secret_key: str | None,
+        file_name: str,
+        *,
+        data: Data[K, V] | None = None,
+        default: Default[K] | None = None,
+        **options: Unpack[CommonOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        bucket_name: str,
+        access_key_id: str | None = None,
+        access_secret_key: str | None = None,
+        *,
+        file_name: str,
+        data: Data[K, V] | None = None,
+        default: Default[K] | None = None,
+        **options: Unpack[CommonOptions],
+    ) -> None: ...
+    def __init__(
+        self,
+        bucket_name: str = "",
+        access_key_id: str | None = None,
+        access_secret_key: str | None = None,
+        file_name: str = "",
+        *,
+        data: Data[K, V] | None = None,
+        default: Default[K] | None = None,
+        on_conflict: OnConflict = "raise",
+        types: Spec = (),
+        read_only: bool = False,
+        max_size: int = MAX_SIZE,
+        client: S3Client | None = None,
+        profile_name: str | None = None,
+        put_options: Mapping[str, Any] | None = None,
+        **client_options: Any,
+    ) -> None:
+        if profile_name is not None:
+            client_options["profile_name"] = profile_name
+        self._memory = Memory()
+        settings = Settings(
+            bucket_name,
+            file_name,
+            access_key_id,
+            Secret(access_secret_key),
+            client,
+            Hidden(client_options),
+            Hidden(put_options or {}),
+            max_size,
+        )
+        access_secret_key, put_options = None, None  # a traceback can show what a function's variables hold
+        client_options.clear()
+        self._open(
+            settings,
+            default=default,
+            on_conflict=on_conflict,
+            types=types,
+            read_only=read_only,
+            writes=data is not None,
+        )
+        self._first = None if data is None else dict(data)
+        self._memory = NotLoaded(self.uri)
+
+    def _set_up(self, settings: Settings, memory: Memory, options: StoreOptions) -> None:
+        super()._set_up(settings, memory, options)
+        self._turns = self._blocks.turns = TaskTurns(memory, self._store.undone)
+        self._content = memory
+        self._first = None
+        self._runs = TaskRuns(self._blocks, self._turns, self._store)
+
+    @property
+    def _is_loaded(self) -> bool:
+        return self._memory is self._content
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self._is_loaded else f"<{type(self).__name__} {self.uri}, not loaded yet>"
+
+    # Loading, saving, deleting
+
+    async def load(self, *, version_id: str | None = None) -> Self:
+        """Replace what is in memory by what the file holds, as `S3Dict.load` does. Returns the dict.
+
+        Raises:
+            CorruptFileError: the file isn't a JSON object in UTF-8. Memory is as before.
+            StorageError: S3 refused, or wasn't reached. Memory is as before.
+            TransactionError: inside a `transaction()`.
+        """
+        await self._in_turn("load()", partial(self._load, version_id))
+        return self
+
+    async def _load(self, version_id: str | None = None) -> None:
+        if version_id is None or not self._is_loaded:
+            replacing = self._first is not None
+            await self._take_over(await in_thread(lambda: self._store.fetch(replacing=replacing)))
+            self._memory = self._content
+            if self._first is not None:
+                self._turns.step(self._memory.replace, self._first)
+                self._first = None
+        if version_id is not None:
+            await self._take_over(await in_thread(self._store.fetch_version, version_id))
+
+    async def _refresh(self) -> None:
+        """Load before a block, if there is need to."""
+        if not self._is_loaded:
+            await self._load()
+            return
+        fetched = await in_thread(self._store.fetch_fresh)
+        if fetched is not None:
+            await self._take_over(fetched)
+
+    async def _take_over(self, fetched: Fetched) -> None:
+        if fetched.size <= _SMALL:
+            fetched.take()
+        else:
+            (await to_the_end(fetched.take)).get()
+
+    async def save(self) -> None:
+        """Write what is in memory, on condition that S3 still holds the version that it was loaded from. One PUT.
+
+        If the task is cancelled meanwhile, that goes on when the save has ended.
+
+        Raises:
+            ConflictError: someone else has written since. Nothing was overwritten, and memory is as before.
+            UnknownOutcomeError: it isn't known whether it took effect. The next save finds out.
+            NotStorableError: a value can't be stored as JSON. Nothing was sent.
+            ReadOnlyError: the dict was opened with `read_only=True`.
+            StorageError: S3 refused, or wasn't reached. Memory is as before.
+            TransactionError: inside a `transaction()`, or before the first load.
+        """
+        self._memory.raw(None)  # raises before the first load
+        await self._in_turn("save()", partial(self._send, self._store.save))
+
+    async def delete(self) -> None:
+        """Delete the file, on condition that S3 still holds the version that was loaded; then empty the dict.
+
+        Raises:
+            ConflictError: someone else has written since. Nothing was deleted.
+            UnknownOutcomeError: it isn't known whether it was deleted. The data is kept.
+            ReadOnlyError: the dict was opened with `read_only=True`.
+            StorageError: S3 refused, or wasn't reached. The data is kept.
+            TransactionError: inside a `transaction()`, or before the first load.
+        """
+        self._memory.raw(None)  # raises before the first load
+        await self._in_turn("delete()", partial(self._send, self._store.delete))
+
+    async def _send(self, action: Callable[[], None]) -> None:
+        (await to_the_end(self._turns.requesting, action)).get()
+
+    async def _in_turn(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
+        """Load, save or delete, where that is allowed, in the caller's turn. In an open block it is a checkpoint."""
+        self._blocks.refuse_inside(name, allowed=(Kind.WITH,))
+        if self._blocks.is_inside:
+            await action()
+            return
+        turn = Turn()
+        await self._turns.take_later(turn)
+        try:
+            await action()
+        finally:
+            self._turns.end(turn)
+
+    async def versions(self) -> list[FileVersion]:
+        """The file's versions that the bucket keeps, newest first. `load(version_id=…)` brings one back."""
+        return await in_thread(self._file.versions)
+
+    # Blocks. `async with` calls these before it awaits what they give, so that its frame is known
+
+    def __aenter__(self) -> Coroutine[Any, Any, Self]:
+        return self._enter(Block(Kind.WITH, self, sys._getframe(1)))
+
+    async def _enter(self, block: Block) -> Self:
+        if not self._blocks.is_inside:
+            await self._turns.take_later(block)
+            try:
+                await self._refresh()
+            except BaseException:
+                self._turns.end(block)
+                raise
+        self._blocks.enter(block)
+        return self
+
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Coroutine[Any, Any, bool]:
+        return self._leave(error, sys._getframe(1))
+
+    async def _leave(self, error: BaseException | None, frame: FrameType) -> bool:
+        block = Block(Kind.WITH, self, frame)
+        if isinstance(error, GeneratorExit):  # the task was dropped: nobody is its owner any more
+            for dropped in [each for each in self._blocks.open if each.place == block.place]:
+                self._turns.end(dropped)
+            return False
+        del frame
+        if error is not None or len(self._blocks.open) != 1:
+            return self._blocks.leave(block, error, _nothing)
+        return (await to_the_end(self._blocks.leave, block, None, self._store.save_changes)).get()
+
+    @overload
+    async def run(self, function: Callable[[Self], Awaitable[T]], *, attempts: int = 10) -> T: ...
+    @overload
+    async def run(self, function: Callable[[Self], T], *, attempts: int = 10) -> T: ...
+    @overload
+    async def run(
+        self, function: Callable[Concatenate[Self, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+    @overload
+    async def run(self, function: Callable[Concatenate[Self, P], T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+    @overload
+    async def run(
+        self, function: Callable[..., Awaitable[T]], arg: Any, /, *args: Any, attempts: int = 10, **kwargs: Any
+    ) -> T: ...
+    @overload
+    async def run(
+        self, function: Callable[..., T], arg: Any, /, *args: Any, attempts: int = 10, **kwargs: Any
+    ) -> T: ...
+    async def run(  # type: ignore[misc]  # the function's own arguments may have any name
+        self, function: Callable[..., Any], *args: Any, attempts: int = 10, **kwargs: Any
+    ) -> Any:
+        """Call a function in a block, again from a fresh load if someone else has written meanwhile.
+
+        Calls of several tasks that wait at the same time share one load and one save. Each function is called by its
+        own task, in a transaction of its own: what one raises undoes what that one did, and nothing else.
+
+        Args:
+            function: a plain or a coroutine function, called with the dict and the other arguments, maybe several
+                times. What it does elsewhere is not undone. While it awaits, the others of its group wait for it.
+            args: further arguments of the function.
+            kwargs: its keyword arguments.
+            attempts: how often at most. Between them it waits, longer each time.
+
+        Returns:
+            What the function returned; `None` if it raised `Rollback`.
+
+        Raises:
+            ConflictError: someone else was faster every time; or there were unsaved changes before, which a fresh load
+                would throw away.
+            TransactionError: inside a block; and `save()`, `load()`, `delete()` and `run()` inside the function.
+            ValueError: `attempts` isn't positive.
+        """
+        self._blocks.refuse_inside("run()")
+        if attempts < 1:
+            raise ValueError(f"attempts must be positive, not {attempts}")
+        return await self._runs.run(self._refresh, partial(function, self, *args, **kwargs), attempts)
+
+    def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> AsyncS3Dict[Any, Any]:  # type: ignore[override]
+        """A new one with this one's settings, on the same file, as if made with `data=dict.fromkeys(…)`."""
+        return type(self)(**self._arguments(dict.fromkeys(iterable, value)))
+
+
+def _nothing() -> None:
+    """What the end of a block inside another one saves."""

@@ -1,0 +1,174 @@
+"""The rows of the table for the classes that users give in `types=`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+from .contents import Contents
+from .hidden import hiding
+from .instances import (
+    ARRAY,
+    SEQUENCE,
+    attributes_of,
+    attributes_reader,
+    has_attributes,
+    is_array,
+    is_sequence,
+    owns_items,
+    with_attributes,
+)
+from .misfits import Misfit
+from .records import NoRecord, Record, record_of
+from .refusals import name_of
+from .types import BUILT_IN, READERS, TABLE, Form, Type, Types
+from .writing import write_exactly
+
+Write: TypeAlias = Callable[[Any], Any]
+"""Makes something storable of an instance."""
+
+Read: TypeAlias = Callable[[Any], Any]
+"""Makes an instance of that."""
+
+Spec: TypeAlias = Iterable[type | tuple[type, Write, Read]] | Mapping[Any, tuple[Write, Read] | None]
+"""What `types=` takes."""
+
+
+def types_of(spec: Spec, place: str = "") -> Types:
+    """The table with the classes that were given.
+
+    Args:
+        spec: the classes; those that aren't of a known kind with a function to write and one to read.
+        place: the file's address, for messages.
+
+    Raises:
+        ValueError: a class can't be given like that, or two have the same name.
+    """
+    rows = [_row(*item) if isinstance(item, tuple) else _row(item) for item in items_of(spec)]
+    seen: dict[str, type] = {}
+    for row in rows:
+        other = seen.setdefault(row.tag, row.kind)
+        if other is not row.kind:
+            raise ValueError(
+                f"types has two classes of the name {row.tag}, {name_of(other)} and {name_of(row.kind)}, which a file "
+                "can't tell apart. Rename one of them."
+            )
+
+    def write(instance: Any) -> bytes:
+        return write_exactly(instance, (), types)
+
+    def is_known(value: Any) -> bool:
+        return types.find(type(value)) is not None
+
+    may_hide = [row for row in rows if _may_hide(row)]
+    rows += [row._replace(contents=hiding(row.kind, write, is_known)) for row in may_hide]
+    types = Types(rows, place)
+    return types
+
+
+def _may_hide(row: Type) -> bool:
+    """Are there things in an instance that its attributes don't show?"""
+    if row.exact or row.contents is ARRAY or BUILT_IN.find(row.kind):
+        return False
+    if row.contents is not None:
+        return row.contents is not SEQUENCE
+    return not _hashes_by_value(row.kind)
+
+
+def _hashes_by_value(kind: type) -> bool:
+    """If so, its instances are made to be keys, and don't change."""
+    return getattr(kind, "__hash__", None) not in (None, object.__hash__)
+
+
+def items_of(spec: Spec) -> tuple[Any, ...]:
+    """The same as a tuple: classes, and those with two functions as `(class, write, read)`."""
+    if isinstance(spec, Mapping):
+        return tuple(kind if functions is None else (kind, *_pair(kind, functions)) for kind, functions in spec.items())
+    if isinstance(spec, (str, type)) or not isinstance(spec, Iterable):
+        raise ValueError(f"types must be a list of classes or a dict of pairs, not {spec!r}")  # noqa: TRY004
+    return tuple(spec)
+
+
+def _pair(kind: Any, functions: Any) -> tuple[Write, Read]:
+    if isinstance(functions, (tuple, list)) and len(functions) == 2 and all(map(callable, functions)):
+        return functions[0], functions[1]
+    raise ValueError(
+        f"types has {kind!r} with {functions!r}, where a function to write and one to read belong, as in "
+        "{Path: (str, Path)}."
+    )
+
+
+def _row(kind: Any, *functions: Any) -> Type:
+    if not isinstance(kind, type):
+        raise ValueError(f"types must have classes, not {kind!r}")  # noqa: TRY004
+    tag = kind.__name__
+    if any(kind is row.kind for row in TABLE):
+        raise ValueError(f"types has {name_of(kind)}, which is stored as itself anyway. Leave it out.")
+    if tag in READERS:
+        raise ValueError(f"types has {name_of(kind)}, but py/{tag} stands for the built-in {tag}. Rename the class.")
+    if functions:
+        return _row_of_pair(kind, *_pair(kind, functions))
+    record = record_of(kind)
+    if record is None:
+        raise ValueError(
+            f"types has {name_of(kind)}, which isn't a dataclass, an Enum, a named tuple, an attrs class, a Struct or "
+            f"a pydantic 2 model. Give it with two functions: types={{{tag}: (write, read)}}, as in "
+            "{Path: (str, Path)}."
+        )
+    return _row_of_record(kind, record)
+
+
+def _row_of_record(kind: type, record: Record) -> Type:
+    base = BUILT_IN.find(kind)
+    if base is not None and record.names is not None and base.kind is not tuple:
+        raise ValueError(
+            f"types has {name_of(kind)}, which derives from {base.kind.__name__}, so its fields aren't all it holds. "
+            f"Give it with two functions: types={{{kind.__name__}: (write, read)}}."
+        )
+    row = _given(kind, record.parts, record.make)._replace(exact=True, is_whole=record.is_whole)
+    if record.names is None:
+        return row
+    if base is not None:
+        return row._replace(contents=base.contents)
+    names, read = frozenset(record.names), attributes_reader(kind)
+    is_whole = record.is_whole or (lambda instance: read(instance).keys() <= names)
+    return row._replace(contents=attributes_of(kind), is_whole=is_whole)
+
+
+def _row_of_pair(kind: type, write: Write, read: Read) -> Type:
+    may_sleep = owns_items if is_array(kind) else None
+    return _given(kind, write, read)._replace(contents=_contents_of(kind), may_sleep=may_sleep)
+
+
+def _contents_of(kind: type) -> Contents | None:
+    """How memory looks into instances of a class that comes with functions; None if they can't change."""
+    base = BUILT_IN.find(kind)
+    if is_array(kind):
+        return ARRAY
+    if base is not None and base.contents is not None:
+        return with_attributes(base.contents, kind) if has_attributes(kind) else base.contents
+    if base is not None or _is_value(kind):
+        return None
+    if has_attributes(kind):
+        return attributes_of(kind)
+    return SEQUENCE if is_sequence(kind) else None
+
+
+def _is_value(kind: type) -> bool:
+    """Is it a class of Python's own whose instances are keys, as paths and addresses are? Then they can't change."""
+    return kind.__module__.partition(".")[0] in sys.stdlib_module_names and _hashes_by_value(kind)
+
+
+def _given(kind: type, parts: Write, make: Read) -> Type:
+    def read(content: Any) -> Any:
+        try:
+            return make(content)
+        except NoRecord as error:
+            raise TypeError from error
+        except RecursionError:
+            raise
+        except Exception as error:
+            raise Misfit(kind, error) from error
+
+    return Type(kind, Form.PARTS, kind.__name__, read, parts=parts)

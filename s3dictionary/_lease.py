@@ -1,0 +1,293 @@
+"""A lease: a lock that one holder among all machines has at a time, and that runs out when its holder is gone.
+
+It is an object of its own beside the dict's file. Renewing it in the file would make a new version of the file each
+time, a conflict for whoever has a block open. All comparisons of time use the store's clock: when S3 says that the
+object was written, and when S3 says it answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+import weakref
+from datetime import datetime, timedelta, timezone
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ._format import codec
+from .errors import ConflictError, CorruptFileError, LeaseHeldError, LeaseLostError, S3DictError, UnknownOutcomeError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ._s3.file import Found, S3File
+
+log = logging.getLogger("s3dictionary")
+
+SHORTEST = 2.0
+"""Seconds. S3 tells the time in whole ones."""
+
+_MARGIN = timedelta(seconds=2)
+"""How long after its end a lease is left alone: S3 drops the fractions of seconds, and its servers' clocks differ."""
+
+_ATTEMPTS = 3
+"""How often to look again after somebody else came first: he may have given it back already."""
+
+
+class State(NamedTuple):
+    """What the object says.
+
+    Attributes:
+        holder: who took the lease last, for people: host and process.
+        token: random, of that time.
+        seconds: how long it lasts from when the object was written.
+        fence: how often it has been taken so far.
+        held: whether it hasn't been given back.
+    """
+
+    holder: str
+    token: str
+    seconds: float
+    fence: int
+    held: bool
+
+
+class Lease:
+    """A lease, for `with` and `async with`. While it is held, a thread renews it.
+
+    Attributes:
+        name: its name.
+        seconds: how long after the last renewal it runs out.
+    """
+
+    def __init__(self, file: S3File, name: str, seconds: float) -> None:
+        self.name = name
+        self.seconds = seconds
+        self._file = file
+        self._state: State | None = None
+        self._process = 0
+        self._renewed = Mark()
+        self._lost = False
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def fence(self) -> int:
+        """How often the lease has been taken: a number that is higher for each holder than for those before.
+
+        Send it along with what you do elsewhere, so that whoever receives it can refuse one who held the lease earlier
+        and doesn't know yet that it has run out.
+
+        Raises:
+            LeaseLostError: it isn't held.
+        """
+        if self._state is None:
+            raise LeaseLostError(f"{self._what} isn't held. Use it in `with d.lease({self.name!r}):`.", name=self.name)
+        return self._state.fence
+
+    @property
+    def held(self) -> bool:
+        """Is it surely still held? Sends no request: it compares how much time has passed since the last renewal."""
+        is_here = self._state is not None and self._process == os.getpid()
+        return is_here and not self._lost and self._renewed.elapsed < self.seconds
+
+    @property
+    def _what(self) -> str:
+        return f"The lease {self.name!r}, {self._file.uri},"
+
+    # Taking it and giving it back
+
+    def __enter__(self) -> Self:
+        if self._state is not None:
+            raise LeaseHeldError(
+                f"{self._what} is held by this very object. Leave its block first.", name=self.name, holder=_here()
+            )
+        self._take()
+        try:
+            self._stop = threading.Event()
+            keeping = (weakref.ref(self), self._stop, self.seconds / 3)
+            self._thread = threading.Thread(target=_keep, args=keeping, name="s3dictionary lease", daemon=True)
+            self._thread.start()
+        except BaseException:
+            self._give_back()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._process != os.getpid():
+            return  # a child that was forked in the block; its parent goes on
+        held = self.held
+        self._give_back()
+        if not held and error is None:
+            raise self._lost_error()
+
+    def _take(self) -> None:
+        token = secrets.token_hex(8)
+        for attempt in range(1, _ATTEMPTS + 1):
+            found = self._file.get()
+            last = self._state_in(found)
+            self._refuse_if_held(found, last)
+            state = State(_here(), token, self.seconds, last.fence + 1 if last else 1, held=True)
+            try:
+                self._write(found, state)
+            except ConflictError:
+                if attempt == _ATTEMPTS:
+                    raise
+            except UnknownOutcomeError:
+                if self._state_in(self._file.get()) != state:
+                    raise
+                self._state, self._process, self._lost = state, os.getpid(), False
+                return
+            else:
+                self._state, self._process, self._lost = state, os.getpid(), False
+                return
+
+    def _refuse_if_held(self, found: Found | None, last: State | None) -> None:
+        if found is None or last is None or not last.held:
+            return
+        written = found.version.last_modified
+        until = None if written is None else written + timedelta(seconds=last.seconds)
+        now = found.date or datetime.now(timezone.utc)  # a stand-in for S3 may not tell the time
+        if until is None or now < until + _MARGIN:
+            when = "" if until is None else f" until {until:%Y-%m-%d %H:%M:%S %Z}, unless it is renewed"
+            raise LeaseHeldError(
+                f"{self._what} is held by {last.holder}{when}. Try again after that.",
+                name=self.name,
+                holder=last.holder,
+                until=until,
+            )
+
+    def _give_back(self) -> None:
+        """Stop renewing, and let the next one have it. If that fails, it runs out by itself."""
+        self._stop.set()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join()
+        state, self._state, self._thread = self._state, None, None
+        if state is None or self._lost:
+            return
+        try:
+            found = self._file.get()
+            if self._state_in(found) == state:
+                self._write(found, state._replace(held=False))
+        except S3DictError as error:
+            log.warning("%s could not be given back, and runs out by itself: %s", self._what, error)
+
+    # While it is held
+
+    def renew(self) -> bool:
+        """Renew it. Returns whether it is still held; `False` once somebody else has taken it."""
+        state = self._state
+        if state is None or self._lost or self._process != os.getpid():
+            return False
+        try:
+            found = self._file.get()
+            self._lost = self._state_in(found) != state
+            if not self._lost:
+                self._write(found, state)
+        except ConflictError:
+            self._lost = True
+        if self._lost:
+            log.warning("%s was taken by somebody else, after it had not been renewed in time.", self._what)
+        return not self._lost
+
+    def _lost_error(self) -> LeaseLostError:
+        return LeaseLostError(
+            f"{self._what} ran out before its block ended: it could not be renewed for {self.seconds:g} s, as when the "
+            "network or the process stood still. Somebody else may have done the same work meanwhile. Look at what was "
+            "done, or lease it for longer.",
+            name=self.name,
+        )
+
+    def _write(self, found: Found | None, state: State) -> None:
+        began = Mark()  # from before the request on: the store's time begins later
+        version = None if found is None else found.version
+        self._file.loaded(version)
+        self._file.put(codec.join(codec.encode_all(state._asdict())), version, members=state)
+        self._renewed = began
+
+    def _state_in(self, found: Found | None) -> State | None:
+        if found is None:
+            return None
+        try:
+            values = {key: codec.decode(raw) for key, raw in codec.split(found.content()).items()}
+            return State(**values)
+        except (CorruptFileError, TypeError) as error:
+            raise CorruptFileError(
+                f"{self._file.uri} isn't a lease, so {self.name!r} can't be leased. Use another name."
+            ) from error
+
+    # asyncio
+
+    async def __aenter__(self) -> Self:
+        await _in_thread(self.__enter__, undo=lambda: self.__exit__(None, None, None))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await _in_thread(self.__exit__, kind, error, None)
+
+
+class Mark:
+    """A moment, by this machine's clocks. A clock may stand still while the machine sleeps, or be set back."""
+
+    def __init__(self) -> None:
+        self._monotonic = time.monotonic()
+        self._wall = time.time()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since then, by the clock that has gone further."""
+        return max(time.monotonic() - self._monotonic, time.time() - self._wall)
+
+
+def check(name: object, seconds: object) -> None:
+    """Raise a `ValueError` that says what is wrong with a lease's name or length, if something is."""
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise ValueError(f"a lease's name must be a str of printable characters, not {name!r}")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not SHORTEST <= seconds < float("inf"):
+        raise ValueError(f"a lease's seconds must be a number, {SHORTEST:g} or more, not {seconds!r}")
+
+
+def _keep(lease: weakref.ref[Lease], stop: threading.Event, every: float) -> None:
+    """Renew a lease for as long as there is somebody who has it."""
+    wait = every
+    while not stop.wait(wait):
+        wait = every
+        held = lease()
+        if held is None:
+            return
+        try:
+            if not held.renew():
+                return
+        except Exception as error:  # noqa: BLE001  # it is tried again, and `held` tells when that is too late
+            log.warning("%s could not be renewed: %s", held._what, error)
+            wait = every / 4
+        del held
+
+
+def _here() -> str:
+    return f"{socket.gethostname()}, process {os.getpid()}"
+
+
+async def _in_thread(function: Any, *arguments: Any, undo: Any = None) -> None:
+    """Call a function in a thread, and wait for its end also when cancelled."""
+    import asyncio
+
+    call = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        await asyncio.shield(call)
+    except asyncio.CancelledError:
+        while not call.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([call])
+        if undo is not None and call.exception() is None:
+            await asyncio.shield(asyncio.to_thread(undo))
+        raise

@@ -1,0 +1,189 @@
+"""What asyncio's tasks need of a dict: to wait for their turn, and for worker threads, without blocking the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from ._turns import Turn, Turns, Waiting, acting_for, current_owner
+
+T = TypeVar("T")
+
+log = logging.getLogger("s3dictionary")
+
+_LONGEST_SAVE = 60.0
+"""Seconds that one whose event loop has gone waits for a save."""
+
+
+class Word:
+    """What a task waits for, and any thread may say."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._said = asyncio.Event()
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Will it never be heard?"""
+        return self._loop.is_closed()
+
+    def say(self) -> None:
+        if asyncio._get_running_loop() is self._loop:
+            self._said.set()
+            return
+        with suppress(RuntimeError):  # its loop is closed, and it will never get on
+            self._loop.call_soon_threadsafe(self._said.set)
+
+    async def heard(self) -> None:
+        await self._said.wait()
+        self._said.clear()
+
+
+class _WaitingTask(Waiting):
+    """A task that waits for its turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._word = Word()
+
+    def tell(self) -> None:
+        super().tell()
+        self._word.say()
+
+    async def heard(self) -> None:
+        await self._word.heard()
+
+
+class TaskTurns(Turns):
+    """Whose turn it is, where tasks can wait for it: in one row with threads."""
+
+    _refusal = (
+        "Another task has a block of this dict open, or loads or saves it. Nothing was done. Use `async with d:` "
+        "around the change, which waits for its turn."
+    )
+
+    def end_abandoned(self) -> None:
+        """End a block, too, whose task is done, as by Ctrl-C, or can't go on, as its loop is closed."""
+        current = self.current
+        if current is not None and not current.is_requesting and _has_gone(current.owner):
+            self.end(current)
+        super().end_abandoned()
+
+    async def take_later(self, turn: Turn) -> None:
+        """Wait for the turn. A task that is cancelled meanwhile passes it on."""
+        waiting = _WaitingTask()
+        try:
+            while not self._take_if_free(turn, waiting):
+                await waiting.heard()
+        except BaseException:
+            self._forget(waiting)
+            raise
+
+    def _take_if_free(self, turn: Turn, waiting: Waiting) -> bool:
+        with self._memory.lock:
+            self.end_abandoned()
+            if self.current is None and self._is_free(waiting):
+                self.current = turn
+                return True
+            if waiting not in self._waiting and waiting is not self._next:
+                self._waiting.append(waiting)
+            return False
+
+    def _forget(self, waiting: Waiting) -> None:
+        with self._memory.lock:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            if self._next is waiting:
+                self._next = None
+                self._tell_next()
+
+
+def _has_gone(owner: Any) -> bool:
+    return isinstance(owner, asyncio.Future) and (owner.done() or owner.get_loop().is_closed())
+
+
+# Worker threads -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Finished(Generic[T]):
+    """What came of a call.
+
+    Attributes:
+        result: what it gave.
+        error: what it raised.
+        cancelled: the cancellation that came meanwhile, and is to go on.
+    """
+
+    result: T | None
+    error: BaseException | None
+    cancelled: asyncio.CancelledError | None
+
+    def get(self) -> T:
+        """What it gave, if it didn't raise, and nobody was cancelled."""
+        if self.cancelled is not None:
+            if self.error is not None:
+                log.warning("failed while its task was being cancelled: %s", self.error)
+            raise self.cancelled from self.error
+        if self.error is not None:
+            raise self.error
+        return self.result  # type: ignore[return-value]  # it has one
+
+
+class _Call(Generic[T]):
+    """A function that is called in a thread of its own, for the task that has made this."""
+
+    def __init__(self, function: Callable[..., T], args: tuple[Any, ...]) -> None:
+        self._function, self._args = function, args
+        self._owner, self._context = current_owner(), copy_context()
+        self._is_done, self._word = threading.Event(), Word()
+        self.result: T | None = None
+        self.error: BaseException | None = None
+        # A pool might be busy, or keep the program from ending because of a request that nobody waits for any more
+        threading.Thread(target=self._work, name="s3dictionary", daemon=True).start()
+
+    def _work(self) -> None:
+        acting_for[threading.get_ident()] = self._owner
+        try:
+            self.result = self._context.run(self._function, *self._args)
+        except BaseException as error:  # noqa: BLE001  # it is raised in the task
+            self.error = error
+        finally:
+            del acting_for[threading.get_ident()], self._function, self._args
+            self._is_done.set()
+            self._word.say()
+
+    async def heard(self) -> None:
+        await self._word.heard()
+
+    async def to_the_end(self) -> Finished[T]:
+        """Wait until it is done, also if the task is cancelled meanwhile."""
+        cancelled = None
+        while not self._is_done.is_set():
+            try:
+                await self.heard()
+            except asyncio.CancelledError as cancellation:
+                cancelled = cancellation
+            except GeneratorExit:  # the task is dropped, and can't wait for anything else
+                self._is_done.wait(_LONGEST_SAVE)
+                raise
+        error, self.error = self.error, None
+        return Finished(self.result, error, cancelled)
+
+
+async def in_thread(function: Callable[..., T], *args: Any) -> T:
+    """Call a function in a worker thread. It must change nothing: if the task is cancelled, it goes on."""
+    call = _Call(function, args)
+    await call.heard()
+    return Finished(call.result, call.error, None).get()
+
+
+async def to_the_end(function: Callable[..., T], *args: Any) -> Finished[T]:
+    """Call a function in a worker thread, and wait for its end, also if the task is cancelled meanwhile."""
+    return await _Call(function, args).to_the_end()

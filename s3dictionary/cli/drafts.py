@@ -1,0 +1,188 @@
+"""The text of an edit: what you have typed is never lost. If it can't be saved, it is kept, with what it began from."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import S3DictError
+from .outcomes import ExitCode, Failure, failure_of
+from .terminal import agree, is_interactive, say, say_first, wait_for_enter
+from .text import parse_members
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .._format import codec
+    from .files import File
+
+_DEFAULT_EDITOR = "notepad" if os.name == "nt" else "vi"
+_AT_ONCE = 0.5
+"""Seconds. An editor that is back sooner, with nothing changed, has probably only opened a window."""
+
+_BASE = ".base"
+"""What the name of the file ends in that has the address, and what was there when the edit began."""
+
+
+class Kept(NamedTuple):
+    """A text to begin with.
+
+    Attributes:
+        path: where it is.
+        text: the text.
+        base: what the file on S3 held when this text was begun; `None` if that isn't known.
+    """
+
+    path: Path
+    text: bytes
+    base: bytes | None
+
+    @classmethod
+    def read(cls, path: Path, uri: str) -> Kept:
+        """Read a text, and what it was begun from, if an edit of the same file has kept it.
+
+        Raises:
+            Failure: it can't be read.
+        """
+        try:
+            text = path.read_bytes()
+            record = _base_of(path)
+            address, _, base = record.read_bytes().partition(b"\n") if record.exists() else (b"", b"", b"")
+        except OSError as error:
+            raise Failure(ExitCode.LOCAL_FILE, f"{path} can't be read: {error.strerror}") from error
+        return cls(path, text, base if address == uri.encode() else None)
+
+    def remove(self) -> None:
+        """Remove it, now that it is saved. A text that no edit has kept stays: it is the user's."""
+        if self.base is not None:
+            with suppress(OSError):
+                self.path.unlink()
+                _base_of(self.path).unlink()
+                self.path.parent.rmdir()
+
+
+def _base_of(path: Path) -> Path:
+    return path.with_name(path.name + _BASE)
+
+
+class Draft:
+    """The text in a directory that only its owner can read; removed at the end of the block.
+
+    If the block fails and the text was edited, it is kept, and the error is followed by where it is.
+
+    Args:
+        file: the file on S3.
+        text: what to begin with.
+        base: what the file held then; `None` if that isn't known.
+        origin: where the text comes from, if it was kept before.
+    """
+
+    def __init__(self, file: File, text: bytes, base: bytes | None, origin: Path | None = None) -> None:
+        self._file = file
+        self._text = text
+        self._base = base
+        self._origin = origin
+        name = file.name.removesuffix(".gz") or "file"
+        self._directory = Path(tempfile.mkdtemp(prefix="s3dictionary-"))
+        self._path = self._directory / (name if name.endswith(".json") else f"{name}.json")
+
+    def __enter__(self) -> Self:
+        try:
+            self._write(self._path, self._text)
+            if self._base is not None:
+                self._write(_base_of(self._path), self._file.uri.encode() + b"\n" + self._base)
+        except OSError as error:
+            self._remove()
+            raise Failure(ExitCode.LOCAL_FILE, f"{self._path} can't be written: {error.strerror}") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        where = None if error is None else self._where()
+        if where is None or not self._is_edited():
+            self._remove()
+        if where is None:
+            return
+        if isinstance(error, (S3DictError, Failure)):
+            failure = failure_of(error) if isinstance(error, S3DictError) else error
+            raise Failure(failure.code, f"{failure}\n{where}") from error
+        say(where)
+
+    def edited(self) -> codec.Members:
+        """Have it edited, and read it.
+
+        Raises:
+            Failure: the editor failed, or the text isn't a JSON object, and nobody is there to edit it again.
+        """
+        while True:
+            self._open_editor()
+            try:
+                return parse_members(self._read(), "what you have edited")
+            except Failure as failure:
+                if not agree(f"{failure}. Edit it again?"):
+                    raise
+
+    def _open_editor(self) -> None:
+        begin = time.monotonic()
+        code = _run_editor(self._path)
+        if code != 0:
+            raise Failure(ExitCode.EDITOR, f"the editor ended with exit code {code}, so nothing was written")
+        if time.monotonic() - begin < _AT_ONCE and not self._is_edited() and is_interactive():
+            say_first(
+                "the editor was back at once. If it is open elsewhere, press Enter when you have saved the text and "
+                "closed it. (EDITOR='code --wait' has it wait.)"
+            )
+            wait_for_enter()
+
+    def _is_edited(self) -> bool:
+        return self._path.exists() and self._path.read_bytes() != self._text
+
+    def _read(self) -> bytes:
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError as error:
+            raise Failure(ExitCode.EDITOR, "the editor has removed the text, so nothing was written") from error
+
+    def _write(self, path: Path, content: bytes) -> None:
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+
+    def _remove(self) -> None:
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _where(self) -> str | None:
+        """Where the text is, and what to do with it; `None` if nothing was typed."""
+        path = self._path if self._is_edited() else self._origin
+        if path is None:
+            return None
+        uri, quoted = shlex.quote(self._file.uri), shlex.quote(str(path))
+        return (
+            f"Your text is kept in {path}\n"
+            f"  what differs from what is there now: s3dictionary diff {uri} --file {quoted}\n"
+            f"  edit it further, and save it:        s3dictionary edit {uri} --from {quoted}"
+        )
+
+
+def _run_editor(path: Path) -> int:
+    """Run the user's editor until it ends; gives its exit code."""
+    try:
+        command = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or _DEFAULT_EDITOR)
+        process = subprocess.Popen([*command, str(path)])  # noqa: S603  # it is the user's own choice
+    except (OSError, ValueError) as error:
+        raise Failure(ExitCode.EDITOR, f"your editor can't be started: {error}. Set EDITOR to one.") from error
+    # Ctrl-C is the editor's now, which got it, too
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)

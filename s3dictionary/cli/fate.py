@@ -1,0 +1,55 @@
+"""What became of a command's save, as far as can be seen from its requests: for a person who presses Ctrl-C."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class Fate(Enum):
+    """What can be said of a save."""
+
+    NOT_SAVED = "nothing was saved"
+    SAVED = "it was saved"
+    UNKNOWN = "it isn't known whether it was saved; `get` shows what is there"
+
+
+_fate: Fate | None = None
+
+
+def current() -> Fate | None:
+    """The fate of this process's last save; `None` if its command saves nothing."""
+    return _fate
+
+
+def forget() -> None:
+    """Begin a new command."""
+    _note(None)
+
+
+def watch(client: S3Client) -> None:
+    """Watch the saves that a client sends from now on."""
+    _note(Fate.NOT_SAVED)
+    client.meta.events.register("before-send.s3.PutObject", _sent, unique_id="s3dictionary-fate-sent")
+    client.meta.events.register("after-call.s3.PutObject", _answered, unique_id="s3dictionary-fate-answered")
+
+
+def _note(fate: Fate | None) -> None:
+    global _fate
+    _fate = fate
+
+
+def _sent(**_: Any) -> None:
+    _note(Fate.UNKNOWN)
+
+
+def _answered(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+    """Note what an answer proves. A refusal after a request without an answer proves nothing of that one."""
+    was_sent_once = not parsed.get("ResponseMetadata", {}).get("RetryAttempts")
+    if http_response.status_code < 300:
+        _note(Fate.SAVED)
+    elif was_sent_once and 400 <= http_response.status_code < 500:
+        _note(Fate.NOT_SAVED)

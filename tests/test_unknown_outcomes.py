@@ -1,0 +1,437 @@
+"""Whatever happens to the requests of a few dicts on one file, what each is told is true, and nothing is done twice.
+
+A model of what they were told goes along with the real `S3Dict`, at random, on a store in memory that loses requests
+and answers, delays them, refuses, and interrupts. Each update adds a token, and 1 to a count; so what was lost, saved
+after all, or done twice shows in some version of the file.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectionClosedError
+
+from adversary.scenes import check_invariants
+from memory_s3 import MemoryS3, refusal
+from s3dictionary import MISSING, ConflictError, S3Dict, StorageError, UnknownOutcomeError
+from stress import TIME_LIMIT, seeded, times
+
+pytestmark = [
+    pytest.mark.timeout(TIME_LIMIT),
+    pytest.mark.filterwarnings("ignore::UserWarning"),  # dicts with unsaved changes are dropped on purpose
+]
+
+D = S3Dict[Any, Any]
+FAULTS = {
+    "PutObject": [
+        "lost",
+        "answer lost",
+        "late",
+        "interrupt",
+        "late interrupt",
+        "denied",
+        "busy",
+        "error",
+        "late error",
+    ],
+    "DeleteObject": ["lost", "answer lost", "interrupt", "late interrupt", "denied", "late error"],
+    "GetObject": ["lost", "denied"],
+    "HeadObject": ["lost", "denied", "interrupt"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _without_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("s3dictionary._s3.saving.time.sleep", lambda _: None)
+    monkeypatch.setattr("s3dictionary._s3.saving._Request.patience", 0.0)
+    monkeypatch.setattr("s3dictionary._s3.saving.Delete.patience", 0.0)
+    yield
+    gc.collect()
+
+
+def resolve(key: str, base: Any, ours: Any, theirs: Any) -> Any:
+    """Do to theirs what was done to ours, as it is: what is done twice shows."""
+    nothing: Any = [] if key == "tokens" else 0
+    base, ours, theirs = ((nothing if value is MISSING else value) for value in (base, ours, theirs))
+    if key == "tokens":
+        kept = [token for token in theirs if token in ours or token not in base]
+        return kept + [token for token in ours if token not in base]
+    return theirs + ours - base
+
+
+class Network(MemoryS3):
+    """A store, and what happens on the way to it.
+
+    Attributes:
+        versions: the content of all versions, the newest last; `{}` after a delete.
+        deleted: the tokens that were deleted with the file.
+        losing: raised in place of each answer to a PUT or DELETE that took effect.
+    """
+
+    def __init__(self, chances: random.Random) -> None:
+        super().__init__()
+        self.chances = chances
+        self.faults_on = False
+        self.losing: BaseException | None = None
+        self.rate = chances.choice((0.15, 0.3, 0.5))
+        self.versions: list[dict[str, Any]] = []
+        self.deleted: set[int] = set()
+        self.delayed: list[dict[str, Any]] = []
+        self.trace: list[Any] = []
+
+    def write(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> str:
+        self.versions.append(json.loads(body))
+        return super().write(key, body, metadata)
+
+    def get_object(self, **request: Any) -> dict[str, Any]:
+        return self._on_the_way("GetObject", super().get_object, request)
+
+    def head_object(self, **request: Any) -> dict[str, Any]:
+        return self._on_the_way("HeadObject", super().head_object, request)
+
+    def put_object(self, **request: Any) -> dict[str, Any]:
+        return self._on_the_way("PutObject", super().put_object, request)
+
+    def delete_object(self, **request: Any) -> dict[str, Any]:
+        return self._on_the_way("DeleteObject", self._delete, request)
+
+    def _delete(self, **request: Any) -> dict[str, Any]:
+        there = "key" in self.objects
+        answer = super().delete_object(**request)
+        if there:
+            self.deleted |= set(tokens_of(self.versions[-1]))
+            self.versions.append({})
+        return answer
+
+    def _on_the_way(self, operation: str, arrives: Callable[..., dict[str, Any]], request: dict[str, Any]) -> Any:
+        if self.losing is not None and operation in ("PutObject", "DeleteObject"):
+            arrives(**request)
+            raise self.losing
+        if self.delayed and self.chances.random() < 0.3:
+            self.deliver()
+        if not self.faults_on or self.chances.random() > self.rate / (1 if operation == "PutObject" else 2):
+            return arrives(**request)
+        fault = self.chances.choice(FAULTS[operation])
+        self.trace.append((operation, fault))
+        if fault == "late" and "IfMatch" in request:  # a late create can bring back what was deleted
+            self.delayed.append(request)
+        if fault in ("answer lost", "late interrupt", "late error"):
+            arrives(**request)
+        if "interrupt" in fault:
+            raise KeyboardInterrupt
+        if "error" in fault:
+            raise refusal(operation, 500, "InternalError")
+        if fault == "denied":
+            raise refusal(operation, 403, "AccessDenied")
+        if fault == "busy":
+            raise refusal(operation, 503, "SlowDown")
+        raise ConnectionClosedError(endpoint_url="http://127.0.0.1:9")
+
+    def deliver(self) -> None:
+        """A delayed save arrives."""
+        request = self.delayed.pop(self.chances.randrange(len(self.delayed)))
+        try:
+            super().put_object(**request)
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001  # nobody hears of its refusal
+            self.trace.append(("late", str(error)[:40]))
+        else:
+            self.trace.append(("late", "took effect"))
+
+
+def tokens_of(content: Any) -> list[int]:
+    return [int(token) for token in (*content.get("tokens", ()), *(key[1:] for key in content if key[0] == "k"))]
+
+
+class Writer:
+    """One dict, and what is known of its tokens."""
+
+    def __init__(self, world: World, mode: str) -> None:
+        self.world = world
+        self.mode = mode
+        self.d: D = S3Dict("bucket", file_name="key", client=world.s3, on_conflict=resolve if mode == "own" else mode)  # type: ignore[arg-type]
+        self.pending: list[int] = []
+
+    def add(self) -> int:
+        token = self.world.next_token()
+        if self.mode == "merge":
+            self.d[f"k{token}"] = token
+        else:
+            self.d.setdefault("tokens", []).append(token)
+            self.d["count"] = self.d.get("count", 0) + 1
+        return token
+
+    # What it does
+
+    def edit(self) -> None:
+        self.pending.append(self.add())
+
+    def load(self) -> None:
+        self.d.load()
+        self.pending = []
+
+    def save(self) -> None:
+        before = dict(self.d)
+        try:
+            self.d.save()
+        except (StorageError, KeyboardInterrupt) as error:
+            if is_unknown(error):
+                self.world.unknown.update(self.pending)
+            assert dict(self.d) == before or self.mode != "raise", "a save that failed changed memory"
+            raise
+        self.was_saved(self.pending)
+
+    def block(self, checkpoint: bool = False) -> None:
+        before, tokens = self.snapshot(), []
+        try:
+            with self.d:
+                before = self.snapshot()
+                tokens.append(self.add())
+                if checkpoint:
+                    self.d.save()
+                    self.was_saved([*self.pending, *tokens])
+                    before, tokens = self.snapshot(), [self.add()]
+        except (StorageError, KeyboardInterrupt) as error:
+            self.block_failed(tokens, before, is_unknown(error) or checkpoint)
+            raise
+        self.was_saved([*self.pending, *tokens])
+
+    def checkpointed_block(self) -> None:
+        self.block(checkpoint=True)
+
+    def autosaved(self) -> None:
+        before, token = self.snapshot(), self.world.next_token()
+        self.d._store.autosave = True
+        try:
+            self.d[f"k{token}"] = token
+        except (StorageError, KeyboardInterrupt) as error:
+            self.block_failed([token], before, is_unknown(error))
+            raise
+        finally:
+            self.d._store.autosave = False
+        self.was_saved([*self.pending, token])
+
+    def delete(self) -> None:
+        seen = set(tokens_of(self.d)) | self.world.unknown
+        deleted = set(self.world.s3.deleted)
+        try:
+            self.d.delete()
+            self.pending = []
+        finally:
+            assert self.world.s3.deleted - deleted <= seen, "it deleted what it had never seen"
+
+    def snapshot(self) -> tuple[list[str], dict[str, Any]]:
+        return list(self.d), json.loads(json.dumps(dict(self.d)))
+
+    def block_failed(self, tokens: list[int], before: Any, unknown: bool) -> None:
+        assert self.snapshot() == before, "a block that failed has left something in memory"
+        if unknown:
+            self.world.unknown.update([*self.pending, *tokens])
+        else:
+            self.world.refused.update(tokens)
+
+    def was_saved(self, tokens: list[int]) -> None:
+        self.world.saved.update(tokens)
+        self.pending = []
+
+
+def is_unknown(error: BaseException) -> bool:
+    return isinstance(error, (UnknownOutcomeError, KeyboardInterrupt))
+
+
+class World:
+    """A few dicts on one file."""
+
+    def __init__(self, chances: random.Random, deletes: bool) -> None:
+        self.chances = chances
+        self.s3 = Network(chances)
+        self.saved: set[int] = set()
+        self.refused: set[int] = set()
+        self.unknown: set[int] = set()
+        self.last = 0
+        mode = chances.choice(("raise", "merge", "own"))
+        self.writers = [Writer(self, mode) for _ in range(chances.choice((1, 2, 3)))]
+        self.actions = [Writer.edit, Writer.save, Writer.save, Writer.load, Writer.checkpointed_block, Writer.autosaved]
+        self.actions += [Writer.block, Writer.block]
+        self.actions += [Writer.delete] * deletes
+
+    def next_token(self) -> int:
+        self.last += 1
+        return self.last
+
+    def run(self, outcomes: Counter[str]) -> None:
+        for _ in range(self.chances.randint(3, 16)):
+            writer, action = self.chances.choice(self.writers), self.chances.choice(self.actions)
+            outcome = self.step(writer, action)
+            outcomes[outcome] += 1
+            self.s3.trace.append((self.writers.index(writer), writer.mode, action.__name__, outcome, self.last))
+            check_invariants(writer.d)
+        while self.s3.delayed:
+            self.s3.deliver()
+        self.check()
+
+    def step(self, writer: Writer, action: Callable[[Writer], None]) -> str:
+        self.s3.faults_on = True
+        try:
+            action(writer)
+        except (StorageError, KeyboardInterrupt) as error:
+            return type(error).__name__
+        finally:
+            self.s3.faults_on = False
+        return "done"
+
+    def check(self) -> None:
+        versions = [Counter(tokens_of(content)) for content in self.s3.versions]
+        there = set(versions[-1]) if versions else set()
+        assert not [seen for seen in versions if seen and max(seen.values()) > 1], "done twice"
+        assert not [each for each in self.s3.versions if each.get("count", 0) != len(each.get("tokens", ()))], (
+            "by halves"
+        )
+        assert not self.saved - there - self.s3.deleted, "told that it was saved, but it is gone"
+        assert not (self.refused - self.unknown) & {token for seen in versions for token in seen}, "refused, but saved"
+
+
+@pytest.mark.parametrize("deletes", [False, True], ids=["no deletes", "deletes"])
+def test_what_each_dict_is_told_is_true(deletes: bool) -> None:
+    """Saved, refused or not known; once; and memory as before where it failed."""
+    chances, outcomes = seeded(), Counter[str]()
+    for _ in range(times(quick=150, long=20_000)):
+        seed = chances.randrange(2**32)
+        world = World(random.Random(seed), deletes)
+        try:
+            world.run(outcomes)
+        except AssertionError:
+            print(f"random.Random({seed})", *world.s3.trace, sep="\n")
+            raise
+    print(dict(outcomes))
+    assert min(outcomes[name] for name in ("done", "ConflictError", "UnknownOutcomeError", "KeyboardInterrupt")) > 10
+
+
+def add_one(d: D) -> None:
+    d["count"] = d.get("count", 0) + 1
+
+
+@pytest.mark.parametrize("mode", ["raise", "merge", resolve])
+def test_what_was_saved_with_a_block_of_unknown_outcome_is_not_merged_again(mode: Any) -> None:
+    """Changes from before a block are still in memory when it is undone, but may have been saved with it."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict=mode, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    add_one(d)
+    lose_answer(s3, lambda: _block(d))
+    if mode == "raise":
+        with pytest.raises(ConflictError, match="an earlier save took effect"):
+            d.save()
+        d.load()
+    else:
+        d.save()
+    assert d == {"count": 1, "other": 1}
+    assert s3.versions[-1] == {"count": 1, "other": 1}
+
+
+def _block(d: D) -> None:
+    with d:
+        d["other"] = 1
+
+
+def lose_answer(s3: Network, action: Callable[[], None], error: type[BaseException] = UnknownOutcomeError) -> None:
+    """Do something whose request takes effect, and the answer is lost; or an interrupt comes before it."""
+    s3.losing = KeyboardInterrupt() if error is KeyboardInterrupt else ConnectionClosedError(endpoint_url="http://s3")
+    with pytest.raises(error):
+        action()
+    s3.losing = None
+
+
+def test_the_next_save_takes_the_place_of_an_interrupted_one_that_was_merged() -> None:
+    """What it was merged with stays."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict=resolve, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    d._store.autosave = True
+    other: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 10})  # type: ignore[arg-type]
+    other.save()
+    lose_answer(s3, lambda: add_one(d), KeyboardInterrupt)
+    assert d == {"count": 0}
+    add_one(d)
+    assert d == s3.versions[-1] == {"count": 11}
+
+
+def test_data_that_a_lost_delete_left_in_memory_is_not_dropped_by_a_merge() -> None:
+    """It is a conflict with whoever made the file anew."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict="merge", data={"kept": 1})  # type: ignore[arg-type]
+    d.save()
+    lose_answer(s3, d.delete)
+    other: D = S3Dict("bucket", file_name="key", client=s3, data={"theirs": 1})  # type: ignore[arg-type]
+    other.save()
+    d["new"] = 1
+    with pytest.raises(ConflictError, match="has made the file anew"):
+        d.save()
+    assert d == {"kept": 1, "new": 1}
+    assert s3.versions[-1] == {"theirs": 1}
+
+
+def test_a_lost_delete_leaves_all_data_to_the_next_save() -> None:
+    """With changes that a block of unknown outcome was undone to, too."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict=resolve, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    add_one(d)
+    s3.faults.append(ConnectionClosedError(endpoint_url="http://127.0.0.1:9"))
+    with pytest.raises(UnknownOutcomeError):
+        _block(d)
+    lose_answer(s3, d.delete)
+    assert s3.versions[-1] == {}
+    d.save()
+    assert d == s3.versions[-1] == {"count": 1}
+    assert not d.changed
+
+
+def went_back_behind_a_save() -> tuple[Network, D]:
+    """A dict whose save in a block took effect without an answer, and that takes its list for untouched since."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"l": [1]})  # type: ignore[arg-type]
+    d.save()
+
+    def save_in_block() -> None:
+        with d:
+            d["l"].append(2)
+            d.save()
+
+    lose_answer(s3, save_in_block)
+    with d:
+        pass
+    assert s3.versions[-1] == {"l": [1, 2]}
+    return s3, d
+
+
+def test_what_memory_has_gone_back_behind_is_a_change() -> None:
+    """It was saved in a block that was undone afterwards, so the next save takes it back, and says nothing else."""
+    s3, d = went_back_behind_a_save()
+    d.save()
+    assert d == s3.versions[-1] == {"l": [1]}
+    assert not d.changed
+
+
+def test_a_block_that_meets_such_a_save_can_still_be_undone_exactly() -> None:
+    """The list is decoded in the block, from a text that isn't what the file has then."""
+    s3, d = went_back_behind_a_save()
+    put, refusals = s3.put_object, iter([False, True])
+
+    def refuse_second(**request: Any) -> Any:
+        if next(refusals):
+            raise refusal("PutObject", 403, "AccessDenied")
+        return put(**request)
+
+    s3.put_object = refuse_second  # type: ignore[method-assign]
+    with pytest.raises(StorageError), d:
+        d["l"].append(3)
+    assert d == {"l": [1]}
+    check_invariants(d)
