@@ -32,7 +32,7 @@ import boto3  # noqa: E402
 
 from s3dictionary import ConflictError, S3Dict  # noqa: E402
 from s3dictionary._s3 import clients  # noqa: E402
-from servers import SeaweedFS, Server  # noqa: E402
+from support.servers import SeaweedFS, Server  # noqa: E402
 
 WRITERS = (1, 2, 4, 8, 16)
 SIZES = (1_000, 100_000, 1_000_000)

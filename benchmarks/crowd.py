@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from servers import SeaweedFS
+from support.servers import SeaweedFS
 
 from .plots import bars
 from .report import Section, Table, duration, spread

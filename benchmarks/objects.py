@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from urllib.parse import urlsplit
 
-from servers import SeaweedFS
+from support.servers import SeaweedFS
 
 from .stage import Stage
 

@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 
 from s3dictionary.local.moto import Moto
-from servers import SeaweedFS, Server
+from support.servers import SeaweedFS, Server
 
 SCRIPTS = Path(__file__).parent / "scripts"
 

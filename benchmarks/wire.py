@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy import Exchange, Proxy
+from support.proxy import Exchange, Proxy
 
 from .report import Section, Table, size
 from .rivals import OBJECT_PER_KEY, TASKS, WHOLE_FILE, Ours, line_up

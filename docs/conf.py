@@ -14,6 +14,7 @@ PAGES = {
     "Start": ["tutorial", "guides/saving"],
     "Guides": [
         "guides/own-classes",
+        "guides/recipes",
         "guides/many-writers",
         "guides/threads",
         "guides/asyncio",

@@ -276,7 +276,7 @@ class AsyncS3Dict(FileDict[K, V]):
 
     def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> Coroutine[Any, Any, bool]:
+    ) -> Coroutine[Any, Any, bool | None]:  # for type checkers, as in `S3Dict.__exit__`
         return self._leave(error, sys._getframe(1))
 
     async def _leave(self, error: BaseException | None, frame: FrameType) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 import boto3
 import pytest
 
-import fault_cells
-from command_line import CommandLine
-from proxy import Proxy
 from s3dictionary.local.moto import Moto
-from servers import SeaweedFS, Server, Site
+from support import fault_cells
+from support.command_line import CommandLine
+from support.proxy import Proxy
+from support.servers import SeaweedFS, Server, Site
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

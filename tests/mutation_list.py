@@ -14,6 +14,7 @@ OUTCOMES = ("tests/test_unknown_outcomes.py",)
 LEAVING = ("tests/test_leaving.py",)
 HANDLERS = ("tests/test_signal_handlers.py",)
 GROUP_TESTS = ("tests/test_groups.py",)
+CLASSES = ("tests/test_classes.py", "tests/test_classes_machine.py")
 
 
 class Mutation(NamedTuple):
@@ -427,5 +428,40 @@ MUTATIONS: list[Mutation] = [
         "if sys.is_finalizing() or not self._is_unsaved():",
         "if True:",
         EXITS,
+    ),
+    Mutation(
+        "slots of an instance are not put back",
+        "_format/instances.py",
+        "slot.__set__(instance, attributes[name])",
+        "pass",
+        CLASSES,
+    ),
+    Mutation(
+        "instances among keys and in sets are not looked into",
+        "_format/types.py",
+        "WITH_KEYS.get(row.kind, row.contents)",
+        "row.contents",
+        CLASSES,
+    ),
+    Mutation(
+        "what was made of a text in a block is not noted",
+        ITEMS,
+        "snapshot(containers(value, self.types), self.types)",
+        "snapshot((), self.types)",
+        CLASSES,
+    ),
+    Mutation(
+        "what is written of instances is not read again",
+        MEMORY,
+        "codec.verify(((key, text) for key, raw, text in encoded if text is not raw), self.types)",
+        "pass",
+        CLASSES,
+    ),
+    Mutation(
+        "a view of an array falls asleep",
+        UNDOING,
+        "not shows_all(found, self.types) or ",
+        "",
+        CLASSES,
     ),
 ]

@@ -117,6 +117,7 @@ PAIRS: list[Any] = [
     (np.generic, lambda number: [number.dtype.str, number.item()], lambda parts: np.dtype(parts[0]).type(parts[1])),
     (pd.Timestamp, pd.Timestamp.isoformat, pd.Timestamp),
     (deque, list, deque),
+    (bytearray, bytes, bytearray),
     (Money, lambda money: [money.amount, money.parts], lambda parts: Money(*parts)),
     (Stack, lambda stack: [stack.name, list(stack)], lambda parts: _stack(*parts)),
 ]
@@ -163,6 +164,7 @@ def examples() -> list[Any]:
         np.float32(1.5),
         pd.Timestamp("2026-01-01 00:00:00.000000001"),
         deque([1, [2]]),
+        bytearray(b"a"),
         Money(1, [2]),
         _stack("s", [1, 2]),
     ]

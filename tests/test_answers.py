@@ -13,11 +13,11 @@ import pytest
 from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
-from memory_s3 import MemoryS3, refusal
-from proxy import AlterHeaders, Answer, Call, LostAnswer, Response
 from s3dictionary import MISSING, ConflictError, CorruptFileError, S3Dict, StorageError, UnknownOutcomeError
 from s3dictionary._s3 import addresses, clients
-from servers import Site
+from support.memory_s3 import MemoryS3, refusal
+from support.proxy import AlterHeaders, Answer, Call, LostAnswer, Response
+from support.servers import Site
 
 ONCE = Config(retries={"total_max_attempts": 1})
 

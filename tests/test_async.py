@@ -16,11 +16,6 @@ from typing import Any
 
 import pytest
 
-from adversary.hooked_s3 import HookedS3
-from adversary.scenes import Boom
-from adversary.suspensions import CancelAt
-from adversary.threads import LONG_ENOUGH, InThread
-from memory_s3 import refusal
 from s3dictionary import (
     AsyncS3Dict,
     ConflictError,
@@ -30,6 +25,11 @@ from s3dictionary import (
     StorageError,
     TransactionError,
 )
+from support.adversary.hooked_s3 import HookedS3
+from support.adversary.scenes import Boom
+from support.adversary.suspensions import CancelAt
+from support.adversary.threads import LONG_ENOUGH, InThread
+from support.memory_s3 import refusal
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # dicts with unsaved changes are dropped on purpose
 

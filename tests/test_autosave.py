@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from proxy import Answer
 from s3dictionary import S3Dict, StorageError
 from s3dictionary import _exits as exits
-from servers import Site
+from support.proxy import Answer
+from support.servers import Site
 
 
 def state(s3: Site, **options: Any) -> S3Dict:

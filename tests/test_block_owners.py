@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from adversary.hooked_s3 import HookedS3
-from adversary.scenes import Boom, assert_usable, assert_whole, check_invariants
-from adversary.threads import LONG_ENOUGH, InThread, in_thread
 from s3dictionary import Rollback, S3Dict, TransactionError
+from support.adversary.hooked_s3 import HookedS3
+from support.adversary.scenes import Boom, assert_usable, assert_whole, check_invariants
+from support.adversary.threads import LONG_ENOUGH, InThread, in_thread
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),  # dicts with unsaved changes are dropped on purpose

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from adversary.hooked_s3 import HookedS3
-from adversary.scenes import assert_whole
-from adversary.threads import InThread
 from s3dictionary import S3Dict, TransactionError
+from support.adversary.hooked_s3 import HookedS3
+from support.adversary.scenes import assert_whole
+from support.adversary.threads import InThread
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),  # dicts with unsaved changes are dropped on purpose

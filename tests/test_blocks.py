@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 import s3dictionary._loads
-from proxy import Answer
 from s3dictionary import (
     AccessDeniedError,
     ConflictError,
@@ -28,7 +27,8 @@ from s3dictionary import (
 from s3dictionary._format import codec
 from s3dictionary._memory import Memory
 from s3dictionary._turns import Turn
-from servers import Site
+from support.proxy import Answer
+from support.servers import Site
 
 KEY = "state.json"
 CONTENT = {"a": 1, "list": [1], "nested": {"deep": [{"er": 2}]}}

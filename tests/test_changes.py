@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import inside
 from s3dictionary import NotStorableError
 from s3dictionary._format import codec
 from s3dictionary._format.codec import Raw
+from support import inside
 
 SPELLINGS = [
     ("1", 1),

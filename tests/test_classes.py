@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import enum
 import json
@@ -24,7 +25,6 @@ import pandas as pd
 import pydantic
 import pytest
 
-from memory_s3 import MemoryS3
 from own_classes import (
     TYPES,
     Access,
@@ -43,8 +43,17 @@ from own_classes import (
     job,
 )
 from own_classes import examples as new_examples
-from s3dictionary import MISSING, ConflictError, CorruptFileError, NotStorableError, S3Dict, TransactionError
-from servers import Site
+from s3dictionary import (
+    MISSING,
+    AsyncS3Dict,
+    ConflictError,
+    CorruptFileError,
+    NotStorableError,
+    S3Dict,
+    TransactionError,
+)
+from support.memory_s3 import MemoryS3
+from support.servers import Site
 
 
 class Boom(Exception):
@@ -168,6 +177,20 @@ def test_what_no_instance_is_written_as_stays_the_dict_that_it_is(s3: MemoryS3, 
         assert not d.changed
 
 
+def test_aliases_of_a_model_are_taken_whatever_they_are(s3: MemoryS3) -> None:
+    """The file has the names of the fields. What a field was called before can be an alias."""
+
+    class Aliased(pydantic.BaseModel):
+        one: int = pydantic.Field(alias="First")
+        two: int = pydantic.Field(validation_alias=pydantic.AliasChoices("second", "old"))
+
+    value = Aliased(First=1, second=2)
+    assert through(s3, value, [Aliased]) == value
+    assert content(s3) == {"value": {"py/Aliased": {"one": 1, "two": 2}}}
+    s3.write("state.json", b'{"value":{"py/Aliased":{"one":1,"old":2}}}')
+    assert state(s3, [Aliased])["value"] == value
+
+
 def test_fields_that_are_not_set_stay_so(s3: MemoryS3) -> None:
     @dataclass
     class Late:
@@ -232,7 +255,7 @@ class Special(Job):
     [
         (Job("a"), [Point], r"types=\[Job\]"),
         (Special("a"), [Job], "types= has test_classes.Special|types= has own_classes.Job, so add Special, too"),
-        (namedtuple("Sub", Pair._fields)(1, 2), [], None),
+        (namedtuple("Sub", Pair._fields)(1, 2), [], None),  # type: ignore[call-arg]
         (type("Sub", (Pair,), {})(1, 2), [Pair], "so add Sub, too"),
         (type("Far", (type(Path()),), {})("a"), {Path: (str, Path)}, "so add Far, too"),
     ],
@@ -369,7 +392,7 @@ def test_a_constructor_that_changes_its_fields_is_found_out_when_saving(s3: Memo
             self.name = f"Job {self.name}"
 
     d = state(s3, [Titled], data={"a": Titled("b")})
-    with pytest.raises(NotStorableError, match="'Job b' and would come back as 'Job Job b'") as refusal:
+    with pytest.raises(NotStorableError, match="'Job b' would come back as 'Job Job b'") as refusal:
         d.save()
     assert refusal.value.path == "d['a'].name"
     assert not s3.objects
@@ -560,7 +583,7 @@ def test_an_edit_in_place_is_seen_saved_and_rolled_back(
         d["a"] = whole
     if kept in ("loaded", "asleep"):
         value = None
-        whole = None
+        whole = None  # type: ignore[assignment]
         d = state(s3)
     if kept == "asleep":
         with d.transaction():
@@ -730,14 +753,30 @@ def test_copies_have_the_types_too(s3: MemoryS3) -> None:
     assert deep["a"] is not d["a"]
     assert deep["a"] == d["a"]
     for twin in (shallow, deep, new):
-        twin["c"] = Point(x=1)
+        twin["c"] = Point(x=1)  # type: ignore[assignment]
         with pytest.raises(Boom), twin.transaction():
-            twin["c"] = job("b")
+            twin["c"] = job("b")  # type: ignore[assignment]
             raise Boom
         twin.load()
-        twin["c"] = Point(x=1)
+        twin["c"] = Point(x=1)  # type: ignore[assignment]
         twin.save()
         assert state(s3)["c"] == Point(x=1)
+
+
+def test_async_dicts_take_types_too(s3: MemoryS3) -> None:
+    async def main() -> None:
+        d: AsyncS3Dict[str, Any] = AsyncS3Dict("b", file_name="state.json", client=s3, types=TYPES)
+        async with d:
+            d["a"] = held = job("a")
+        with pytest.raises(Boom):
+            async with d:
+                held.tags.append(1)
+                raise Boom
+        assert d["a"] is held
+        assert held == job("a")
+
+    asyncio.run(main())
+    assert state(s3)["a"] == job("a")
 
 
 def test_a_pickle_has_the_types_too(moto_s3: Site) -> None:

@@ -16,14 +16,16 @@ from typing import Any
 
 import pytest
 
-from command_line import FILE, CommandLine, meanwhile
-from proxy import Answer, Call, Forward, Request, Response
 from s3dictionary import S3Dict
+from s3dictionary._format import codec
+from s3dictionary._format.types import READERS
 from s3dictionary.cli import main
 from s3dictionary.cli.arguments import make_parser
 from s3dictionary.cli.outcomes import ExitCode
 from s3dictionary.cli.text import pretty
-from servers import Site
+from support.command_line import FILE, CommandLine, meanwhile
+from support.proxy import Answer, Call, Forward, Request, Response
+from support.servers import Site
 
 PAGE = Path(__file__).parent.parent / "docs" / "command-line.md"
 
@@ -674,3 +676,48 @@ def test_an_endpoint_without_http_is_told_what_it_lacks(cli: CommandLine) -> Non
     ended = cli("get", "--endpoint-url", "localhost:9000")
     assert ended.code == ExitCode.USAGE
     assert "http://" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("value", "place", "fits"),
+    [
+        ('{"py/datetime": "yesterday"}', "a py/datetime whose", '{"py/datetime":"2026-01-31T12:30:00+00:00"}'),
+        ('{"jobs": [{"py/set": [1, [2]]}]}', "a py/set at ['jobs'][0] whose", '{"py/set":[1,2]}'),
+        ('[{"py/tuple": [{"py/uuid": "1"}]}]', "a py/uuid at [0]['py/tuple'][0] whose", '{"py/uuid":"12345678'),
+        ('{"a": 1, "py/dict": [[1]]}', "a py/dict whose", '{"py/dict":[[1,"one"]]}'),
+    ],
+)
+def test_what_looks_like_a_type_but_does_not_fit_is_refused(
+    cli: CommandLine, value: str, place: str, fits: str
+) -> None:
+    """It would be saved as a plain dict, and found out by the program that reads it. The message says what fits."""
+    for ended in (cli("set", "a", value), cli("update", stdin=b'{"a":%s}' % value.encode())):
+        assert ended.code == ExitCode.INPUT
+        assert fits in ended.err
+        assert place in ended.err or "at ['a']" in ended.err
+    assert cli("get").code == 3  # nothing was created
+
+
+def test_each_type_says_what_fits() -> None:
+    """With an example that does."""
+    for tag in READERS:
+        [mistake] = codec.mistakes(b'{"py/%s":null}' % tag.encode())
+        assert mistake.is_wrong
+        example = mistake.advice.removeprefix("What fits is like ").encode()
+        assert f"py/{tag}".encode() in example
+        assert not codec.mistakes(example)
+        assert type(codec.decode(example)) is not dict or tag == "dict"
+
+
+@pytest.mark.parametrize("value", ['{"py/Job": {"id": 1}}', '{"py/dict": [["py/datetime", "yesterday"]]}'])
+def test_names_that_are_not_known_and_dicts_that_only_look_like_a_type_can_be_set(cli: CommandLine, value: str) -> None:
+    """The one may be a class of a program's; the other is how such a dict is written."""
+    assert cli("set", "a", value).code == 0
+    assert cli("get", "a").json == json.loads(value)
+
+
+def test_a_name_that_may_be_a_typo_is_told_and_kept(cli: CommandLine) -> None:
+    ended = cli("set", "a", '{"py/datetme": "2026-01-31T12:30:00"}')
+    assert ended.code == 0
+    assert "Did you mean py/datetime?" in ended.err
+    assert cli("get", "a").json == {"py/datetme": "2026-01-31T12:30:00"}

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from command_line import FILE, CommandLine, Ended, meanwhile
-from proxy import Answer
 from s3dictionary.cli.outcomes import ExitCode
-from servers import Site
+from support.command_line import FILE, CommandLine, Ended, meanwhile
+from support.proxy import Answer
+from support.servers import Site
 
 BODY = b'{"a":1.10,"b":[1,2],"c":"x"}'
 
@@ -435,3 +435,26 @@ def test_a_broken_file_is_repaired_with_a_kept_text(cli: CommandLine, moto_s3: S
     editor(replacing(",,", ","))
     assert cli("edit", "--from", str(path)).code == ExitCode.DONE
     assert json.loads(moto_s3.read(FILE)) == {"a": 1, "c": 2}
+
+
+@pytest.mark.parametrize("wrong", ['{"py/date": "tomorrow"}', '2, "py/dict": [[1]]'])
+def test_what_looks_like_a_type_but_does_not_fit_is_not_saved(
+    cli: CommandLine, moto_s3: Site, editor: Editor, wrong: str
+) -> None:
+    """The text is kept, and the message says what fits."""
+    moto_s3.write(FILE, BODY)
+    editor(replacing("1.10", wrong))
+    ended = cli("edit")
+    assert ended.code == ExitCode.INPUT
+    assert "whose content doesn't fit. What fits is like" in ended.err
+    assert wrong in kept(ended).read_text()
+    assert moto_s3.read(FILE) == BODY
+
+
+def test_what_did_not_fit_before_stays_as_it_is(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    """It is none of the business of somebody who edits another key."""
+    odd = b'{"a":1,"b":{"py/date":"tomorrow"},"py/dict":"odd"}'
+    moto_s3.write(FILE, odd)
+    editor(replacing('"a": 1', '"a": 2'))
+    assert cli("edit").code == 0
+    assert json.loads(moto_s3.read(FILE)) == {"a": 2, "b": {"py/date": "tomorrow"}, "py/dict": [["py/dict", "odd"]]}

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from command_line import FILE, CommandLine
-from proxy import CutOff, Fault, LostAnswer, Proxy, Reset
 from s3dictionary._s3 import ranges
 from s3dictionary.cli import progress
-from servers import Site
+from support.command_line import FILE, CommandLine
+from support.proxy import CutOff, Fault, LostAnswer, Proxy, Reset
+from support.servers import Site
 
 pytest.importorskip("tqdm")
 

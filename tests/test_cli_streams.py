@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from command_line import FILE, CommandLine
-from proxy import Answer, Call, Forward, Request, Response
 from s3dictionary._s3 import calls, failures
 from s3dictionary.cli.outcomes import ExitCode, failure_of
 from s3dictionary.errors import StorageError
-from servers import Site
+from support.command_line import FILE, CommandLine
+from support.proxy import Answer, Call, Forward, Request, Response
+from support.servers import Site
 
 BODY = b'{"a":1}'
 FULL = ["/dev/full"] if Path("/dev/full").exists() else []

@@ -16,9 +16,9 @@ import pytest
 from botocore.config import Config
 
 import s3dictionary._s3.clients
-from proxy import Answer, Call, Forward, Request, Response
 from s3dictionary import AccessDeniedError, S3Dict, StorageError, UnknownOutcomeError
-from servers import Site
+from support.proxy import Answer, Call, Forward, Request, Response
+from support.servers import Site
 
 WHERE_NEEDED = "when_required"
 

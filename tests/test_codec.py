@@ -26,13 +26,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from comparison import same
-from memory_s3 import MemoryS3
 from s3dictionary import CorruptFileError, NotStorableError, S3Dict
 from s3dictionary._format import codec
 from s3dictionary._format.readers import parse_int
 from s3dictionary._format.types import READERS
-from servers import Site
+from support.comparison import same
+from support.memory_s3 import MemoryS3
+from support.servers import Site
 
 hypothesis = settings(deadline=None)  # a busy machine may take its time
 
@@ -1366,6 +1366,20 @@ def test_keys_that_can_be_names_are_ordinary_members(d: dict[Any, Any]) -> None:
     names = [key for key in d if type(key) is str and not key.startswith("py/") and not two_halves.search(key)]
     assert [found[name] for name in names] == [d[name] for name in names]
     assert len(found) <= len(d)
+
+
+@pytest.mark.parametrize(
+    "d",
+    [
+        {"py/set": [{"py/Job": 1}], 5: 1},
+        {"py/dict": [[{"py/Job": 1}, 2]], "\ud83d\ude00": 1},
+        {"py/dict": [[{"py/Job": 1}, 2]], "a": 1, None: 2},
+    ],
+)
+def test_what_looks_like_instances_of_a_class_does_not_make_names_of_other_keys(d: dict[Any, Any]) -> None:
+    """A key that can't be a name would make the file unreadable."""
+    assert same(read(write(d)), d)
+    assert same(read(write({"x": d})), {"x": d})
 
 
 def test_a_value_in_the_form_of_before_stays_as_it_is_until_it_is_changed() -> None:

@@ -17,7 +17,7 @@ from botocore.regions import EndpointResolver
 from s3dictionary import S3Dict
 from s3dictionary._s3 import sessions
 from s3dictionary._s3.loading import FastLoader, _FastFiles
-from servers import Site
+from support.servers import Site
 
 MODELS = [("s3", "service-2"), ("s3", "endpoint-rule-set-1"), ("sts", "service-2"), ("sso", "service-2")]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-import inside
-from comparison import same
-from moments import at_moments
 from s3dictionary._format import codec
+from support import inside
+from support.comparison import same
+from support.moments import at_moments
 
 DAY = date(2026, 1, 2)
 

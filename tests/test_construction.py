@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from s3dictionary import ConflictError, CorruptFileError, NotStorableError, S3Dict
-from servers import Site
+from support.servers import Site
 
 KEYS = {"access_key_id": "key", "access_secret_key": "secret"}
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from inside import awake_keys, raw_keys
-from memory_s3 import MemoryS3
 from s3dictionary import Rollback, S3Dict
 from s3dictionary._format import codec
 from s3dictionary._memory import holding, savepoint, undoing
+from support.inside import awake_keys, raw_keys
+from support.memory_s3 import MemoryS3
 
 KEY = "state.json"
 RECORDS = 2000

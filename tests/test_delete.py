@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from proxy import AlterHeaders, Answer, Call, LostAnswer, Reset, Response
 from s3dictionary import ConflictError, S3Dict, UnknownOutcomeError
-from servers import Site
+from support.proxy import AlterHeaders, Answer, Call, LostAnswer, Reset, Response
+from support.servers import Site
 
 ONCE = Config(retries={"total_max_attempts": 1})
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from botocore.awsrequest import HeadersDict
 
-from command_line import CommandLine
-from proxy import AlterBody, AlterHeaders, Answer, Call, Fault, Forward, Request, Response
 from s3dictionary.cli import checks
 from s3dictionary.cli.outcomes import ExitCode
-from servers import Site
+from support.command_line import CommandLine
+from support.proxy import AlterBody, AlterHeaders, Answer, Call, Fault, Forward, Request, Response
+from support.servers import Site
 
 WORKING = {
     "credentials": "works",

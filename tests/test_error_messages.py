@@ -27,15 +27,15 @@ import pytest
 from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
-from adversary.crowd import in_one_group
-from command_line import meanwhile
-from proxy import Answer, Call, CutOff, LateAnswer, LostAnswer, Reset, Response
 from s3dictionary import AsyncS3Dict, S3Dict, TransactionError, UnknownOutcomeError, UnsavedChangesWarning
 from s3dictionary._s3 import addresses
 from s3dictionary._s3.lineage import Outcome
 from s3dictionary.local import local_s3
 from s3dictionary.local.block import Engine
-from servers import Site
+from support.adversary.crowd import in_one_group
+from support.command_line import meanwhile
+from support.proxy import Answer, Call, CutOff, LateAnswer, LostAnswer, Reset, Response
+from support.servers import Site
 
 ROOT = Path(__file__).parent.parent
 ENTRY = re.compile(r"^### ([^\n]+)\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -132,6 +132,16 @@ class Failing:
     @name.setter
     def name(self, name: str) -> None:
         pass
+
+
+@dataclass
+class Bag(dict[str, Any]):
+    name: str
+
+
+def refused_by_class(s3: Site) -> None:
+    s3.write("state.json", b'{"jobs": [{"py/Job": {}}]}')
+    state(s3, types=[Job])["jobs"]
 
 
 @dataclass
@@ -379,11 +389,13 @@ class Named(tzinfo):
         return when and timedelta(hours=when.month)
 
 
-class Autumn(tzinfo):
-    """A zone in which every hour comes twice."""
+class Stamp(datetime):
+    """One that differs from its microseconds, as pandas' can."""
 
-    def utcoffset(self, moment: datetime | None) -> timedelta:
-        return timedelta(hours=moment.fold if moment else 0)
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    __hash__ = datetime.__hash__
 
 
 CIRCULAR: list[Any] = []
@@ -439,6 +451,10 @@ CASES: list[tuple[str, Provoke]] = [
     ("A client and its options", arguments(client=object())),
     ("A put option that the library sets", arguments(put_options={"IfMatch": "x", "Body": b""})),
     ("Not a way to settle conflicts", arguments(on_conflict="mrege")),
+    ("A class that can't be given", arguments(types=[Path])),
+    ("Two classes of one name", arguments(types=[Job, type("Job", (Special,), {})])),
+    ("A class with the name of a built-in type", arguments(types=[type("set", (Special,), {})])),
+    ("A class whose fields aren't all", arguments(types=[Bag])),
     ("Autosave is on or off", arguments(autosave="yes")),
     ("Read only, and something to save", arguments(read_only=True, data={})),
     ("No attempts", lambda s3: state(s3).run(len, attempts=0)),
@@ -503,6 +519,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("The file isn't a JSON object", body(b"[1]")),
     ("The file isn't UTF-8", body(b'{"a": "\xe4"}')),
     ("The file isn't valid gzip", body(b"\x1f\x8b\x08garbage")),
+    ("A class refuses what the file holds", refused_by_class),
     ("The file is nested too deeply", body(b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}")),
     ("An integer has too many digits", body(b'{"a": ' + b"9" * 100_001 + b"}")),
     ("Read only", arguments(read_only=True)),
@@ -526,7 +543,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("A circular reference", value(CIRCULAR)),
     ("Too many levels", value(deep(100_000))),
     ("More than 500 levels", deep_with_room),
-    ("A time that ISO 8601 can't tell", value(datetime(2026, 1, 1, tzinfo=Autumn()))),
+    ("A time that ISO 8601 can't tell", value(Stamp(2026, 1, 1))),
     ("A time of day with a named zone", value(time(7, 30, tzinfo=Named()))),
     ("A time with a zone that fails", value(datetime(2026, 1, 1, tzinfo=tzinfo()))),
     ("A span with nanoseconds", value(Span(1))),
@@ -654,8 +671,9 @@ def test_nothing_else_is_on_the_page() -> None:
 
 
 NEXT_STEP = re.compile(
-    r"\b(a free one is taken|as in|call|check|close|create|do it|get|it needs|join|leave|load\(\) (brings|shows)"
-    r"|log in|look|must be|of the form|pass|pip install|repair|restore|set|try again|use|versions\(\) lists)\b",
+    r"\b(a free one is taken|as in|call|check|close|create|do it|get|give it|it needs|join|leave"
+    r"|load\(\) (brings|shows)|log in|look|must be|of the form|pass|pip install|rename|repair|restore|set|try again|use"
+    r"|versions\(\) lists)\b",
     re.IGNORECASE,
 )
 SAID_BY_OTHERS = {

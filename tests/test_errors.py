@@ -17,7 +17,6 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 import s3dictionary
-from proxy import Answer, Call, Reset, Response
 from s3dictionary import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -32,7 +31,8 @@ from s3dictionary import (
     StorageError,
     TransactionError,
 )
-from servers import Site
+from support.proxy import Answer, Call, Reset, Response
+from support.servers import Site
 
 ONCE = Config(retries={"total_max_attempts": 1})
 

@@ -12,7 +12,7 @@ import pytest
 
 BEGIN = """
 import gc, sys, threading
-from adversary.hooked_s3 import HookedS3
+from support.adversary.hooked_s3 import HookedS3
 from s3dictionary import S3Dict
 s3 = HookedS3()
 def tell(operation):

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from command_line import FILE, CommandLine
-from proxy import Answer, Call, Forward, Request, Response
 from s3dictionary import S3Dict, StorageError, UnknownOutcomeError
 from s3dictionary.cli.outcomes import ExitCode
-from servers import Site
+from support.command_line import FILE, CommandLine
+from support.proxy import Answer, Call, Forward, Request, Response
+from support.servers import Site
 
 SSO = """
 [default]

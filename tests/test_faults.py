@@ -19,8 +19,11 @@ import pytest
 from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
-import fault_cells
-from fault_cells import (
+from s3dictionary import ConflictError, S3Dict, S3DictError, StorageError, UnknownOutcomeError
+from s3dictionary import _store as store
+from s3dictionary._s3 import saving
+from support import fault_cells
+from support.fault_cells import (
     AFTER_LOST_ANSWER,
     AFTER_THEIRS,
     DELETING,
@@ -32,11 +35,20 @@ from fault_cells import (
     Cell,
     Section,
 )
-from proxy import AlterBody, AlterHeaders, Answer, Call, CutOff, Fault, LostAnswer, Proxy, Request, Reset, Response
-from s3dictionary import ConflictError, S3Dict, S3DictError, StorageError, UnknownOutcomeError
-from s3dictionary import _store as store
-from s3dictionary._s3 import saving
-from servers import SeaweedFS, Server, Site
+from support.proxy import (
+    AlterBody,
+    AlterHeaders,
+    Answer,
+    Call,
+    CutOff,
+    Fault,
+    LostAnswer,
+    Proxy,
+    Request,
+    Reset,
+    Response,
+)
+from support.servers import SeaweedFS, Server, Site
 
 TIMEOUT = 0.4
 RETRIES = {

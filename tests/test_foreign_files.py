@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import inside
 from s3dictionary import CorruptFileError
 from s3dictionary._format import codec
 from s3dictionary._format.limits import MAX_NESTING_READ
+from support import inside
 
 # What msgspec refuses, and Python's json takes
 ODD = ["NaN", "-Infinity", "[Infinity]", '"\\ud800"', '{"\\udfff": 1}', '{"a": {"b": [NaN]}}', "1e400"]
@@ -103,7 +103,7 @@ def test_an_integer_of_100_000_digits_comes_back() -> None:
 def test_a_longer_integer_is_refused_when_it_is_written() -> None:
     """What is written can be read."""
     for number in (10**codec.MAX_DIGITS, -(10**codec.MAX_DIGITS), 1 << 10_000_000):
-        with pytest.raises(TypeError, match=r": d\['a'\]\['b'\] is an integer of more than 100,000 digits"):
+        with pytest.raises(TypeError, match=r"^d\['a'\]\['b'\] is an integer of more than 100,000 digits"):
             codec.encode({"b": number}, "a")
 
 

@@ -12,11 +12,6 @@ from typing import Any
 
 import pytest
 
-from adversary.crowd import Blocker, in_one_group, queue_up, until
-from adversary.hooked_s3 import HookedS3
-from adversary.scenes import Boom, assert_usable, check_invariants
-from adversary.threads import LONG_ENOUGH, InThread, in_thread
-from memory_s3 import refusal
 from s3dictionary import (
     ConflictError,
     NotStorableError,
@@ -27,6 +22,11 @@ from s3dictionary import (
     TransactionError,
     UnknownOutcomeError,
 )
+from support.adversary.crowd import Blocker, in_one_group, queue_up, until
+from support.adversary.hooked_s3 import HookedS3
+from support.adversary.scenes import Boom, assert_usable, check_invariants
+from support.adversary.threads import LONG_ENOUGH, InThread, in_thread
+from support.memory_s3 import refusal
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # dicts with unsaved changes are dropped on purpose
 

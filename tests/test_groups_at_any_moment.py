@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from adversary.crowd import in_one_group
-from adversary.hooked_s3 import HookedS3
-from adversary.interrupting import TimeLimit
-from adversary.moments import Kind, Moments
-from adversary.scenes import Boom, assert_usable, check_invariants
-from adversary.threads import InThread
 from s3dictionary import S3Dict, UnknownOutcomeError
-from stress import LONG, TIME_LIMIT, seeded
+from support.adversary.crowd import in_one_group
+from support.adversary.hooked_s3 import HookedS3
+from support.adversary.interrupting import TimeLimit
+from support.adversary.moments import Kind, Moments
+from support.adversary.scenes import Boom, assert_usable, check_invariants
+from support.adversary.threads import InThread
+from support.stress import LONG, TIME_LIMIT, seeded
 
 pytestmark = [
     pytest.mark.timeout(TIME_LIMIT),

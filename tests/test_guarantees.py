@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from adversary.hooked_s3 import HookedS3
 from s3dictionary import ConflictError, ReadOnlyError, S3Dict, UnsavedChangesWarning
+from support.adversary.hooked_s3 import HookedS3
 
 D = S3Dict[Any, Any]
 

@@ -14,9 +14,9 @@ import pytest
 import trustme
 from botocore.config import Config
 
-from proxy import Fault, LostAnswer, Proxy, Request, Reset, Response
 from s3dictionary import ConflictError, S3Dict, StorageError
-from servers import Site
+from support.proxy import Fault, LostAnswer, Proxy, Request, Reset, Response
+from support.servers import Site
 
 LIBRARYS_DEFAULTS = None
 WHEN_SUPPORTED = Config(request_checksum_calculation="when_supported", response_checksum_validation="when_supported")

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import s3dictionary
-from adversary.interrupting import interrupt_at_each_moment
-from adversary.operations import AUTOSAVED, BLOCKS, READING, UPDATES, Operation
-from adversary.scenes import (
+from support.adversary.interrupting import interrupt_at_each_moment
+from support.adversary.operations import AUTOSAVED, BLOCKS, READING, UPDATES, Operation
+from support.adversary.scenes import (
     STATES,
     STATES_IN_A_BLOCK,
     Scene,
@@ -29,7 +29,7 @@ from adversary.scenes import (
     raw,
     unsaved,
 )
-from stress import TIME_LIMIT, seeded
+from support.stress import TIME_LIMIT, seeded
 
 pytestmark = [
     pytest.mark.timeout(TIME_LIMIT),

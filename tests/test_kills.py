@@ -24,8 +24,8 @@ import pytest
 from botocore.config import Config
 
 from s3dictionary import S3Dict, StorageError
-from servers import SeaweedFS, Site
-from stress import TIME_LIMIT, seeded, times
+from support.servers import SeaweedFS, Site
+from support.stress import TIME_LIMIT, seeded, times
 
 pytestmark = pytest.mark.timeout(TIME_LIMIT)
 

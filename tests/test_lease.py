@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from memory_s3 import MemoryS3
 from s3dictionary import LeaseHeldError, LeaseLostError, ReadOnlyError, S3Dict, StorageError, _lease
-from servers import Site
-from stress import seeded, times
+from support.memory_s3 import MemoryS3
+from support.servers import Site
+from support.stress import seeded, times
 
 OBJECT = "s.json.nightly.lease"
 LOST = ReadTimeoutError(endpoint_url="https://s3.example.com")

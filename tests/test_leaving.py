@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from adversary.hooked_s3 import HookedS3
-from adversary.moments import interrupt_begin_of_exit
-from adversary.scenes import Boom, assert_whole
-from adversary.threads import InThread, in_thread
-from memory_s3 import refusal
 from s3dictionary import AccessDeniedError, S3Dict, TransactionError
 from s3dictionary._blocks import Blocks
+from support.adversary.hooked_s3 import HookedS3
+from support.adversary.moments import interrupt_begin_of_exit
+from support.adversary.scenes import Boom, assert_whole
+from support.adversary.threads import InThread, in_thread
+from support.memory_s3 import refusal
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),  # dicts with unsaved changes are dropped on purpose

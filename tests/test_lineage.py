@@ -22,7 +22,7 @@ from s3dictionary._s3 import version
 from s3dictionary._s3.file import Earlier, S3File, Version
 from s3dictionary._s3.lineage import Attempt, Outcome, first_record, following, parse, settle
 from s3dictionary._s3.requests import Requests
-from stress import seeded, times
+from support.stress import seeded, times
 
 Request = dict[str, Any]
 LINEAGE = "1234567890ab"

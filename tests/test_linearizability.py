@@ -7,8 +7,8 @@ from itertools import permutations
 
 import pytest
 
-from linearizability import NOTHING, UNKNOWN, Operation, is_linearizable
-from stress import seeded, times
+from support.linearizability import NOTHING, UNKNOWN, Operation, is_linearizable
+from support.stress import seeded, times
 
 
 def read(began: float, ended: float, saw: object) -> Operation:

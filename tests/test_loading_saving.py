@@ -13,11 +13,11 @@ import pytest
 from botocore.config import Config
 
 import s3dictionary._loads
-from proxy import AlterHeaders, Answer, Call, CutOff, Response
 from s3dictionary import BucketNotFoundError, ConflictError, S3Dict, StorageError
 from s3dictionary._s3.lineage import Record, parse
 from s3dictionary._s3.version import MAX_USER_METADATA
-from servers import Site
+from support.proxy import AlterHeaders, Answer, Call, CutOff, Response
+from support.servers import Site
 
 BODY = b'{"a":1,"list":[1]}'
 

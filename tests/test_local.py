@@ -20,12 +20,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-import servers
 from s3dictionary.local import LocalS3, keeper, local_s3
 from s3dictionary.local.block import new_bucket, new_server
 from s3dictionary.local.moto_process import one_write_at_a_time
 from s3dictionary.local.seaweedfs import SeaweedFS
 from s3dictionary.local.server import Server
+from support import servers
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
-from proxy import Answer, Call, LateAnswer, LostAnswer, Reset
 from s3dictionary import BucketNotFoundError, ConflictError, S3Dict, StorageError, UnknownOutcomeError
-from servers import Site
+from support.proxy import Answer, Call, LateAnswer, LostAnswer, Reset
+from support.servers import Site
 
 ONCE = Config(retries={"total_max_attempts": 1})
 IMPATIENT = Config(retries={"total_max_attempts": 1}, read_timeout=0.5)

@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from linearizability import NOTHING, UNKNOWN, Operation, is_linearizable
-from proxy import Answer, Call, CutOff, LostAnswer, Request, Reset, Response
 from s3dictionary import MISSING, ConflictError, S3Dict, StorageError, UnknownOutcomeError
-from servers import Site
-from stress import TIME_LIMIT, seeded, times
+from support.linearizability import NOTHING, UNKNOWN, Operation, is_linearizable
+from support.proxy import Answer, Call, CutOff, LostAnswer, Request, Reset, Response
+from support.servers import Site
+from support.stress import TIME_LIMIT, seeded, times
 
 pytestmark = pytest.mark.timeout(TIME_LIMIT)
 

@@ -28,11 +28,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comparison import same
-from memory_s3 import MemoryS3
 from s3dictionary import S3Dict
 from s3dictionary._format import codec
-from servers import Site
+from support.comparison import same
+from support.memory_s3 import MemoryS3
+from support.servers import Site
 
 try:
     from test import mapping_tests  # type: ignore[import-not-found]  # CPython's own

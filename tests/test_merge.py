@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from proxy import LostAnswer
 from s3dictionary import MISSING, ConflictError, CorruptFileError, NotStorableError, S3Dict, StorageError
 from s3dictionary._format import codec
 from s3dictionary._merge import merge
-from servers import Site
+from support.proxy import LostAnswer
+from support.servers import Site
 
 FILE = "state.json"
 START = {"a": 1, "b": [1], "c": {"x": 1}, "d": "gone soon"}

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks import costs
-from memory_s3 import MemoryS3
 from s3dictionary import S3Dict
+from support.memory_s3 import MemoryS3
 
 KEY = "state.json"
 

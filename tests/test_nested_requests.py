@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from adversary.hooked_s3 import HookedS3
-from adversary.scenes import check_invariants
 from s3dictionary import MISSING, ConflictError, S3Dict, StorageError, TransactionError
-from stress import LONG
+from support.adversary.hooked_s3 import HookedS3
+from support.adversary.scenes import check_invariants
+from support.stress import LONG
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # dicts with unsaved changes are dropped on purpose
 

@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from s3dictionary import S3Dict
 from s3dictionary._format import codec
-from servers import Site
+from support.servers import Site
 
 
 class Page(HTMLParser):

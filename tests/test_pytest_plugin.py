@@ -11,7 +11,7 @@ import pytest
 from s3dictionary import S3Dict
 from s3dictionary.local import LocalS3
 from s3dictionary.local.seaweedfs import SeaweedFS
-from servers import Site
+from support.servers import Site
 
 pytest_plugins = ["pytester"]
 

@@ -13,10 +13,10 @@ import pytest
 from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
-from proxy import AlterHeaders, Answer, Call, CutOff, Forward, Request, Reset, Response
 from s3dictionary import S3Dict, StorageError
 from s3dictionary._s3 import ranges
-from servers import Site
+from support.proxy import AlterHeaders, Answer, Call, CutOff, Forward, Request, Reset, Response
+from support.servers import Site
 
 CONTENT = {"a": os.urandom(50_000).hex()}  # bytes that were swapped would show
 

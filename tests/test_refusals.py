@@ -159,7 +159,7 @@ def test_the_second_of_two_equal_times_comes_back_as_the_second(value: Any) -> N
     assert codec.decode(codec.encode(value.replace(fold=0))).fold == 0
 
 
-@pytest.mark.parametrize("text", ["2026-01-01T00:00:00+00:00[_fold=1]", "[_fold=1]", "2026-01-01T00:00:00[_fold=2]"])
+@pytest.mark.parametrize("text", ["[_fold=1]", "2026-01-01T00:00:00[_fold=2]"])
 def test_such_a_mark_where_it_makes_no_sense_leaves_the_dict_that_it_is(text: str) -> None:
     """As with other content that doesn't fit."""
     raw = b'{"py/datetime":"%s"}' % text.encode()

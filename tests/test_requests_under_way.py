@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from adversary.hooked_s3 import HookedS3
-from adversary.interrupting import A_MOMENT
-from adversary.scenes import Boom, assert_usable, check_invariants
-from adversary.threads import InThread, in_thread
-from comparison import same
-from memory_s3 import refusal
 from s3dictionary import S3Dict, StorageError
+from support.adversary.hooked_s3 import HookedS3
+from support.adversary.interrupting import A_MOMENT
+from support.adversary.scenes import Boom, assert_usable, check_invariants
+from support.adversary.threads import InThread, in_thread
+from support.comparison import same
+from support.memory_s3 import refusal
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),  # dicts with unsaved changes are dropped on purpose

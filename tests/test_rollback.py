@@ -14,9 +14,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from inside import raw_keys
-from memory_s3 import MemoryS3
 from s3dictionary import S3Dict
+from support.inside import raw_keys
+from support.memory_s3 import MemoryS3
 
 KEY = "state.json"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from s3dictionary import ConflictError, Rollback, S3Dict, TransactionError
-from servers import Site
+from support.servers import Site
 
 FILE = "state.json"
 

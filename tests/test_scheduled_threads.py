@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from adversary.actors import Actor, Command, Enter, Leave, Loop, Thread
-from adversary.hooked_s3 import HookedS3
-from adversary.scenes import assert_usable, check_invariants
-from comparison import same
 from s3dictionary import TransactionError
-from stress import TIME_LIMIT, seeded, times
+from support.adversary.actors import Actor, Command, Enter, Leave, Loop, Thread
+from support.adversary.hooked_s3 import HookedS3
+from support.adversary.scenes import assert_usable, check_invariants
+from support.comparison import same
+from support.stress import TIME_LIMIT, seeded, times
 
 pytestmark = [
     pytest.mark.timeout(TIME_LIMIT),

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from proxy import Answer, Reset
 from s3dictionary import S3Dict, S3DictError
-from servers import Site
+from support.proxy import Answer, Reset
+from support.servers import Site
 
 SECRET = "canary-secret-key-1"
 TOKEN = "canary-token-2"

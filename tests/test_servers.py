@@ -16,7 +16,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from proxy import (
+from support.proxy import (
     AlterBody,
     AlterHeaders,
     Answer,
@@ -29,7 +29,7 @@ from proxy import (
     Reset,
     Response,
 )
-from servers import Site
+from support.servers import Site
 
 ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=0.5)
 TWICE = Config(retries={"total_max_attempts": 2, "mode": "standard"})

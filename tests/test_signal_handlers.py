@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from adversary.hooked_s3 import HookedS3
-from adversary.interrupting import handle_at_each_moment
-from adversary.operations import BLOCKS, READING, UPDATES
-from adversary.scenes import STATES, Boom, Scene, assert_saves, check_invariants
 from s3dictionary import S3Dict, S3DictError, TransactionError
-from stress import TIME_LIMIT, seeded
+from support.adversary.hooked_s3 import HookedS3
+from support.adversary.interrupting import handle_at_each_moment
+from support.adversary.operations import BLOCKS, READING, UPDATES
+from support.adversary.scenes import STATES, Boom, Scene, assert_saves, check_invariants
+from support.stress import TIME_LIMIT, seeded
 
 pytestmark = [
     pytest.mark.timeout(TIME_LIMIT),

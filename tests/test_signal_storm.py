@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from adversary.scenes import Boom, Scene, assert_one_of, assert_saves, assert_usable, check_invariants, held
-from adversary.signals import Storm
 from s3dictionary import S3Dict
-from stress import TIME_LIMIT, seeded, times
+from support.adversary.scenes import Boom, Scene, assert_one_of, assert_saves, assert_usable, check_invariants, held
+from support.adversary.signals import Storm
+from support.stress import TIME_LIMIT, seeded, times
 
 pytestmark = [
     pytest.mark.timeout(TIME_LIMIT, method="thread"),  # the other method uses SIGALRM itself

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec import Raw
 
-import inside
-from memory_s3 import MemoryS3, refusal
 from s3dictionary import ConflictError, NotStorableError, Rollback, S3Dict, S3DictError, StorageError, _loads
 from s3dictionary._format import codec
+from support import inside
+from support.memory_s3 import MemoryS3, refusal
 
 EXAMPLES = int(os.environ.get("S3DICT_EXAMPLES", "60"))
 

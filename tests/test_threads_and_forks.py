@@ -22,11 +22,11 @@ from typing import Any
 
 import pytest
 
-from memory_s3 import MemoryS3
 from s3dictionary import Rollback, S3Dict
 from s3dictionary._format import codec
-from servers import Site
-from stress import TIME_LIMIT, seeded, times
+from support.memory_s3 import MemoryS3
+from support.servers import Site
+from support.stress import TIME_LIMIT, seeded, times
 
 pytestmark = pytest.mark.timeout(TIME_LIMIT)
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from adversary.interrupting import step_in_at_each_moment
-from adversary.operations import AUTOSAVED, BLOCKS, READING, UPDATES, Operation
-from adversary.scenes import Scene, assert_saves, assert_usable, check_invariants, data_handed_out, held, raw
-from comparison import same
-from stress import TIME_LIMIT, seeded
+from support.adversary.interrupting import step_in_at_each_moment
+from support.adversary.operations import AUTOSAVED, BLOCKS, READING, UPDATES, Operation
+from support.adversary.scenes import Scene, assert_saves, assert_usable, check_invariants, data_handed_out, held, raw
+from support.comparison import same
+from support.stress import TIME_LIMIT, seeded
 
 pytestmark = [
     pytest.mark.timeout(TIME_LIMIT),

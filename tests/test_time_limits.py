@@ -14,11 +14,11 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from command_line import CommandLine
-from proxy import LateAnswer
 from s3dictionary import S3Dict, StorageError, UnknownOutcomeError
 from s3dictionary._s3 import calls, clients
-from servers import Site
+from support.command_line import CommandLine
+from support.proxy import LateAnswer
+from support.servers import Site
 
 HEADERS = b'HTTP/1.1 200 OK\r\nETag: "an etag"\r\nContent-Length: %d\r\n\r\n'
 

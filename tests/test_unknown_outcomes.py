@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
-from adversary.scenes import check_invariants
-from memory_s3 import MemoryS3, refusal
 from s3dictionary import MISSING, ConflictError, S3Dict, StorageError, UnknownOutcomeError
-from stress import TIME_LIMIT, seeded, times
+from support.adversary.scenes import check_invariants
+from support.memory_s3 import MemoryS3, refusal
+from support.stress import TIME_LIMIT, seeded, times
 
 pytestmark = [
     pytest.mark.timeout(TIME_LIMIT),

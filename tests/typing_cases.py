@@ -193,6 +193,11 @@ async def the_one_for_asyncio_is_typed_as_well(d: AsyncS3Dict[str, int]) -> None
     AsyncS3Dict("bucket", file_name="a.json", autosave=True)  # type: ignore
 
 
+async def a_coroutine_may_end_inside_a_block(d: AsyncS3Dict[str, int]) -> int:
+    async with d:
+        return d["a"]
+
+
 async def its_run_gives_what_a_plain_or_a_coroutine_function_gives(d: AsyncS3Dict[str, int]) -> None:
     def count(state: AsyncS3Dict[str, int]) -> str:
         return str(state["a"])

@@ -27,6 +27,8 @@ from .reading import decode_leniently as decode_leniently
 from .reading import decode_plain as decode_plain
 from .reading import is_tagged as is_tagged
 from .scalars import MAX_DIGITS as MAX_DIGITS
+from .strict import Mistake as Mistake
+from .strict import mistakes as mistakes
 from .types import BUILT_IN as BUILT_IN
 from .types import Types as Types
 from .verifying import verify as verify

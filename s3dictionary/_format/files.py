@@ -45,7 +45,7 @@ def split(body: bytes, types: Types = BUILT_IN) -> Members:
     except UNREADABLE:
         limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
         members = cutting.members(body.decode())
-    found = _split_entries(members, types)
+    found = _split_entries(body, members, types)
     _check_nesting(body, found, 0 if found is members else _ENTRY)
     return found
 
@@ -102,23 +102,26 @@ def _check_utf8(body: bytes) -> None:
         raise CorruptFileError(f"not UTF-8: {error.reason} at byte {error.start}") from error
 
 
-def _split_entries(members: Members, types: Types) -> Members:
+def _split_entries(body: bytes, members: Members, types: Types) -> Members:
     """A dict's keys that can't be names, and their values, are in the member `py/dict`, which is split in turn."""
     if ENTRIES not in members:
         return members
     try:
         named, raw = without_entries(members)
+        arrays = _arrays(body, raw)
         if not named:
-            return {decode(key, types): value for key, value in _arrays(raw)}
-        return arrange(named, [[decode(key, types), value, *map(decode, rest)] for key, value, *rest in _arrays(raw)])
+            return {decode(key, types): value for key, value in arrays}
+        return arrange(named, [[decode(key, types), value, *map(decode, rest)] for key, value, *rest in arrays])
     except CorruptFileError:
         raise
     except (TypeError, ValueError):  # it has another form, or a key that can't be one
         return members
 
 
-def _arrays(raw: Raw) -> list[list[Raw]]:
+def _arrays(body: bytes, raw: Raw) -> list[list[Raw]]:
     try:
         return _array_splitter.decode(raw)
     except UNREADABLE:
+        # How deep Python's own reader gets depends on its version, and on the stack that is left
+        limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
         return cutting.arrays(bytes(raw).decode())

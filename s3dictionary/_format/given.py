@@ -103,7 +103,7 @@ def _row(kind: Any, *functions: Any) -> Type:
     if not isinstance(kind, type):
         raise ValueError(f"types must have classes, not {kind!r}")  # noqa: TRY004
     tag = kind.__name__
-    if any(kind is row.kind for row in TABLE):
+    if any(kind is row.kind for row in TABLE if row.write):
         raise ValueError(f"types has {name_of(kind)}, which is stored as itself anyway. Leave it out.")
     if tag in READERS:
         raise ValueError(f"types has {name_of(kind)}, but py/{tag} stands for the built-in {tag}. Rename the class.")

@@ -6,7 +6,7 @@ Sets attributes where they are kept, past the class's own `__setattr__`: that ma
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, MutableSequence
 from types import MemberDescriptorType
 from typing import Any
 
@@ -21,8 +21,7 @@ def slots_of(kind: type) -> dict[str, MemberDescriptorType]:
         name: slot
         for base in reversed(kind.__mro__)
         for name, slot in vars(base).items()
-        if isinstance(slot, MemberDescriptorType)
-        and (base.__module__ != "builtins" and not name.startswith("__weakref"))
+        if isinstance(slot, MemberDescriptorType) and base.__module__ != "builtins"
     }
 
 
@@ -137,7 +136,7 @@ def is_sequence(kind: type) -> bool:
     return issubclass(kind, MutableSequence)
 
 
-def names_in(read: Callable[[Any], dict[str, Any]], instance: Any, names: Iterator[str] | tuple[str, ...]) -> Fields:
+def names_in(read: Callable[[Any], dict[str, Any]], instance: Any, names: tuple[str, ...]) -> Fields:
     """Some attributes of an instance by name, those that aren't set left out."""
     attributes = read(instance)
     found = Fields()

@@ -14,7 +14,8 @@ from typing import Any
 from uuid import UUID
 
 from ..errors import CorruptFileError
-from .scalars import FOLD, MAX_DIGITS
+from . import zones
+from .scalars import MAX_DIGITS
 
 
 def parse_int(digits: str) -> int:
@@ -53,16 +54,7 @@ def read_date(content: Any) -> date:
 
 def moment_reader(kind: Any) -> Callable[[Any], Any]:
     """A reader for datetime or time."""
-
-    def read(content: Any) -> Any:
-        if not _of(content, str).endswith(FOLD):
-            return kind.fromisoformat(content)
-        value = kind.fromisoformat(content.removesuffix(FOLD))
-        if value.tzinfo is not None:
-            raise ValueError
-        return value.replace(fold=1)
-
-    return read
+    return lambda content: zones.read(kind, _of(content, str))
 
 
 def read_timedelta(content: Any) -> timedelta:

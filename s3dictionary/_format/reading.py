@@ -123,7 +123,9 @@ def is_foreign(item: Mapping[Any, Any]) -> bool:
 
     They are also written as that, so that who knows the classes finds them again.
     """
-    tag = ENTRIES if ENTRIES in item else next(iter(item), None)
+    if len(item) != 1 and ENTRIES not in item:
+        return False
+    tag = ENTRIES if ENTRIES in item else next(iter(item))
     content = item.get(tag)
     if tag not in (ENTRIES, "py/set", "py/frozenset") or type(content) is not list:
         return False

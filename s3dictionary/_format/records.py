@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from inspect import signature
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -82,12 +83,16 @@ def _pydantic_model(kind: Any) -> Record | None:
     if getattr(kind, "__pydantic_root_model__", False):
         return Record(attrgetter("root"), kind.model_validate, ("root",), _is_whole_model)
     names = {name: _input_name(kind, name, field) for name, field in kind.__pydantic_fields__.items()}
+    takes_names = "by_name" in signature(kind.model_validate).parameters  # since pydantic 2.11
 
     def parts(instance: Any) -> Fields:
         return Fields({**instance.__dict__, **(getattr(instance, "__pydantic_extra__", None) or {})})
 
     def make(content: Any) -> Any:
-        return kind.model_validate({names.get(name, name): item for name, item in _fields(content).items()})
+        fields = _fields(content)
+        if takes_names:
+            return kind.model_validate(fields, by_name=True, by_alias=True)
+        return kind.model_validate({names.get(name, name): item for name, item in fields.items()})
 
     return Record(parts, make, tuple(names), _is_whole_model)
 

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from math import isfinite, log2
 from typing import Any
@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from . import zones
 from .refusals import refusal, show
 
 MAX_DIGITS = 100_000
@@ -25,9 +26,6 @@ _encode = msgspec.json.Encoder().encode
 
 _SAFE_BITS = 2_000
 _MAX_BITS = int(MAX_DIGITS * log2(10)) + 1
-FOLD = "[_fold=1]"
-"""Marks the second of two equal local times, when clocks are set back. A suffix as in RFC 9557."""
-
 
 ENTRIES = "py/dict"
 """The member that has those of a dict's keys that can't be names, and their values."""
@@ -104,28 +102,32 @@ def moment_writer(kind: Any) -> Callable[[Any, Path], bytes]:
     def write(value: Any, path: Path) -> bytes:
         text = _iso(kind, value, path)
         zone = kind.tzinfo.__get__(value)
-        if zone is None and kind.fold.__get__(value):
-            text += FOLD
         if zone is not None and kind.utcoffset(value) is None:
             raise refusal(path, f"is {show(value)}, whose zone has no offset without a date, so it can't be stored")
-        return tagged(kind.__name__, _string(text))
+        marks = zones.marks(text, zone if kind is datetime else None, kind.fold.__get__(value))
+        return tagged(kind.__name__, _string(text + marks))
 
     return write
 
 
 def _iso(kind: Any, value: Any, path: Path) -> str:
-    """In ISO 8601, if that tells the value exactly.
-
-    It doesn't tell pandas' nanoseconds, nor a named zone's repeated hour in autumn.
-    """
+    """In ISO 8601, if that tells the value exactly. It doesn't tell pandas' nanoseconds."""
     try:
         text: str = kind.isoformat(value)
-        differs = kind.fromisoformat(text) != value
+        differs = type(value) is not kind and not _tells(kind, text, value)
     except Exception as error:  # a zone may be anybody's class
         raise refusal(path, f"is {show(value)}, and its zone fails ({error!r}), so it can't be stored") from error
     if differs:
         raise refusal(path, f"is {show(value)}, which ISO 8601 can't tell exactly, so it can't be stored")
     return text
+
+
+def _tells(kind: Any, text: str, value: Any) -> bool:
+    told = kind.fromisoformat(text)
+    if told == value or kind is date:
+        return bool(told == value)
+    # Those in an hour that comes twice are equal to none with another zone
+    return bool(told.replace(tzinfo=kind.tzinfo.__get__(value), fold=kind.fold.__get__(value)) == value)
 
 
 def write_timedelta(value: timedelta, path: Path) -> bytes:

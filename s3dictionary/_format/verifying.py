@@ -50,7 +50,7 @@ def _problem(text: bytes, path: Path, types: Types) -> NotStorableError | None:
         return None
     then, now = (parse(item.decode(), None, str) for item in (text, again))
     there, then, now = _difference(then, now, path)
-    return refusal(there, f"is stored as {show(then)} and would come back as {show(now)}{_INSTEAD}")
+    return refusal(there, f"can't be stored, as {show(then)} would come back as {show(now)}{_INSTEAD}")
 
 
 def _difference(then: Any, now: Any, path: Path) -> tuple[Path, Any, Any]:

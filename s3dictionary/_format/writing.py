@@ -117,7 +117,8 @@ def _parts(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> b
     try:
         parts = row.parts(value)
     except Exception as error:
-        raise refusal(path, f"is {show(value)}, and taking it apart fails: {reason_of(error)}") from error
+        problem = f"which can't be stored, as taking it apart fails: {reason_of(error)}"
+        raise refusal(path, f"is {show(value)}, {problem}") from error
     if isinstance(parts, Fields):
         texts = []
         for name, item in parts.items():
@@ -152,7 +153,9 @@ def write_object(
     It is left out where no name comes behind.
     """
     names = _write_hashables(keys, path, "key", inside, types)
-    named = [True] * len(keys) if foreign else _named(keys, types)
+    named = _named(keys, types)
+    if foreign and named.count(False) == 1:
+        named = [True] * len(keys)
     last = max((index for index, is_name in enumerate(named) if is_name), default=-1)
     members, entries = [], []
     for index, (name, text, is_name) in enumerate(zip(names, texts, named, strict=True)):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .._format import codec
     from .files import File
 
+EDITED = "what you have edited"
 _DEFAULT_EDITOR = "notepad" if os.name == "nt" else "vi"
 _AT_ONCE = 0.5
 """Seconds. An editor that is back sooner, with nothing changed, has probably only opened a window."""
@@ -118,16 +120,22 @@ class Draft:
             raise Failure(failure.code, f"{failure}\n{where}") from error
         say(where)
 
-    def edited(self) -> codec.Members:
+    def edited(self, check: Callable[[bytes, codec.Members], None]) -> codec.Members:
         """Have it edited, and read it.
 
+        Args:
+            check: raises a Failure if the text, or one of its members, isn't what can be saved.
+
         Raises:
-            Failure: the editor failed, or the text isn't a JSON object, and nobody is there to edit it again.
+            Failure: the editor failed, or the text isn't what can be saved, and nobody is there to edit it again.
         """
         while True:
             self._open_editor()
             try:
-                return parse_members(self._read(), "what you have edited")
+                text = self._read()
+                members = parse_members(text, EDITED)
+                check(text, members)
+                return members
             except Failure as failure:
                 if not agree(f"{failure}. Edit it again?"):
                     raise

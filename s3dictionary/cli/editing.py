@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from .._format import codec
 from .._merge import merge
 from ..errors import CorruptFileError
-from .drafts import Draft, Kept
+from .drafts import EDITED, Draft, Kept
 from .files import File, file_of
 from .outcomes import ExitCode, Failure
 from .terminal import say, say_first
-from .text import members_text, pretty
+from .text import check_keys, check_tags, members_text, pretty
 from .versions import differences
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def edit(arguments: Namespace) -> None:
     content = b"{}" if found is None else file.content(found)
     before = _members(file, found)
     with _draft(file, kept, content, before) as draft:
-        after = draft.edited()
+        after = draft.edited(lambda text, members: _check(text, before or {}, members))
         if kept is not None and kept.base != content:
             after = _brought_up_to_date(file, kept, before, after, overwrite=arguments.overwrite)
         is_changed = before is None or not _same(before, after)
@@ -134,6 +134,13 @@ def _save(file: File, found: Found | None, before: codec.Members | None, after: 
         _apply(d, before or {}, after)
         changed = d.changed
     return changed  # noqa: RET504  # for mypy, the block may swallow an exception
+
+
+def _check(text: bytes, before: codec.Members, after: codec.Members) -> None:
+    """See that what was changed is what it looks like. What the file had may be odd."""
+    changed = {key: after[key] for key in _changed(before, after)}
+    check_tags(codec.join(changed), EDITED, is_file=True)
+    check_keys(text, EDITED)
 
 
 def _apply(d: S3Dict[Any, Any], before: codec.Members, after: codec.Members) -> None:

@@ -14,7 +14,7 @@ from .._format import codec
 from .files import File, file_of
 from .outcomes import ExitCode, Failure
 from .terminal import out, say, standard_input
-from .text import compile_query, out_json, parse_members, parse_value
+from .text import check_tags, compile_query, out_json, parse_members, parse_value
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -38,8 +38,8 @@ def keys(arguments: Namespace) -> None:
     query = compile_query(arguments.query)
     members = file_of(arguments).members(arguments.version)
     if arguments.raw and query is None:
-        for key in members:
-            out(key.encode(errors="replace").decode() if isinstance(key, str) else codec.encode(key).decode())
+        if members:
+            out("\n".join(map(_raw_key, members)))
         return
     out_json(codec.encode(list(members)), query, raw=arguments.raw)
 
@@ -74,7 +74,9 @@ def unset(arguments: Namespace) -> None:
 def update(arguments: Namespace) -> None:
     """Set the keys of a JSON object that is read from standard input."""
     file = file_of(arguments)
-    members = parse_members(standard_input(), "standard input")
+    text = standard_input()
+    members = parse_members(text, "standard input")
+    check_tags(text, "standard input", is_file=True)
     new = {key: codec.decode(raw) for key, raw in members.items()}
     _change(file, lambda d: d.update(new))
 
@@ -88,6 +90,10 @@ def _change(file: File, change: Callable[[S3Dict[Any, Any]], None]) -> None:
 
 
 # What the command line says
+
+
+def _raw_key(key: Any) -> str:
+    return key.encode(errors="replace").decode() if isinstance(key, str) else codec.encode(key).decode()
 
 
 def _keys(words: list[str], as_json: bool) -> list[Any]:
@@ -117,7 +123,7 @@ def _hint(key: Any, present: Any) -> str:
         if isinstance(key, str) and not isinstance(other, str) and codec.encode(other) == key.encode():
             return "There is one that isn't a string: pass --json-keys."
     if isinstance(key, str) and any(key.startswith((f"{other}.", f"{other}[")) for other in present):
-        return f"For what is inside a value, use --query: --query {shlex.quote(_query(key))}"
+        return f"For what is inside a value, there is `get` with --query {shlex.quote(_query(key))}"
     return "`keys` lists the ones there are."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import msgspec
 from .._format import codec
 from ..errors import CorruptFileError
 from .outcomes import ExitCode, Failure
-from .terminal import out
+from .terminal import out, say
 
 if TYPE_CHECKING:
     from jmespath.parser import ParsedResult
@@ -125,7 +126,8 @@ def parse_value(text: bytes, name: str) -> Any:
         Failure: it isn't strictly JSON.
     """
     check(text, name)
-    return codec.decode(text.removeprefix(b"\xef\xbb\xbf"))
+    check_tags(text, name)
+    return codec.decode(text.removeprefix(codecs.BOM_UTF8))
 
 
 def parse_members(text: bytes, name: str) -> codec.Members:
@@ -157,6 +159,43 @@ def check(text: bytes, name: str) -> None:
         raise Failure(ExitCode.INPUT, f"{name} isn't JSON: {error}") from error
     except RecursionError as error:
         raise Failure(ExitCode.INPUT, f"{name} is nested too deeply") from error
+
+
+def check_tags(text: bytes, name: str, *, is_file: bool = False) -> None:
+    """See that objects with a `py/…` member are what they look like; tells of names that may be typos.
+
+    Raises:
+        Failure: the content of one doesn't fit, so it would be saved as a plain dict.
+    """
+    for mistake in _mistakes(text, name, is_file=is_file):
+        if mistake.is_wrong:
+            raise _unfit(mistake, name)
+        say(f"{name} has a {mistake.tag}{mistake.place}, which is kept as a plain dict. {mistake.advice}")
+
+
+def check_keys(text: bytes, name: str) -> None:
+    """See that the member with a file's keys that aren't str is what it looks like.
+
+    Raises:
+        Failure: it isn't.
+    """
+    for mistake in _mistakes(text, name, is_file=True):
+        if not mistake.place:
+            raise _unfit(mistake, name)
+
+
+def _mistakes(text: bytes, name: str, *, is_file: bool) -> list[codec.Mistake]:
+    try:
+        return codec.mistakes(text.removeprefix(codecs.BOM_UTF8), is_file=is_file)
+    except (CorruptFileError, RecursionError) as error:
+        raise Failure(
+            ExitCode.INPUT, f"{name} can't be read: it is nested too deeply, or has too long a number"
+        ) from error
+
+
+def _unfit(mistake: codec.Mistake, name: str) -> Failure:
+    message = f"{name} has a {mistake.tag}{mistake.place} whose content doesn't fit. {mistake.advice}"
+    return Failure(ExitCode.INPUT, message.rstrip())
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from memory_s3 import MemoryS3, refusal
 from s3dictionary import S3Dict
+from support.memory_s3 import MemoryS3, refusal
 
 
 class HookedS3(MemoryS3):

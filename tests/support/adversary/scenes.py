@@ -8,10 +8,10 @@ from copy import deepcopy
 from datetime import date
 from typing import Any
 
-from adversary.hooked_s3 import HookedS3
-from adversary.threads import in_thread
-from comparison import same
 from s3dictionary import S3Dict, S3DictError
+from support.adversary.hooked_s3 import HookedS3
+from support.adversary.threads import in_thread
+from support.comparison import same
 
 MISSING = object()
 Content = dict[Any, Any]

@@ -10,8 +10,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from adversary.scenes import Boom, Content
 from s3dictionary import Rollback, S3Dict
+from support.adversary.scenes import Boom, Content
 
 D = S3Dict[Any, Any]
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from adversary.moments import Kind, Moments
-from adversary.threads import InThread
-from stress import LONG
+from support.adversary.moments import Kind, Moments
+from support.adversary.threads import InThread
+from support.stress import LONG
 
 S = TypeVar("S")
 

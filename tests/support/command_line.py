@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import boto3
 import pytest
 
-from proxy import Call, Forward, Request, Response
 from s3dictionary.cli import main
-from servers import Site
+from support.proxy import Call, Forward, Request, Response
+from support.servers import Site
 
 FILE = "state.json"
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from adversary.scenes import Boom
-from adversary.threads import LONG_ENOUGH
+from support.adversary.scenes import Boom
+from support.adversary.threads import LONG_ENOUGH
 
 
 class Command:

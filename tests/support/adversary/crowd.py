@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from adversary.threads import LONG_ENOUGH, InThread
 from s3dictionary import S3Dict
+from support.adversary.threads import LONG_ENOUGH, InThread
 
 
 def waiting(d: S3Dict[Any, Any]) -> int:

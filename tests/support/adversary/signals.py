@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from adversary.interrupting import TimeLimit
-from adversary.moments import can_be_interrupted
+from support.adversary.interrupting import TimeLimit
+from support.adversary.moments import can_be_interrupted
 
 AGAIN = 2e-5
 """Seconds until the next try, if a signal comes where no library can do anything about it."""

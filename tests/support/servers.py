@@ -11,8 +11,8 @@ from typing import Any
 
 import boto3
 
-from proxy import Fault, Proxy, Requests
 from s3dictionary.local import seaweedfs
+from support.proxy import Fault, Proxy, Requests
 
 
 @cache

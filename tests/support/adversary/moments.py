@@ -29,7 +29,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 import s3dictionary
-from adversary.hooked_s3 import HookedS3
+from support.adversary.hooked_s3 import HookedS3
 
 PACKAGE = str(Path(s3dictionary.__file__).parent) + "/"
 _ON_THE_WIRE = {HookedS3.request_arrives.__code__, HookedS3.answer_leaves.__code__}
