@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from inside import raw_keys
-from memory_s3 import MemoryS3
 from s3dictionary import Rollback, S3Dict
 from s3dictionary._format import codec
 from s3dictionary._memory import Memory, Savepoint
+from support.inside import raw_keys
+from support.memory_s3 import MemoryS3
 
 COUNT = 300
 

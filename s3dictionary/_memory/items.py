@@ -132,8 +132,8 @@ class Items:
                 awake.inner = awake.inner or chained(fresh_containers(value))
                 self._note_woken(key, raw, awake, None)
             self._awake[key] = None
-        if self.items[key] is not raw:  # a signal handler has read it meanwhile
-            return self.touch(key)
+        if key not in self.items or self.items[key] is not raw:  # a signal handler has removed or read it meanwhile
+            return self.touch(key) if key in self.items else value
         self.items[key] = awake
         following = self._ahead.following(key, self.items)
         if following:
