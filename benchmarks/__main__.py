@@ -20,7 +20,7 @@ from .stage import Stage, stage
 
 TOPICS = (
     *("files", "rewriting", "wire", "latency", "big_files", "crowd", "items", "transactions", "encoding"),
-    *("peak_memory", "start", "package", "profiles"),
+    *("peak_memory", "start", "package", "event_loop", "profiles"),
 )
 PACKAGES = ("S3Dictionary", "boto3", "msgspec", "persidict", "s3fs", "sqlitedict", "diskcache")
 

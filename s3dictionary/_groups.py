@@ -155,11 +155,19 @@ class Groups(Generic[M]):
     def hand_on(self, group: Group[M]) -> None:
         """Let the member hold the group that comes next; if none does, anyone of them."""
         with self._blocks.lock:
+            if not group.members:  # all have been interrupted meanwhile
+                return
             member = (group.todo or group.members)[0]
             block = group.block
             block.owner, block.thread = member.owner, member.thread
             group.holder = member
         member.tell()
+
+    def begin_saving(self, group: Group[M]) -> bool:
+        """From now on, an interrupted member's changes stay. Returns False if one was interrupted before."""
+        with self._blocks.lock:
+            group.is_saving = not group.is_spoilt
+            return group.is_saving
 
     def save(self, group: Group[M], save: Callable[[], None]) -> None:
         """Save what the functions have done, and end the group's block."""
@@ -219,11 +227,11 @@ class Groups(Generic[M]):
 
     def _again(self, group: Group[M], members: list[M]) -> None:
         with self._blocks.lock:
-            group.members, group.todo = members, []
+            group.members, group.todo = [each for each in members if each in group.members], []
             group.is_spoilt = group.is_saving = False
-            for member in members:
+            for member in group.members:
                 member.reset()
-            if self._next is None:
+            if self._next is None and group.members:
                 self._next = group
         self.hand_on(group)
 

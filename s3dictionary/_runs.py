@@ -77,8 +77,6 @@ class Runs:
     def _go_on(self, group: Group[_ThreadMember], member: _ThreadMember) -> None:
         if not self._groups.is_open(group):
             self._begin(group)
-        elif group.is_spoilt:
-            self._groups.call_again(group)
         elif not group.todo:
             self._end(group)
         elif group.todo[0] is member:
@@ -122,7 +120,9 @@ class Runs:
 
     def _end(self, group: Group[_ThreadMember]) -> None:
         """Save, and tell all."""
-        group.is_saving = True
+        if not self._groups.begin_saving(group):
+            self._groups.call_again(group)
+            return
         try:
             self._groups.save(group, self._store.save_changes)
         except Exception as error:  # noqa: BLE001  # it is everybody's

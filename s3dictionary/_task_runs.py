@@ -87,8 +87,6 @@ class TaskRuns:
     async def _go_on(self, group: Group[_TaskMember], member: _TaskMember, load: Callable[[], Awaitable[None]]) -> None:
         if not self._groups.is_open(group):
             await self._begin(group, load)
-        elif group.is_spoilt:
-            self._groups.call_again(group)
         elif not group.todo:
             await self._end(group)
         elif group.todo[0] is member:
@@ -138,7 +136,9 @@ class TaskRuns:
 
     async def _end(self, group: Group[_TaskMember]) -> None:
         """Save, and tell all. If the one that holds the group is cancelled, that goes on when the others know."""
-        group.is_saving = True
+        if not self._groups.begin_saving(group):
+            self._groups.call_again(group)
+            return
         finished = await to_the_end(self._groups.save, group, self._store.save_changes)
         if finished.error is None:
             self._groups.succeeded(group)

@@ -786,7 +786,7 @@ def test_the_bank_never_loses_a_confirmed_deposit(s3: HookedS3) -> None:
 
 
 def test_it_works_with_uvloop(s3: HookedS3) -> None:
-    uvloop = pytest.importorskip("uvloop", reason="uvloop is in the extra [dev], but not for Windows")
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is in the extra [test], but not for Windows")
     loop = uvloop.new_event_loop()
     try:
         open_bank(s3, loop.run_until_complete)

@@ -13,10 +13,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from own_classes import TYPES, Account, Badge, Color, Event, Fixed, Money, Node, Pair, Point, Stack, Task, User, job
 from s3dictionary import S3Dict
 from s3dictionary._format import codec
 from support.memory_s3 import MemoryS3
+from support.own_classes import (
+    TYPES,
+    Account,
+    Badge,
+    Color,
+    Event,
+    Fixed,
+    Money,
+    Node,
+    Pair,
+    Point,
+    Stack,
+    Task,
+    User,
+    job,
+)
 
 TABLE = codec.types_of(tuple(TYPES), "")
 KEYS = "abcdef"

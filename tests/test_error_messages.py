@@ -672,8 +672,8 @@ def test_nothing_else_is_on_the_page() -> None:
 
 NEXT_STEP = re.compile(
     r"\b(a free one is taken|as in|call|check|close|create|do it|get|give it|it needs|join|leave"
-    r"|load\(\) (brings|shows)|log in|look|must be|of the form|pass|pip install|rename|repair|restore|set|try again|use"
-    r"|versions\(\) lists)\b",
+    r"|load\(\) (brings|shows)|log in|look|must be|of the form|pass|pip install|rename|repair|restore|run that"
+    r"|set|try again|use|versions\(\) lists)\b",
     re.IGNORECASE,
 )
 SAID_BY_OTHERS = {
