@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import islice, repeat
+from itertools import compress, islice, repeat
+from operator import attrgetter, is_
 from typing import Any
 
 from msgspec import Raw
@@ -150,22 +151,21 @@ class Items:
 
     def _decode_ahead(self, keys: list[Any]) -> None:
         """Make values readable that are likely to be touched next, all at once: those that no block has noted."""
-        savepoints, items, places = self.savepoints, self.items, (self._quiet, self._awake)
+        savepoints, items = self.savepoints, self.items
         noted: set[Any] = set().union(*[each.journal.keys() & keys for each in savepoints])
         raws: dict[Any, Raw] = {key: entry for key in keys if type(entry := items.get(key)) is Raw and key not in noted}
         values = codec.decode_plain(list(raws.values()))
         if values is None:
             return
         inner = inner_containers_of_each(values) if savepoints else repeat(None)
-        journal = savepoints[-1].journal if savepoints else {}
-        for key, awake in zip(raws, map(Decoded, values, raws.values(), inner), strict=False):
-            can_change = type(awake.value) not in SCALARS
-            # No call from here on, so no signal handler gets in between
-            if key in items and items[key] is awake.raw:
-                if can_change:
-                    journal[key] = awake
-                places[can_change][key] = None
-                items[key] = awake
+        awake = dict(zip(raws, map(Decoded, values, raws.values(), inner), strict=False))
+        containers = {key: entry for key, entry in awake.items() if type(entry.value) not in SCALARS}
+        if savepoints:
+            savepoints[-1].journal.update(_unread(containers, items))
+        self._awake.update(dict.fromkeys(containers))
+        if len(containers) < len(awake):
+            self._quiet.update(dict.fromkeys(awake))
+        items.update(_unread(awake, items))
 
     def _decode_given(self, key: Any, raw: Raw) -> Any:
         """The same for a value that may hold instances: a class needn't make equal ones of one text."""
@@ -321,3 +321,12 @@ def objects_of(items: dict[Any, Any], types: Types) -> dict[Any, Any]:
         key: codec.decode(entry, types, (key,)) if type(entry) is Raw else object_of(entry)
         for key, entry in items.items()
     }
+
+
+def _unread(awake: dict[Any, Decoded], items: dict[Any, Entry]) -> Iterable[tuple[Any, Decoded]]:
+    """Those whose text is still in its place, as they are taken.
+
+    `dict.update` takes them in one step, without any Python code, so that no signal handler gets in between.
+    """
+    texts = map(attrgetter("raw"), awake.values())
+    return compress(awake.items(), map(is_, map(items.get, awake), texts))
