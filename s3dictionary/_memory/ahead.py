@@ -33,9 +33,9 @@ class ReadingAhead:
         try:
             if _are_same(key, self._next):
                 self._size = min(2 * self._size, _MOST)
-            elif _are_same(key, next(iter(keys))):
+            elif _are_same(key, next(iter(keys), MISSING)):
                 self._keys, self._size = iter(keys), 1
-                next(self._keys)
+                next(self._keys, MISSING)
             else:
                 return []
             run = [following for following in islice(self._keys, self._size - 1) if type(following) is str]
