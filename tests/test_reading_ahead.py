@@ -12,8 +12,10 @@ import pytest
 from s3dictionary import Rollback, S3Dict
 from s3dictionary._format import codec
 from s3dictionary._memory import Memory, Savepoint
+from support.adversary.interrupting import handle_at_each_moment
 from support.inside import raw_keys
 from support.memory_s3 import MemoryS3
+from support.stress import seeded
 
 COUNT = 300
 
@@ -138,6 +140,42 @@ def test_a_value_whose_reading_was_interrupted_is_rolled_back(nested: bool, monk
     assert value == {"a": [1]}
     assert memory.touch("r1") is value
     memory.check()
+
+
+@pytest.mark.parametrize("in_a_block", [False, True])
+def test_what_a_signal_handler_reads_meanwhile_is_the_one_in_the_dict(in_a_block: bool) -> None:
+    """It may come between the decoding of a value ahead and its being put in its place."""
+
+    def make() -> Reading:
+        reading = Reading(loaded('{"a": [1]}' for _ in range(5)))
+        if in_a_block:
+            reading.memory.begin(reading.savepoint)
+        return reading
+
+    def check(reading: Reading) -> None:
+        reading.held["a"].append(2)
+        assert reading.memory.touch("r2") is reading.held
+        assert reading.memory.changed
+        reading.memory.rollback(reading.savepoint)
+        assert reading.memory.changed is not in_a_block
+        reading.memory.check()
+
+    handle_at_each_moment(make, Reading.all, Reading.one, check, seeded(), quick=100)
+
+
+class Reading:
+    """A memory whose values are read in order, and one of them by a signal handler."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory, self.savepoint = memory, Savepoint()
+        self.held: Any = None
+
+    def all(self) -> None:
+        for key in list(self.memory.items):
+            self.memory.touch(key)
+
+    def one(self) -> None:
+        self.held = self.memory.touch("r2")
 
 
 class Interrupting(dict[Any, None]):
