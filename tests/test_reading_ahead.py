@@ -143,18 +143,19 @@ def test_a_value_whose_reading_was_interrupted_is_rolled_back(nested: bool, monk
 
 
 @pytest.mark.parametrize("in_a_block", [False, True])
-def test_what_a_signal_handler_reads_meanwhile_is_the_one_in_the_dict(in_a_block: bool) -> None:
-    """It may come between the decoding of a value ahead and its being put in its place."""
+@pytest.mark.parametrize("key", ["r0", "r2"])
+def test_what_a_signal_handler_reads_meanwhile_is_the_one_in_the_dict(key: str, in_a_block: bool) -> None:
+    """It may come between the decoding of a value, alone or ahead, and its being put in its place."""
 
     def make() -> Reading:
-        reading = Reading(loaded('{"a": [1]}' for _ in range(5)))
+        reading = Reading(loaded('{"a": [1]}' for _ in range(5)), key)
         if in_a_block:
             reading.memory.begin(reading.savepoint)
         return reading
 
     def check(reading: Reading) -> None:
         reading.held["a"].append(2)
-        assert reading.memory.touch("r2") is reading.held
+        assert reading.memory.touch(key) is reading.held
         assert reading.memory.changed
         reading.memory.rollback(reading.savepoint)
         assert reading.memory.changed is not in_a_block
@@ -166,8 +167,8 @@ def test_what_a_signal_handler_reads_meanwhile_is_the_one_in_the_dict(in_a_block
 class Reading:
     """A memory whose values are read in order, and one of them by a signal handler."""
 
-    def __init__(self, memory: Memory) -> None:
-        self.memory, self.savepoint = memory, Savepoint()
+    def __init__(self, memory: Memory, key: str) -> None:
+        self.memory, self.key, self.savepoint = memory, key, Savepoint()
         self.held: Any = None
 
     def all(self) -> None:
@@ -175,7 +176,7 @@ class Reading:
             self.memory.touch(key)
 
     def one(self) -> None:
-        self.held = self.memory.touch("r2")
+        self.held = self.memory.touch(self.key)
 
 
 class Interrupting(dict[Any, None]):
