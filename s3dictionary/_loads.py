@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from .errors import CorruptFileError, StorageError, UnsavedChangesWarning
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
+
+_PACKAGE = __file__.removesuffix("_loads.py")
 
 _JUST_LOADED = 0.001
 """Seconds in which no other program's write could have become known to the caller."""
@@ -108,7 +111,7 @@ class Loader:
 
     def fetch_fresh(self) -> Fetched | None:
         """Read the file, to refresh memory. `None` if there is no need to."""
-        self.undo_read_only(stacklevel=6)
+        self.undo_read_only()
         fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
         self._loaded_at = 0.0
         # A delete of unknown outcome has left nothing in memory that loading would throw away
@@ -124,7 +127,7 @@ class Loader:
             elif not self._memory.changed:  # by one who didn't have to wait, as by an edit inside a value
                 self._take_over(members, found)
 
-    def undo_read_only(self, stacklevel: int = 5) -> None:
+    def undo_read_only(self) -> None:
         """Before a block of a read-only dict: undo changes, so that the block is refused only for its own."""
         if not self._read_only or not self._has_changes:
             return
@@ -133,7 +136,7 @@ class Loader:
             f"{self.uri} was opened with read_only=True, but something in it was changed, as inside a value or in "
             "`data`. That was undone. Use copy.deepcopy(value) to get a value that can be changed",
             UnsavedChangesWarning,
-            stacklevel,
+            _callers_level(),
         )
 
     def load_version(self, version_id: str) -> None:
@@ -165,3 +168,11 @@ class Loader:
             raise CorruptFileError(
                 f"{self.uri} can't be read: {error}. It stays as it is: repair it, or replace it by S3Dict(…, data=…)."
             ) from error
+
+
+def _callers_level() -> int:
+    """The `stacklevel` for the warning of whoever calls this: that of the code outside of the package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level

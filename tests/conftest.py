@@ -39,8 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(FaultsWriter())
 
 
-def pytest_collection_finish() -> None:
-    """Keep what the imports made from the garbage collector, as many tests collect."""
+@pytest.fixture(autouse=True, scope="module")
+def what_is_there_is_no_garbage() -> None:
+    """Keep what imports and earlier tests have made from the garbage collector, as many tests collect."""
     gc.collect()
     gc.freeze()
 

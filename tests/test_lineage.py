@@ -202,7 +202,7 @@ class Writer:
         outcomes["earlier" if earlier else "saved"] += 1
         told = outcome.content.members if isinstance(outcome, Earlier) else save
         self.world.wrong["told that it was saved, but took effect another number of times"] += (
-            self.world.applied[told] != 1
+            self.world.applied[told] != 1 and told not in self.world.gone
         )
         if earlier:
             self.world.wrong["told that an earlier one was saved, but this one was"] += self.world.applied[save] > 0

