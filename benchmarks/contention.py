@@ -449,24 +449,22 @@ def alone(rows: list[Row], delay: float, size: int) -> float:
 
 PAGE = """# How far one file goes
 
-All writers of a file take turns: a commit reads the file (GET) and writes it (PUT) on condition that nobody else wrote
-in between. That takes two round trips to the store, one for the GET and one for the PUT; for a file over 1 MiB, and
-with a `client=` of your own, it is one more, as boto3 asks before it sends the content (`Expect: 100-continue`). The
-way back of the GET and the way there of the PUT lie between the moments at which the store reads and writes, and that
-much time is at least between two commits, however many writers there are. **More processes hardly make one file faster:
-more and more of what they do is done in vain.**
+All writers of a file take turns: a commit reads the file (GET) and writes it (PUT) on condition that nobody else has written
+in between. That takes two round trips to the store, one for the GET and one for the PUT. A file over 1 MiB, or your own
+`client=`, adds another one, because boto3 asks before it sends the content (`Expect: 100-continue`). Between the store's read
+and its write lie the way back of the GET and the way out of the PUT. So two commits are at least this time apart, however
+many writers there are. **More processes hardly make one file faster; they mostly cause more retries.**
 
-What follows is written by `make contention`. Writers do nothing but commit, one after the other, so a number of
-writers here stands for many more programs that save now and then. With `run()` all of them increment the same
-counter; with `on_conflict="merge"` each one has a key of its own. A retry is a PUT that was refused.
+`make contention` writes this page. The writers commit continuously, so a number of writers here corresponds to many more
+programs that save now and then. With `run()`, all of them increment the same counter; with `on_conflict="merge"`, each has
+its own key. A retry is a PUT that was refused.
 
 Measured on {machine}.
-Writers and server share these cores; at the beginning, the load average was {load}.
+Writers and server share these cores; the load average at the start was {load}.
 
 ## With {delay:.0f} ms of network
 
-A proxy delays every request and every answer by half of it. This is what it is like on S3, where the time goes to the
-network. Alone, a commit takes {alone_small:.0f} ms ({small}) to {alone_large:.0f} ms ({large}). The most that was
+A proxy delays every request and every answer by half of it. This resembles S3, where the network takes most of the time. Alone, a commit takes {alone_small:.0f} ms ({small}) to {alone_large:.0f} ms ({large}). The most that was
 reached with {small} was {best_small:.1f} commits a second, by {best_small_writers} writers with {best_small_way};
 with {large}, {best_large:.1f}.
 
@@ -476,62 +474,58 @@ with {large}, {best_large:.1f}.
 
 ## Without any network
 
-Everything is on one machine, so this measures its processors: all of the writers' and the server's work has to be
-done by {cores} cores.
+Everything runs on one machine, so this measures its CPUs: all work of the writers and the server is done by {cores} cores.
 
 {near}
 
 {near_fit}
 
-The model is no guide here: processes that wait for a processor in the middle of a commit lose it to others, and all the
-more the more there are. It only knows what the network does, and how much there is to compute in all.
+The model doesn't apply here. A process that waits for a CPU in the middle of a commit loses to others, more often the more
+there are. The model only considers the network and the total CPU time.
 
 ## Groups
 
-`run()`s of the threads, or tasks, of one process that wait at the same time share one GET and one PUT. These are
-commits a second of processes with so many threads each, with {delay:.0f} ms of network and {small}. To the model, a
-process is one writer, and each of its commits stands for as many as it has threads.
+Calls of `run()` in the threads or tasks of one process that wait at the same time share one GET and one PUT. The table has
+commits a second for processes with this many threads each, with {delay:.0f} ms of network and {small}. For the model, a
+process is one writer, and each of its commits counts as one for each thread.
 
 {groups}
 
 ## The model
 
-It is told three things of a single writer: how long a commit takes (`cycle`), how long a HEAD takes (there is one
-after each refusal), and the processor time of an attempt. `predict()` in `benchmarks/contention.py` is all of it:
+The model has three parameters, measured on a single writer: the time of a commit (`cycle`), the time of a HEAD (sent after
+each refusal), and the CPU time of an attempt. `predict()` in `benchmarks/contention.py` implements it:
 
 - An attempt succeeds if no commit fell between its read and its write at the server: `cycle - HEAD`, as a HEAD is a
   round trip.
-- After a commit, the next one is of the writer that reads first. Each of `n` writers reads once in an `attempt`, at a
-  random moment: the first one after `attempt / n`, less for the one that has just committed and begins anew.
-- So commits come every `cycle - HEAD + attempt / n`, and of `n / attempt` attempts a second all others are retries.
-- A failed attempt takes the HEAD in addition, and the library's wait before it tries again: random, up to 10 ms, 20
-  ms, 40 ms … 1 s. The wait keeps attempts from piling up, and makes each retry likelier to succeed.
-- If attempts need more processor time than there is, all of them take longer.
+- After a commit, the writer that reads first makes the next one. Each of `n` writers reads once per `attempt`, at a
+  random moment: the first one after `attempt / n`, less for the one that has just committed and starts again.
+- So there is one commit every `cycle - HEAD + attempt / n`. The rest of the `n / attempt` attempts a second are retries.
+- A failed attempt adds the HEAD, and the library's random wait before the next attempt: up to 10 ms, 20 ms, 40 ms … 1 s. The
+  wait keeps attempts from piling up, and makes each retry more likely to succeed.
+- If the attempts need more CPU time than available, all of them take longer.
 
-For small files, and writers that have processors enough, it predicts these commits a second (retries
-per commit):
+For small files, and writers with enough CPUs, it predicts these commits a second (retries per commit):
 
 {extrapolated}
 
 ## What it means
 
-- **Latency decides**: near the store, everything is faster in proportion. Run writers in the bucket's region.
-- **Size decides next**: a commit moves the whole file twice. Keep a file that many write small, and split what isn't
+- **Latency matters most**: the rate is inversely proportional to it. Run writers in the bucket's region.
+- **Size comes next**: a commit transfers the whole file twice. Keep files with many writers small, and split data that isn't
   written together.
-- S3's own limits are far away: Amazon publishes 3,500 writes and 5,500 reads a second for each prefix ([performance
+- S3's own limits are much higher: Amazon publishes 3,500 writes and 5,500 reads a second for each prefix ([performance
   guidelines](https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html)). One file doesn't
-  get there. Refused PUTs cost requests all the same: retries count.
-- A single writer is the fastest way to write one file: it commits without any retry, and one `with` block can hold
-  any number of updates. Where many have something to add, let them hand it to one process (a queue), which saves it
-  in one go. The threads of one process do so by themselves when they use `run()` on one dict (see [Groups](#groups)).
+  reach them. You also pay for refused PUTs.
+- A single writer is the fastest way to write one file: it never retries, and one `with` block can have any number of
+  updates. If many programs add data, let them send it through a queue to one process, which saves it in one block.
+  Threads of one process that use `run()` on one dict do this automatically (see [Groups](#groups)).
 
 ## Beyond one file
 
-- **Several files**: commits to different files don't disturb each other. One per customer, per job, per shard of the
-  key (`f"state-{{hash % 16}}.json"`) multiplies all of the above, as long as a transaction needs only one of them.
-- **Events and logs**: don't append to a shared list. Write an object for each (S3 takes thousands a second), or use a
-  queue.
-- **A counter or a lock that many need many times a second**: a database that is made for it, such as DynamoDB
+- **Several files**: commits to different files are independent. One file per customer, per job, or per shard of the key (`f"state-{{hash % 16}}.json"`) multiplies the rate, as long as a transaction needs only one file.
+- **Events and logs**: don't append to a shared list. Write one object per event (S3 takes thousands a second), or use a queue.
+- **A counter or a lock that many programs use many times a second**: use a database made for this, such as DynamoDB
   (conditional updates of single items), Redis or PostgreSQL.
 """
 

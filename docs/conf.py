@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 from s3dictionary import __version__
 
 PAGES = {
-    "Start": ["tutorial", "guides/saving"],
+    "Start": ["is-it-for-me", "tutorial", "guides/saving"],
     "Guides": [
         "guides/own-classes",
         "guides/recipes",
@@ -29,7 +29,7 @@ PAGES = {
         "guides/from-0.13",
         "guides/from-shelve",
     ],
-    "Reference": ["reference", "command-line", "errors", "guarantees", "costs", "file-format"],
+    "Reference": ["reference", "command-line", "errors", "guarantees", "costs", "file-format", "glossary"],
     "Background": ["design", "faults", "contention", "benchmarks", "changes"],
 }
 """The order of the pages. `docs/index.md` is the first one."""
@@ -53,11 +53,14 @@ suppress_warnings = ["misc.highlighting_failure"]  # `…` in Python
 napoleon_use_rtype = False
 napoleon_custom_sections = [("Attributes", "params_style")]  # in a list, as arguments are
 autodoc_member_order = "bysource"
+autodoc_typehints = "both"
+autodoc_typehints_description_target = "documented"
 autodoc_typehints_format = "short"
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 python_maximum_signature_line_length = 80
 add_module_names = False
+toc_object_entries_show_parents = "hide"  # longer names would be cut off
 
 
 def add_navigation(app: Sphinx, page: str, source: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""`AsyncS3Dict`: the dict for asyncio. What sends requests is awaited; everything in memory is as in `S3Dict`."""
+"""`AsyncS3Dict`: the dict for asyncio. Methods that send requests are coroutines; the others work as in `S3Dict`."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _SMALL = 100_000
-"""Bytes of a file that the event loop itself takes over into memory, in less than a millisecond."""
+"""Largest file, in bytes, that is decoded in the event loop's thread: that takes less than a millisecond."""
 
 
 class AsyncS3Dict(FileDict[K, V]):
-    """An `S3Dict` for asyncio: it never blocks the event loop by a request.
+    """An `S3Dict` for asyncio, whose requests never block the event loop.
 
-    The constructor sends no request. `async with` and `load()` load the file, and only then can it be read:
+    The constructor sends no request. Before you read the dict, load the file with `async with` or `load()`:
 
     >>> async def main():
     ...     async with AsyncS3Dict(bucket, file_name="state.json") as state:
@@ -49,32 +49,33 @@ class AsyncS3Dict(FileDict[K, V]):
     ...         await asyncio.sleep(0)
     ...     return state["runs"]
 
-    One task at a time has a block; others wait for it, first come, first served. Inside a block one may await. If a
-    task is cancelled while it waits, nothing has happened; inside its block, the block is undone; and while the block
-    is being saved, the cancellation goes on when that has ended.
+    One task at a time can have a block open; others wait in order of arrival. You may await inside a block. If a task
+    is cancelled while it waits, nothing has happened. If it is cancelled inside its block, the block is rolled back. If
+    it is cancelled while the block is being saved, the cancellation continues after the save.
 
     Args:
         bucket_name: the bucket. It must exist.
-        access_key_id: the AWS access key; left out, boto3 finds credentials as always.
-        access_secret_key: its secret.
-        file_name: the object's key, as in `"app/state.json"`. If it ends in `.gz`, the file is compressed.
-        data: what the dict is to hold instead of what the file holds, from its first load on.
-        default: what it is to hold as long as there is no file. It is copied, and isn't an unsaved change.
-        on_conflict: as for `S3Dict`. A function is called in a worker thread.
-        types: classes to store as themselves, as for `S3Dict`.
-        read_only: updates and saves raise a `ReadOnlyError`. Needs no permission to write.
-        max_size: bytes that the file may have, stored or uncompressed; a bigger one is refused before it is read.
-        client: a boto3 S3 client to use as it is, instead of keys and options.
-        profile_name: the profile in `~/.aws/config` whose credentials and settings to use.
-        put_options: further arguments of every PutObject, as in `{"ServerSideEncryption": "aws:kms"}`.
-        client_options: further arguments of `boto3.client("s3", …)`, as in `endpoint_url` or `region_name`.
+        access_key_id: the AWS access key. Without it, boto3 looks for credentials as usual.
+        access_secret_key: the secret key that belongs to it.
+        file_name: the object's key, such as `"app/state.json"`. If it ends in `.gz`, the file is compressed.
+        data (dict or pairs): the content to use instead of the file's, from the first load on.
+        default (dict or pairs): the content to use while there is no file. It is copied, and isn't an unsaved change.
+        on_conflict (str or function): as for `S3Dict`. A function is called in a worker thread.
+        types (list or dict of classes): classes to store as themselves, as for `S3Dict`.
+        read_only: whether updates and saves raise a `ReadOnlyError`. Needs no permission to write.
+        max_size: the most bytes that the file may have, stored or uncompressed. A larger file is refused before it is
+            read.
+        client: a boto3 S3 client to use instead of keys and options.
+        profile_name: the profile in `~/.aws/config` that has the credentials and settings.
+        put_options: additional arguments for every PutObject, such as `{"ServerSideEncryption": "aws:kms"}`.
+        client_options: additional arguments for `boto3.client("s3", …)`, such as `endpoint_url` or `region_name`.
 
     Raises:
-        ValueError: an argument is missing or doesn't fit with others.
+        ValueError: an argument is missing, invalid, or can't be combined with another.
     """
 
     _first: dict[K, V] | None
-    """What is to replace the file's content at the first load."""
+    """The content that replaces the file's at the first load."""
 
     @overload
     def __init__(
@@ -173,7 +174,7 @@ class AsyncS3Dict(FileDict[K, V]):
     # Loading, saving, deleting
 
     async def load(self, *, version_id: str | None = None) -> Self:
-        """Replace what is in memory by what the file holds, as `S3Dict.load` does. Returns the dict.
+        """Replace the content of memory with that of the file, as `S3Dict.load` does. Returns the dict.
 
         Raises:
             CorruptFileError: the file isn't a JSON object in UTF-8. Memory is as before.
@@ -195,7 +196,7 @@ class AsyncS3Dict(FileDict[K, V]):
             await self._take_over(await in_thread(self._store.fetch_version, version_id))
 
     async def _refresh(self) -> None:
-        """Load before a block, if there is need to."""
+        """Load before a block, if necessary."""
         if not self._is_loaded:
             await self._load()
             return
@@ -210,13 +211,13 @@ class AsyncS3Dict(FileDict[K, V]):
             (await to_the_end(fetched.take)).get()
 
     async def save(self) -> None:
-        """Write what is in memory, on condition that S3 still holds the version that it was loaded from. One PUT.
+        """Write the content of memory to S3, on condition that S3 still has the version that was loaded. One PUT.
 
-        If the task is cancelled meanwhile, that goes on when the save has ended.
+        If the task is cancelled meanwhile, the cancellation continues after the save.
 
         Raises:
             ConflictError: someone else has written since. Nothing was overwritten, and memory is as before.
-            UnknownOutcomeError: it isn't known whether it took effect. The next save finds out.
+            UnknownOutcomeError: it isn't known whether the save took effect. The next save finds out.
             NotStorableError: a value can't be stored as JSON. Nothing was sent.
             ReadOnlyError: the dict was opened with `read_only=True`.
             StorageError: S3 refused, or wasn't reached. Memory is as before.
@@ -226,7 +227,7 @@ class AsyncS3Dict(FileDict[K, V]):
         await self._in_turn("save()", partial(self._send, self._store.save))
 
     async def delete(self) -> None:
-        """Delete the file, on condition that S3 still holds the version that was loaded; then empty the dict.
+        """Delete the file, on condition that S3 still has the version that was loaded, and empty the dict.
 
         Raises:
             ConflictError: someone else has written since. Nothing was deleted.
@@ -242,7 +243,7 @@ class AsyncS3Dict(FileDict[K, V]):
         (await to_the_end(self._turns.requesting, action)).get()
 
     async def _in_turn(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
-        """Load, save or delete, where that is allowed, in the caller's turn. In an open block it is a checkpoint."""
+        """Load, save or delete in the caller's turn, if the open blocks allow it. In a block, this is a checkpoint."""
         self._blocks.refuse_inside(name, allowed=(Kind.WITH,))
         if self._blocks.is_inside:
             await action()
@@ -255,7 +256,7 @@ class AsyncS3Dict(FileDict[K, V]):
             self._turns.end(turn)
 
     async def versions(self) -> list[FileVersion]:
-        """The file's versions that the bucket keeps, newest first. `load(version_id=…)` brings one back."""
+        """List the versions of the file that the bucket keeps, newest first. `load(version_id=…)` loads one."""
         return await in_thread(self._file.versions)
 
     # Blocks. `async with` calls these before it awaits what they give, so that its frame is known
@@ -311,20 +312,20 @@ class AsyncS3Dict(FileDict[K, V]):
     async def run(  # type: ignore[misc]  # the function's own arguments may have any name
         self, function: Callable[..., Any], *args: Any, attempts: int = 10, **kwargs: Any
     ) -> Any:
-        """Call a function in a block, again from a fresh load if someone else has written meanwhile.
+        """Call a function in a block, and again on fresh data if someone else has written meanwhile.
 
-        Calls of several tasks that wait at the same time share one load and one save. Each function is called by its
-        own task, in a transaction of its own: what one raises undoes what that one did, and nothing else.
+        Calls from several tasks that wait at the same time share one load and one save. Each function runs in its
+        caller's task, in its own transaction. If it raises, only its own changes are rolled back.
 
         Args:
-            function: a plain or a coroutine function, called with the dict and the other arguments, maybe several
-                times. What it does elsewhere is not undone. While it awaits, the others of its group wait for it.
-            args: further arguments of the function.
-            kwargs: its keyword arguments.
-            attempts: how often at most. Between them it waits, longer each time.
+            function: a plain or coroutine function, called with the dict and the other arguments, possibly several
+                times. Its other side effects aren't rolled back. While it awaits, the other calls of its group wait.
+            args: additional arguments for the function.
+            kwargs: keyword arguments for the function.
+            attempts: how often to call the function at most. The wait between attempts grows.
 
         Returns:
-            What the function returned; `None` if it raised `Rollback`.
+            The function's result; `None` if it raised `Rollback`.
 
         Raises:
             ConflictError: someone else was faster every time; or there were unsaved changes before, which a fresh load
@@ -338,7 +339,7 @@ class AsyncS3Dict(FileDict[K, V]):
         return await self._runs.run(self._refresh, partial(function, self, *args, **kwargs), attempts)
 
     def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> AsyncS3Dict[Any, Any]:  # type: ignore[override]
-        """A new one with this one's settings, on the same file, as if made with `data=dict.fromkeys(…)`."""
+        """Create a dict with the same settings and file, as if with `data=dict.fromkeys(…)`."""
         return type(self)(**self._arguments(dict.fromkeys(iterable, value)))
 
 

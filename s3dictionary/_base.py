@@ -1,6 +1,6 @@
-"""What the dicts over one file on S3 have in common: what they are, how they show, transactions in memory, copies.
+"""The common base of the dicts: their properties and display, transactions in memory, copies and pickles.
 
-Sends no request: when to load and save is up to the classes made from it.
+Sends no requests: the derived classes decide when to load and save.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FileDict(LazyDict[K, V]):
     """A dict over one file on S3."""
 
     _runs: Any
-    """What calls the functions of `run`: each class has its own."""
+    """Calls the functions of `run`. Each derived class has its own."""
 
     if TYPE_CHECKING:  # each class has its own
 
@@ -52,20 +52,20 @@ class FileDict(LazyDict[K, V]):
         read_only: bool,
         writes: bool,
     ) -> None:
-        """Check a constructor's arguments and put together what they describe.
+        """Check the constructor's arguments and set up the dict.
 
         Args:
-            settings: the file and the way to it.
-            default: what the dict is to hold as long as there is no file.
+            settings: the file, and how to reach it.
+            default: the content to use while there is no file.
             on_conflict: what a save does if someone else has written.
             types: classes to store as themselves.
-            read_only: nothing may be written.
-            writes: other arguments ask for something to be written.
+            read_only: whether writing is forbidden.
+            writes: whether other arguments require a save.
         """
         settings.check()
         check_bool("read_only", read_only)
         if read_only and writes:
-            raise ValueError("read_only=True goes with neither autosave nor data: there would be something to save")
+            raise ValueError("read_only=True can't be combined with autosave or data, as these save")
         if on_conflict not in _STRATEGIES and not callable(on_conflict):
             raise ValueError(
                 f"on_conflict must be a function or one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}"
@@ -87,12 +87,12 @@ class FileDict(LazyDict[K, V]):
 
     @classmethod
     def from_uri(cls, uri: str, **options: Unpack[AllOptions]) -> Self:
-        """Make one from an address like `s3://bucket/path/state.json`. The options are those of the constructor.
+        """Create a dict from an address such as `s3://bucket/path/state.json`, with the options of the constructor.
 
-        In place of the bucket's name it may have the ARN of an access point, as for the AWS CLI.
+        In place of the bucket's name, the address can have the ARN of an access point, as for the AWS CLI.
 
         Raises:
-            ValueError: it isn't such an address.
+            ValueError: the address is invalid.
         """
         bucket, key, problem = addresses.split(uri)
         if problem:
@@ -102,7 +102,7 @@ class FileDict(LazyDict[K, V]):
             raise ValueError(f"{uri!r} isn't an address of the form s3://bucket/key")
         return cls(bucket, file_name=key, **options)
 
-    # What it is
+    # Properties
 
     @property
     def bucket_name(self) -> str:
@@ -127,17 +127,17 @@ class FileDict(LazyDict[K, V]):
 
     @property
     def etag(self) -> str | None:
-        """The ETag of the version that was loaded or saved last, as S3 gave it; `None` while there is no file."""
+        """The ETag of the version that was loaded or saved last, as S3 returned it; `None` while there is no file."""
         version = self._store.version
         return None if version is None else version.etag
 
     @property
     def changed(self) -> bool:
-        """Is there anything here that is not in S3? Nested edits count. Sends no request."""
+        """Whether there are unsaved changes, including nested edits. Sends no request."""
         return self._store.changed
 
     def _repr_html_(self) -> str:
-        """How notebooks show it. Looking changes nothing, and decodes only what is shown."""
+        """The display in notebooks. It decodes only the values that it shows."""
         from . import notebook
 
         version = self._store.version
@@ -153,17 +153,18 @@ class FileDict(LazyDict[K, V]):
         )
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """How IPython shows it as text, which it also puts into a notebook's file. `print` shows all of it."""
+        """The text display in IPython, which also goes into a notebook's file. `print` shows everything."""
         from . import notebook
 
         printer.text(notebook.text(len(self), self._memory.first(notebook.ROWS), self._memory.types))
 
     def transaction(self) -> Transaction[Self]:
-        """A block in memory, for `with` or as a decorator. An exception undoes it, and goes on.
+        """Open a block in memory, with `with` or as a decorator. An exception rolls it back and propagates.
 
-        It nests to any depth, and gives the dict. Undoing is exact and in place: a list that was taken out of the dict
-        before or in the block is undone itself, and is still the one in the dict. `raise Rollback` undoes it quietly.
-        With `autosave`, the outermost one saves at its end if anything changed; if that fails, it is undone.
+        Transactions nest to any depth; `with` returns the dict. A rollback is exact and in place: a list that was taken
+        out of the dict is restored itself, and is still the one in the dict. `raise Rollback` rolls back without
+        propagating. With `autosave`, the outermost transaction saves at its end if anything changed; if that fails, it
+        is rolled back.
 
         >>> with state.transaction():
         ...     state["runs"] += 1
@@ -172,25 +173,26 @@ class FileDict(LazyDict[K, V]):
         return Transaction(self, self._blocks, prepare, self._autosave_changes)
 
     def lease(self, name: str, *, seconds: float = 300) -> Lease:
-        """A lock that one holder among all machines has at a time, for `with` and `async with`.
+        """A lock with one holder among all machines, for `with` and `async with`.
 
-        It is an object of its own beside the file, `<file_name>.<name>.lease`, and stays there. It is renewed while it
-        is held, and runs out when its holder is killed. It doesn't keep anybody from using the dict.
+        The lease is stored in an object beside the file, `<file_name>.<name>.lease`, which isn't deleted. The lease is
+        renewed while it is held, and expires if its holder is killed. It doesn't prevent others from using the dict.
 
         >>> with state.lease("nightly", seconds=300) as lease:
         ...     print(lease.held)
         True
 
         Args:
-            name: what the holders agree on.
-            seconds: how long after the last renewal it runs out, 2 or more. Three renewals fit into that.
+            name: the name of the lease, the same for all programs that compete for it.
+            seconds: how long after the last renewal the lease expires, at least 2. It is renewed three times within
+                that time.
 
         Raises:
-            LeaseHeldError: on entering; somebody else holds it. It names the holder, and when the lease runs out.
-            LeaseLostError: on leaving; it could not be renewed in time, so somebody else may have taken it.
+            LeaseHeldError: on entering, if somebody else holds it. The error has the holder and the time of expiry.
+            LeaseLostError: on leaving, if it could not be renewed in time, so that somebody else may have taken it.
             StorageError: S3 refused, or wasn't reached.
             ReadOnlyError: the dict was opened with `read_only=True`.
-            ValueError: the name or the seconds can't be.
+            ValueError: the name or the seconds are invalid.
         """
         from ._lease import Lease, check
 
@@ -219,14 +221,14 @@ class FileDict(LazyDict[K, V]):
         return self._blocks.turns.step(step, *args)
 
     def _autosave_changes(self) -> None:
-        """Save at the end of an outermost transaction, where updates are saved at once."""
+        """Save at the end of an outermost transaction, with autosave."""
         if self._store.autosave or self._options.read_only:
             self._store.save_changes()
 
-    # Others like it
+    # Other dicts
 
     def copy(self) -> Self:
-        """A shallow copy: an `S3Dict` on the same file, with autosave off. It writes nothing until it is told to."""
+        """A shallow copy on the same file, with autosave off. It is written only when you save it."""
         return self._twin(self._blocks.turns.step(self._memory.copy))
 
     __copy__ = copy
@@ -239,7 +241,7 @@ class FileDict(LazyDict[K, V]):
         return twin
 
     def _arguments(self, data: Mapping[Any, Any]) -> dict[str, Any]:
-        """The constructor's arguments for one with the same settings and other data."""
+        """The constructor's arguments for a dict with the same settings and other data."""
         settings = self._settings
         return {
             "bucket_name": settings.bucket_name,
@@ -261,7 +263,7 @@ class FileDict(LazyDict[K, V]):
         return twin
 
     def _own_attributes(self, twin: Self) -> dict[str, Any]:
-        """What a subclass or a user has added."""
+        """Attributes that a subclass or a user has added."""
         return {name: value for name, value in self.__dict__.items() if name not in twin.__dict__}
 
     def _furnish(self, twin: Self, memory: Memory) -> None:
@@ -270,7 +272,7 @@ class FileDict(LazyDict[K, V]):
         twin._ending.is_twin = True
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but client, lock and keys: what unpickles it finds credentials of its own."""
+        """Everything except client, lock and credentials. The unpickling process finds its own credentials."""
         state = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
         memory = self._blocks.turns.step(self._memory.__getstate__)
         return state | {"_memory": memory, "_store": (self._store.unreadable, self._store.autosave)}

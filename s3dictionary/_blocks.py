@@ -133,7 +133,7 @@ class Blocks:
     def _problem_of(self, block: Block) -> str | None:
         """Why a block can't be left, if so."""
         if block.owner != current_owner():
-            return "by another thread or task than the one that entered it"
+            return "by a thread or task other than the one that entered it"
         if block is not self.open[-1]:
             return "before the one inside it, as by two generators that take turns"
         return None
@@ -147,7 +147,7 @@ class Blocks:
             return
         told = TransactionError(
             f"A {block.kind.value} block was left {problem}. It was rolled back, and nothing was saved. The error's "
-            ".unsaved is what was in the dict."
+            ".unsaved holds the content of the dict."
         )
         told.keep_unsaved(unsaved)
         raise told

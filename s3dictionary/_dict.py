@@ -38,39 +38,41 @@ V2 = TypeVar("V2")
 class S3Dict(FileDict[K, V]):
     """A dict that lives in one JSON file on S3.
 
-    It is a `dict` in memory, loaded by the constructor. `save()` writes it, on condition that nobody else has written
-    since; better still, edit it in a block, which loads at its begin, saves at its end, and undoes everything if
-    something fails:
+    The constructor loads the file into memory. `save()` writes it back, on condition that nobody else has written
+    since. It is better to edit in a block, which loads when it begins, saves when it ends, and rolls back if an
+    exception leaves it:
 
     >>> with S3Dict(bucket, file_name="state.json") as state:
     ...     state["runs"] = state.get("runs", 0) + 1
-    ...     with state.transaction():  # undone alone if it fails
+    ...     with state.transaction():  # can be rolled back alone
     ...         state.setdefault("log", []).append("started")
 
     Args:
         bucket_name: the bucket. It must exist.
-        access_key_id: the AWS access key; left out, boto3 finds credentials as always.
-        access_secret_key: its secret.
-        file_name: the object's key, as in `"app/state.json"`. If it ends in `.gz`, the file is compressed.
-        autosave: save every update at once. For nested edits under autosave use `transaction()`.
-        data: what the dict is to hold instead of what the file holds.
-        default: what it is to hold as long as there is no file. It is copied, and isn't an unsaved change.
-        on_conflict: what a save does if someone else has written since the load: `"raise"` a `ConflictError`,
-            `"overwrite"` what they wrote, or `"merge"` key by key, which raises only if both changed the same key to
-            different values. A function `resolve(key, base, ours, theirs)` is called for just the keys that both
-            changed, also to the same value, and gives the value to store; `MISSING` stands for a key that isn't there.
-        types: classes to store as themselves: dataclasses, Enums, named tuples, attrs classes, `msgspec.Struct` and
-            pydantic 2 models. Any other comes with two functions, to something storable and back:
-            `{Path: (str, Path)}`, or in a list `(Path, str, Path)`.
-        read_only: updates and saves raise a `ReadOnlyError`. Needs no permission to write.
-        max_size: bytes that the file may have, stored or uncompressed; a bigger one is refused before it is read.
-        client: a boto3 S3 client to use as it is, instead of keys and options.
-        profile_name: the profile in `~/.aws/config` whose credentials and settings to use.
-        put_options: further arguments of every PutObject, as in `{"ServerSideEncryption": "aws:kms"}`.
-        client_options: further arguments of `boto3.client("s3", …)`, as in `endpoint_url` or `region_name`.
+        access_key_id: the AWS access key. Without it, boto3 looks for credentials as usual.
+        access_secret_key: the secret key that belongs to it.
+        file_name: the object's key, such as `"app/state.json"`. If it ends in `.gz`, the file is compressed.
+        autosave: whether to save every update at once. Wrap nested edits in `transaction()`.
+        data (dict or pairs): the content to use instead of the file's.
+        default (dict or pairs): the content to use while there is no file. It is copied, and isn't an unsaved change.
+        on_conflict (str or function): what a save does if someone else has written since the load: `"raise"` a
+            `ConflictError`, `"overwrite"` the file, or `"merge"` key by key, which raises only if both sides changed
+            the same key to different values. A function `resolve(key, base, ours, theirs)` is called for each key that
+            both sides changed, even to the same value, and returns the value to store. `MISSING` stands for a missing
+            key.
+        types (list or dict of classes): classes to store as themselves: dataclasses, Enums, named tuples, attrs
+            classes, `msgspec.Struct` and pydantic 2 models. For other classes, pass two functions that convert to
+            something storable and back: `{Path: (str, Path)}`, or in a list `(Path, str, Path)`.
+        read_only: whether updates and saves raise a `ReadOnlyError`. Needs no permission to write.
+        max_size: the most bytes that the file may have, stored or uncompressed. A larger file is refused before it is
+            read.
+        client: a boto3 S3 client to use instead of keys and options.
+        profile_name: the profile in `~/.aws/config` that has the credentials and settings.
+        put_options: additional arguments for every PutObject, such as `{"ServerSideEncryption": "aws:kms"}`.
+        client_options: additional arguments for `boto3.client("s3", …)`, such as `endpoint_url` or `region_name`.
 
     Raises:
-        ValueError: an argument is missing or doesn't fit with others.
+        ValueError: an argument is missing, invalid, or can't be combined with another.
         BucketNotFoundError, AccessDeniedError, StorageError: the file can't be loaded.
         CorruptFileError: the file isn't a JSON object in UTF-8.
     """
@@ -174,7 +176,7 @@ class S3Dict(FileDict[K, V]):
 
     @property
     def autosave(self) -> bool:
-        """Is every update saved at once? Setting it to `True` saves now, or at the end of the block that is open."""
+        """Whether every update is saved at once. Setting it to `True` saves now, or at the end of the open block."""
         return self._store.autosave
 
     @autosave.setter
@@ -190,16 +192,16 @@ class S3Dict(FileDict[K, V]):
     # Loading, saving, deleting
 
     def load(self, *, version_id: str | None = None) -> Self:
-        """Replace what is in memory by what the file holds. Unsaved changes go.
+        """Replace the content of memory with that of the file. Unsaved changes are lost.
 
-        Values that are still as the file has them stay the same objects. One GET, without a body if nothing changed.
+        Values that equal those in the file stay the same objects. Sends one GET; the answer has no body if nothing
+        changed.
 
         Args:
-            version_id: an old version, one of `versions()`, to bring into memory as an unsaved change; `save()`
-                restores it.
+            version_id: an old version from `versions()`, to load as an unsaved change. `save()` then restores it.
 
         Returns:
-            The dict, so that `d.load()["key"]` is the freshest value.
+            The dict, so that `d.load()["key"]` is the current value.
 
         Raises:
             CorruptFileError: the file isn't a JSON object in UTF-8. Memory is as before.
@@ -212,13 +214,13 @@ class S3Dict(FileDict[K, V]):
         return self
 
     def save(self) -> None:
-        """Write what is in memory, on condition that S3 still holds the version that it was loaded from. One PUT.
+        """Write the content of memory to S3, on condition that S3 still has the version that was loaded. One PUT.
 
-        Inside `with d:` this is a checkpoint: what it saved stays, also if the block fails later.
+        Inside `with d:`, this is a checkpoint: the saved changes stay, even if the block fails later.
 
         Raises:
             ConflictError: someone else has written since. Nothing was overwritten, and memory is as before.
-            UnknownOutcomeError: it isn't known whether it took effect. The next save finds out.
+            UnknownOutcomeError: it isn't known whether the save took effect. The next save finds out.
             NotStorableError: a value can't be stored as JSON. Nothing was sent.
             ReadOnlyError: the dict was opened with `read_only=True`.
             StorageError: S3 refused, or wasn't reached. Memory is as before.
@@ -227,21 +229,21 @@ class S3Dict(FileDict[K, V]):
         self._request("save()", self._store.save)
 
     def delete(self) -> None:
-        """Delete the file, on condition that S3 still holds the version that was loaded; then empty the dict.
+        """Delete the file, on condition that S3 still has the version that was loaded, and empty the dict.
 
-        One DELETE. With `on_conflict="overwrite"` it is deleted whatever version it is.
+        One DELETE. With `on_conflict="overwrite"`, any version is deleted.
 
         Raises:
             ReadOnlyError: the dict was opened with `read_only=True`.
             ConflictError: someone else has written since. Nothing was deleted.
-            UnknownOutcomeError: it isn't known whether it was deleted. The data is kept.
+            UnknownOutcomeError: it isn't known whether the file was deleted. The data is kept.
             StorageError: S3 refused, or wasn't reached. The data is kept.
             TransactionError: inside a `transaction()`.
         """
         self._request("delete()", self._store.delete)
 
     def _request(self, name: str, action: Callable[..., None], *args: Any) -> None:
-        """Load, save or delete, where that is allowed. In an open `with` block it is a checkpoint."""
+        """Load, save or delete, if the open blocks allow it. In a `with` block, this is a checkpoint."""
 
         def act() -> None:
             self._blocks.refuse_inside(name, allowed=(Kind.WITH,))
@@ -250,9 +252,9 @@ class S3Dict(FileDict[K, V]):
         self._blocks.turns.exclusively(act)
 
     def versions(self) -> list[FileVersion]:
-        """The file's versions that the bucket keeps, newest first. `load(version_id=…)` brings one back.
+        """List the versions of the file that the bucket keeps, newest first. `load(version_id=…)` loads one.
 
-        On a bucket without versioning that is the current one. Needs `s3:ListBucketVersions`.
+        Without versioning on the bucket, the list has the current version only. Needs `s3:ListBucketVersions`.
 
         Raises:
             StorageError: S3 refused, or wasn't reached.
@@ -286,10 +288,10 @@ class S3Dict(FileDict[K, V]):
     def run(  # type: ignore[misc]  # the function's own arguments may have any name
         self, function: Callable[..., T], *args: Any, attempts: int = 10, **kwargs: Any
     ) -> T:
-        """Call a function in a `with` block, again from a fresh load if someone else has written meanwhile.
+        """Call a function in a `with` block, and again on fresh data if someone else has written meanwhile.
 
-        Calls of several threads that wait at the same time share one load and one save. Each function is called by its
-        own thread, in a transaction of its own: what one raises undoes what that one did, and nothing else.
+        Calls from several threads that wait at the same time share one load and one save. Each function runs in its
+        caller's thread, in its own transaction. If it raises, only its own changes are rolled back.
 
         >>> def count(state):
         ...     state["runs"] = state.get("runs", 0) + 1
@@ -298,20 +300,20 @@ class S3Dict(FileDict[K, V]):
         1
 
         Args:
-            function: called with the dict and the other arguments, maybe several times. What it does elsewhere is not
-                undone.
-            args: further arguments of the function.
-            kwargs: its keyword arguments.
-            attempts: how often at most. Between them it waits, longer each time.
+            function: called with the dict and the other arguments, possibly several times. It should have no other side
+                effects, because these aren't rolled back.
+            args: additional arguments for the function.
+            kwargs: keyword arguments for the function.
+            attempts: how often to call the function at most. The wait between attempts grows.
 
         Returns:
-            What the function returned; `None` if it raised `Rollback`.
+            The function's result; `None` if it raised `Rollback`.
 
         Raises:
-            ConflictError: someone else was faster every time; or there were unsaved changes before, which a fresh load
-                would throw away.
-            TransactionError: inside a block; and `save()`, `load()`, `delete()` and `run()` inside the function.
-            TypeError: it is a coroutine function, which would run after the block.
+            ConflictError: every attempt met a conflict; or the dict had unsaved changes before the call, which a fresh
+                load would discard.
+            TransactionError: called inside a block; or the function calls `save()`, `load()`, `delete()` or `run()`.
+            TypeError: the function is a coroutine function, which would run after the block.
             ValueError: `attempts` isn't positive.
         """
         self._blocks.refuse_inside("run()")
@@ -329,9 +331,9 @@ class S3Dict(FileDict[K, V]):
             return self._blocks.within(block, None, self._autosave_changes, partial(step, *args))
         return super()._update(step, *args)
 
-    # Others like it
+    # Other dicts
 
-    if TYPE_CHECKING:  # `LazyDict` does it, and doesn't know of this class
+    if TYPE_CHECKING:  # implemented by `LazyDict`, which doesn't know this class
 
         @overload
         def __or__(self, other: UserDict[K, V] | dict[K, V]) -> Self: ...
@@ -350,5 +352,5 @@ class S3Dict(FileDict[K, V]):
     @overload
     def fromkeys(self, iterable: Iterable[K2], value: V2) -> S3Dict[K2, V2]: ...
     def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> S3Dict[Any, Any]:
-        """A new one with this one's settings, on the same file, as if made with `data=dict.fromkeys(…)`."""
+        """Create a dict with the same settings and file, as if with `data=dict.fromkeys(…)`."""
         return type(self)(autosave=self._store.autosave, **self._arguments(dict.fromkeys(iterable, value)))

@@ -54,7 +54,9 @@ class Ending:
         if self._store.autosave:
             _kept.append(self)
         else:
-            self._warn("was dropped with unsaved changes, which are lost. Call save(), or edit it in a `with` block")
+            self._warn(
+                "was garbage-collected with unsaved changes, which are lost. Call save(), or edit it in a `with` block"
+            )
 
     def _is_unsaved(self) -> bool:
         try:
@@ -70,14 +72,14 @@ class Ending:
         """Save what autosave has left unsaved, or warn."""
         if not self._blocks.turns.take(Turn(), _BLOCK_SECONDS):
             self._warn(
-                "was still in a thread's block when Python exited, and what is unsaved is lost. Join your threads"
+                "was still in a thread's block when Python exited, and its unsaved changes are lost. Join your threads"
             )
         elif self._is_unsaved():
             self._save_or_warn()
 
     def _save_or_warn(self) -> None:
         if self._blocks.open:  # in a generator that was never finished
-            self._warn("had an open block when Python exited, and what it did is lost. Close the generator it is in")
+            self._warn("had an open block when Python exited, and its changes are lost. Close the generator it is in")
         elif self._store.autosave:
             self._store.save_changes()
         else:
@@ -135,7 +137,7 @@ def _run() -> None:
         try:
             item.at_exit()
         except Exception:  # noqa: BLE001  # one that can't be saved mustn't keep the others from it
-            sys.stderr.write(f"{item.uri}: what was unsaved could not be saved at exit:\n")
+            sys.stderr.write(f"{item.uri}: unsaved changes could not be saved at exit:\n")
             sys.excepthook(*sys.exc_info())
     _kept.clear()
     _watched.clear()

@@ -1,8 +1,8 @@
-"""A lease: a lock that one holder among all machines has at a time, and that runs out when its holder is gone.
+"""A lease: a lock with one holder among all machines, which expires if its holder disappears.
 
-It is an object of its own beside the dict's file. Renewing it in the file would make a new version of the file each
-time, a conflict for whoever has a block open. All comparisons of time use the store's clock: when S3 says that the
-object was written, and when S3 says it answered.
+It is stored in an object beside the dict's file. Renewing it inside the file would create a version each time, and
+conflicts for everyone with an open block. All times are compared by the store's clock: when S3 says that the object
+was written, and when S3 says that it answered.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
 log = logging.getLogger("s3dictionary")
 
 SHORTEST = 2.0
-"""Seconds. S3 tells the time in whole ones."""
+"""Shortest lease in seconds, because S3 reports times in whole seconds."""
 
 _MARGIN = timedelta(seconds=2)
-"""How long after its end a lease is left alone: S3 drops the fractions of seconds, and its servers' clocks differ."""
+"""How long after its expiry a lease can't be taken: S3 drops fractions of seconds, and its servers' clocks differ."""
 
 _ATTEMPTS = 3
-"""How often to look again after somebody else came first: he may have given it back already."""
+"""How often to try again after somebody else took the lease, who may already have given it back."""
 
 
 class State(NamedTuple):
-    """What the object says.
+    """The content of the lease's object.
 
     Attributes:
-        holder: who took the lease last, for people: host and process.
-        token: random, of that time.
-        seconds: how long it lasts from when the object was written.
-        fence: how often it has been taken so far.
+        holder: the last holder's host and process, for messages.
+        token: random, different each time that the lease is taken.
+        seconds: how long the lease lasts after the object was written.
+        fence: how often the lease has been taken.
         held: whether it hasn't been given back.
     """
 
@@ -61,8 +61,8 @@ class Lease:
     """A lease, for `with` and `async with`. While it is held, a thread renews it.
 
     Attributes:
-        name: its name.
-        seconds: how long after the last renewal it runs out.
+        name: the name of the lease.
+        seconds: how long after the last renewal it expires.
     """
 
     def __init__(self, file: S3File, name: str, seconds: float) -> None:
@@ -78,13 +78,13 @@ class Lease:
 
     @property
     def fence(self) -> int:
-        """How often the lease has been taken: a number that is higher for each holder than for those before.
+        """How often the lease has been taken: a number that grows with each holder.
 
-        Send it along with what you do elsewhere, so that whoever receives it can refuse one who held the lease earlier
-        and doesn't know yet that it has run out.
+        Pass it to other systems that you write to, so that they can refuse an earlier holder that hasn't noticed yet
+        that its lease has expired.
 
         Raises:
-            LeaseLostError: it isn't held.
+            LeaseLostError: the lease isn't held.
         """
         if self._state is None:
             raise LeaseLostError(f"{self._what} isn't held. Use it in `with d.lease({self.name!r}):`.", name=self.name)
@@ -92,7 +92,7 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Is it surely still held? Sends no request: it compares how much time has passed since the last renewal."""
+        """Whether the lease is certainly still held, judging by the time since the last renewal. Sends no request."""
         is_here = self._state is not None and self._process == os.getpid()
         return is_here and not self._lost and self._renewed.elapsed < self.seconds
 
@@ -165,7 +165,7 @@ class Lease:
             )
 
     def _give_back(self) -> None:
-        """Stop renewing, and let the next one have it. If that fails, it runs out by itself."""
+        """Stop renewing, and release the lease. If that fails, it expires."""
         self._stop.set()
         if self._thread is not None and self._thread.is_alive():
             self._thread.join()
@@ -177,12 +177,12 @@ class Lease:
             if self._state_in(found) == state:
                 self._write(found, state._replace(held=False))
         except S3DictError as error:
-            log.warning("%s could not be given back, and runs out by itself: %s", self._what, error)
+            log.warning("%s could not be given back, and will expire: %s", self._what, error)
 
     # While it is held
 
     def renew(self) -> bool:
-        """Renew it. Returns whether it is still held; `False` once somebody else has taken it."""
+        """Renew the lease. Returns whether it is still held; `False` if somebody else has taken it."""
         state = self._state
         if state is None or self._lost or self._process != os.getpid():
             return False
@@ -199,9 +199,9 @@ class Lease:
 
     def _lost_error(self) -> LeaseLostError:
         return LeaseLostError(
-            f"{self._what} ran out before its block ended: it could not be renewed for {self.seconds:g} s, as when the "
-            "network or the process stood still. Somebody else may have done the same work meanwhile. Look at what was "
-            "done, or lease it for longer.",
+            f"{self._what} ran out before its block ended: it could not be renewed for {self.seconds:g} s, because "
+            "the network or the process was suspended, say. Somebody else may have done the same work meanwhile. Check "
+            "what was done, or use a longer lease.",
             name=self.name,
         )
 
@@ -257,7 +257,7 @@ def check(name: object, seconds: object) -> None:
 
 
 def _keep(lease: weakref.ref[Lease], stop: threading.Event, every: float) -> None:
-    """Renew a lease for as long as there is somebody who has it."""
+    """Renew a lease while its object exists."""
     wait = every
     while not stop.wait(wait):
         wait = every

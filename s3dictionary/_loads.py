@@ -114,8 +114,7 @@ class Loader:
         self.undo_read_only()
         fresh = time.monotonic() - self._loaded_at < _JUST_LOADED
         self._loaded_at = 0.0
-        # A delete of unknown outcome has left nothing in memory that loading would throw away
-        if fresh or self._file.pending_saves or self._has_changes:
+        if fresh or self.changed:
             return None
         found = self._file.get(self.version)
         return Fetched(found, partial(self._take_fresh, found, self._new_members(found)))
@@ -147,7 +146,7 @@ class Loader:
         found = self._file.get(version_id=version_id)
         if found is None:  # as some stores answer where AWS says NoSuchVersion
             raise StorageError(
-                f"{self.uri} has no version {version_id!r}. versions() lists the ones there are.",
+                f"{self.uri} has no version {version_id!r}. versions() lists the existing ones.",
                 uri=self.uri,
                 operation="GetObject",
                 code="NoSuchKey",
@@ -166,7 +165,8 @@ class Loader:
             return codec.split(found.content(), self._memory.types)
         except CorruptFileError as error:
             raise CorruptFileError(
-                f"{self.uri} can't be read: {error}. It stays as it is: repair it, or replace it by S3Dict(…, data=…)."
+                f"{self.uri} can't be read: {error}. The file is unchanged: repair it, or replace it with "
+                "S3Dict(…, data=…)."
             ) from error
 
 

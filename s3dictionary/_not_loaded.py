@@ -18,6 +18,4 @@ class NotLoaded(Memory):
         if name.startswith("__") and name != "__getstate__":
             return object.__getattribute__(self, name)
         uri = object.__getattribute__(self, "__dict__")["_uri"]
-        raise TransactionError(
-            f"{uri} hasn't been loaded yet, as that takes a request. Use `await d.load()` or `async with d:` first."
-        )
+        raise TransactionError(f"{uri} hasn't been loaded yet. Use `await d.load()` or `async with d:` first.")

@@ -58,8 +58,8 @@ def clash(uri: str, keys: list[object], found: Version | None, refusal: Refusal)
     """The error that others have changed the same keys."""
     return ConflictError(
         f"{uri} was written by someone else since it was loaded, and both changed "
-        f"{', '.join(map(repr, keys))}; nothing was overwritten. load() brings what is there now, in place of what "
-        "is in memory; or let on_conflict be a function that says what the value is to be.",
+        f"{', '.join(map(repr, keys))}; nothing was overwritten. load() replaces what is in memory with the "
+        "current content; or pass a function as on_conflict that settles such keys.",
         keys=keys,
         etag=found.etag if found else None,
         last_modified=found.last_modified if found else None,
@@ -73,8 +73,8 @@ def clash(uri: str, keys: list[object], found: Version | None, refusal: Refusal)
 def not_saved(uri: str, problem: str, found: Version | None = None) -> ConflictError:
     """The error that memory can't be brought together with what has happened to the file."""
     return ConflictError(
-        f"{uri} was not saved, and nothing was overwritten: {problem}. load() brings what is there now, in place of "
-        "what is in memory; then make the changes again.",
+        f"{uri} was not saved, and nothing was overwritten: {problem}. load() replaces what is in memory with the "
+        "current content; then make your changes again.",
         etag=found.etag if found else None,
         last_modified=found.last_modified if found else None,
         uri=uri,

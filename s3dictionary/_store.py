@@ -89,7 +89,10 @@ class Store(Loader):
         """A block has been undone. If it was by a save that failed, memory has gone back behind that now."""
         if self._goes_back and self._goes_back[0] is block:
             self._goes_back = []
-            members, changed = self._memory.encode()
+            try:
+                members, changed = self._memory.encode()
+            except Exception:  # noqa: BLE001  # a value can't be stored, so none of those saves can be built on
+                return
             self._file.went_back(members, unsaved=changed)
 
     def _unsaved(self, members: codec.Members) -> bytes | Unsaved:

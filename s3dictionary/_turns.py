@@ -189,7 +189,7 @@ class Turns:
                 self._tell_next()
         if failures:
             raise TransactionError(
-                f"A block was rolled back, but for what could not be changed: {failures[0]}"
+                f"A block was rolled back, except for what could not be restored: {failures[0]}"
             ) from failures[0]
 
     def end_abandoned(self) -> None:
@@ -255,6 +255,6 @@ class Turns:
 
 def _interrupted() -> TransactionError:
     return TransactionError(
-        "A signal handler can't change a dict in the midst of a step of the same thread on it. Nothing was done. Let "
+        "A signal handler can't change a dict that its own thread is just changing. Nothing was done. Let "
         "the handler set a flag, and change the dict after the step."
     )

@@ -1,20 +1,20 @@
-"""What can go wrong, and what each error carries.
+"""The exceptions, and the facts that each one carries.
 
 S3DictError
-├── StorageError             S3 refused or wasn't reached
+├── StorageError             S3 refused a request, or couldn't be reached
 │   ├── BucketNotFoundError  the bucket doesn't exist
-│   ├── AccessDeniedError    S3 doesn't let these credentials do that
+│   ├── AccessDeniedError    the credentials lack a permission
 │   ├── ConflictError        someone else wrote in between; nothing was overwritten
-│   └── UnknownOutcomeError  it isn't known whether the request took effect
+│   └── UnknownOutcomeError  it isn't known whether a save or delete took effect
 ├── CorruptFileError         the file isn't a JSON object in UTF-8 (also a ValueError)
-├── NotStorableError         a value that JSON can't hold (also a TypeError)
+├── NotStorableError         a value that can't be stored (also a TypeError)
 ├── LeaseHeldError           somebody else holds the lease
-├── LeaseLostError           the lease ran out before its block ended
+├── LeaseLostError           the lease expired before its block ended
 ├── ReadOnlyError            the dict was opened with read_only=True (also a TypeError)
-└── TransactionError         not possible in this block (also a RuntimeError)
+└── TransactionError         not possible inside the open blocks (also a RuntimeError)
 
-Rollback                     raised by callers to leave a block quietly
-UnsavedChangesWarning        a dict with unsaved changes was dropped, or was there at the interpreter's exit
+Rollback                     raise it to roll back a block without propagating
+UnsavedChangesWarning        unsaved changes were lost: the dict was garbage-collected, or Python exited
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from functools import partial
 from typing import Any, TypeAlias
 
 Unsaved: TypeAlias = "partial[dict[Any, Any]]"
-"""What gives the content of a file that wasn't written, where the dict was given classes."""
+"""Returns the content of a file that wasn't written, for a dict with `types`."""
 
 
 class S3DictError(Exception):
-    """Base of all errors of this library.
+    """Base class of this library's errors.
 
     Attributes:
-        unsaved: a plain dict of what could not be saved, where a save at the end of a block or of an
-            autosaved update failed and memory went back to what it was before; otherwise `None`.
+        unsaved: a plain dict of what could not be saved, if the save of a block or an autosaved update failed and
+            memory was rolled back; otherwise `None`.
     """
 
     _unsaved: dict[Any, Any] | bytes | Unsaved | None = None
@@ -55,35 +55,35 @@ class S3DictError(Exception):
         return super().__reduce__()
 
     def keep_unsaved(self, content: dict[Any, Any] | bytes | Unsaved) -> None:
-        """Let the error carry what could not be saved: as a dict, or as the file that wasn't written.
+        """Attach what could not be saved: a dict, or the content of the file that wasn't written.
 
-        A file is decoded only when somebody asks for it: a loop that retries conflicts never does.
+        A file's content is decoded only on demand, which a loop that retries conflicts never needs.
         """
         self._unsaved = content
 
 
 def keep_unsaved(error: BaseException, content: bytes | Unsaved | Callable[[], dict[Any, Any]]) -> None:
-    """Let any exception carry what could not be saved, as the attribute `unsaved`; others than ours say so in a note.
+    """Attach what could not be saved to any exception, as its attribute `unsaved`. Foreign exceptions also get a note.
 
     Args:
         error: the exception.
-        content: the file that wasn't written, or what gives it as a dict.
+        content: the content of the file that wasn't written, or a function that returns it as a dict.
     """
     if isinstance(error, S3DictError):
         error.keep_unsaved(content if isinstance(content, (bytes, partial)) else content())
         return
-    with suppress(Exception):  # it is about to be raised, whatever it is
+    with suppress(Exception):  # it is about to be raised in any case
         error.unsaved = _decode(content) if isinstance(content, bytes) else content()  # type: ignore[attr-defined]
         if hasattr(error, "add_note"):  # from Python 3.11 on
             error.add_note("What could not be saved is in this exception's attribute `unsaved`.")
 
 
 def twin(error: Exception) -> Exception:
-    """An exception that says the same, to be raised in another thread: a traceback belongs to one."""
+    """A copy of an exception to raise in another thread, because a traceback belongs to one thread."""
     try:
         other = copy(error)
         other.__dict__.update(deepcopy({name: vars(error)[name] for name in _OWN if name in vars(error)}))
-    except Exception:  # noqa: BLE001  # a class of the caller's may have any constructor, and hold anything
+    except Exception:  # noqa: BLE001  # the caller's classes may have any constructor
         other = UnknownOutcomeError(f"Another run() that was saved together with this one failed by {error!r}.")
         _hand_on_unsaved(error, other)
     other.__cause__, other.__suppress_context__ = error.__cause__, error.__suppress_context__
@@ -91,14 +91,14 @@ def twin(error: Exception) -> Exception:
 
 
 _OWN = ("_unsaved", "unsaved", "__notes__")
-"""Attributes whose values a twin must not share."""
+"""Attributes whose values the copy must not share."""
 
 
 def interrupted(error: BaseException, uri: str) -> UnknownOutcomeError:
-    """What those are told who were saved together with one that was interrupted by an error meanwhile."""
+    """The error for calls whose group was being saved by a call that was interrupted."""
     unknown = UnknownOutcomeError(
         f"The run() that was saving {uri} for this one, too, was interrupted by {type(error).__name__}, so it isn't "
-        "known whether the save took effect. load() shows what is there.",
+        "known whether the save took effect. load() shows the current content.",
         uri=uri,
         operation="PutObject",
     )
@@ -119,13 +119,13 @@ def _decode(body: bytes) -> dict[Any, Any]:
 
 
 class StorageError(S3DictError):
-    """S3 refused a request, or wasn't reached. The botocore error is the `__cause__`, unless it shows a secret.
+    """S3 refused a request, or couldn't be reached. The `__cause__` is botocore's error, unless it contains a secret.
 
     Attributes:
         uri: the file's address, `s3://bucket/key`.
-        operation: the S3 operation, as in `"PutObject"`.
-        code: S3's error code, as in `"NoSuchBucket"`; `None` where there was no answer.
-        status: the HTTP status; `None` where there was no answer.
+        operation: the S3 operation, such as `"PutObject"`.
+        code: S3's error code, such as `"NoSuchBucket"`; `None` if there was no answer.
+        status: the HTTP status; `None` if there was no answer.
     """
 
     def __init__(
@@ -145,20 +145,20 @@ class StorageError(S3DictError):
 
 
 class BucketNotFoundError(StorageError):
-    """The bucket doesn't exist, or not at this endpoint."""
+    """The bucket doesn't exist at this endpoint."""
 
 
 class AccessDeniedError(StorageError):
-    """S3 doesn't let these credentials do that."""
+    """The credentials are invalid, or lack a permission."""
 
 
 class ConflictError(StorageError):
     """Someone else wrote the file since it was loaded. Nothing was overwritten.
 
     Attributes:
-        keys: the keys that both sides changed, where they were compared; otherwise empty.
-        etag: the ETag of the version in S3, where known.
-        last_modified: when that version was written, where known.
+        keys: the keys that both sides changed, if a merge compared them; otherwise empty.
+        etag: the ETag of the version in S3, if known.
+        last_modified: when that version was written, if known.
     """
 
     def __init__(
@@ -177,15 +177,15 @@ class ConflictError(StorageError):
 
 
 def is_conflict_about(uri: str, error: Exception) -> bool:
-    """Did someone else write this file? A function that `run` calls may meet the conflict of another dict."""
+    """Whether the conflict is about this file. A function that `run` calls may raise a conflict of another dict."""
     return isinstance(error, ConflictError) and error.uri == uri
 
 
 class UnknownOutcomeError(StorageError):
-    """It isn't known whether a save, or a delete, took effect: there was no answer that proves it.
+    """It isn't known whether a save or delete took effect, because no answer proves it.
 
-    The next save finds out. It never applies the same change twice, and overwrites nobody, whichever way it went;
-    `load()` shows what is there. `run()` doesn't repeat what ended so.
+    The next save finds out. It never applies the same change twice, and never overwrites another writer. `load()` shows
+    the current content. `run()` doesn't repeat such a save.
     """
 
 
@@ -194,10 +194,10 @@ class CorruptFileError(S3DictError, ValueError):
 
 
 class NotStorableError(S3DictError, TypeError):
-    """A value that can't be stored as JSON. Nothing was sent.
+    """A value can't be stored. Nothing was sent.
 
     Attributes:
-        path: where the value is, as in `"d['jobs'][3]['when']"`.
+        path: where the value is, such as `"d['jobs'][3]['when']"`.
     """
 
     def __init__(self, message: str, *, path: str | None = None) -> None:
@@ -210,7 +210,7 @@ class ReadOnlyError(S3DictError, TypeError):
 
 
 class TransactionError(S3DictError, RuntimeError):
-    """That can't be done inside the blocks that are open. Nothing was done."""
+    """The operation isn't possible inside the open blocks. Nothing was done."""
 
 
 class LeaseHeldError(S3DictError):
@@ -219,7 +219,7 @@ class LeaseHeldError(S3DictError):
     Attributes:
         name: the lease's name.
         holder: the host and process that hold it.
-        until: when it runs out, by the store's clock, unless it is renewed; `None` where the store doesn't tell.
+        until: when it expires by the store's clock, unless it is renewed; `None` if the store doesn't report it.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class LeaseHeldError(S3DictError):
 
 
 class LeaseLostError(S3DictError):
-    """The lease isn't held any more: it ran out before its block ended. Somebody else may hold it.
+    """The lease expired before its block ended. Somebody else may hold it.
 
     Attributes:
         name: the lease's name.
@@ -244,8 +244,8 @@ class LeaseLostError(S3DictError):
 
 
 class Rollback(Exception):
-    """Raise it inside a block to undo that block and go on after it, quietly."""
+    """Raise it inside a block to roll the block back and continue after it."""
 
 
 class UnsavedChangesWarning(UserWarning):
-    """There are changes that were never saved, in a dict that is dropped or at the interpreter's exit."""
+    """Unsaved changes are lost, because a dict was garbage-collected or Python exits."""

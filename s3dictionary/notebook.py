@@ -1,7 +1,7 @@
-"""How a dict shows in a notebook: its address, its state and its first items, as HTML; and as text, in IPython.
+"""The display of a dict in a notebook: its address, its state and its first items, as HTML or, in IPython, as text.
 
-Decodes no more than it shows, and of a big value shows how its JSON begins. Knows no S3. Styles are inline, and leave
-the colours to the notebook's theme.
+Decodes only what it shows. Of a big value it shows the beginning of its JSON. Knows nothing of S3. Styles are inline,
+and leave the colours to the notebook's theme.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ._format.types import BRACKETS
 from .errors import CorruptFileError
 
 ROWS = 20
-"""How many items are shown."""
+"""Most items that are shown."""
 
 _WIDTH = 100
-"""How many characters of a value; of a key as many as stay on one line:"""
+"""Most characters of a value that are shown, and of a key:"""
 _KEY_WIDTH = 40
 
 _PARTS = 8
-"""How many items of a container, at each of so many levels:"""
+"""Most items of a container that are shown, and most levels of nesting:"""
 _DEPTH = 3
 
 _DECODED = 2_000
@@ -37,8 +37,9 @@ _JSON_KINDS = {"[": "list", "{": "dict", '"': "str"}
 _TAGGED = re.compile(r'\{\s*"py/(\w+)"\s*:\s*')
 
 _CELL = "text-align:left;vertical-align:top;padding:2px 16px 2px 0"
-_KEY = f"{_CELL};font-family:monospace;white-space:pre"
-_VALUE = f"{_CELL};font-family:monospace;white-space:pre-wrap;overflow-wrap:anywhere"
+_TEXT = f"{_CELL};font-family:monospace;white-space:pre-wrap;overflow-wrap:anywhere"
+_KEY = f"{_TEXT};min-width:7em"  # on a phone, a long key breaks, but not after each character
+_VALUE = f"{_TEXT};min-width:10em"
 _FAINT = "opacity:.7"
 
 
@@ -51,15 +52,15 @@ def html(
     items: Iterable[tuple[Any, Any]],
     types: codec.Types = codec.BUILT_IN,
 ) -> str:
-    """Show a dict.
+    """Render a dict as HTML.
 
     Args:
-        uri: its address.
-        etag: the version that it was loaded from or saved as; `None` if there is no file.
-        modified: when that was written, where known.
-        changed: whether anything here isn't in S3.
-        length: how many items it has.
-        items: the first of them; a value that is still JSON is `Raw`.
+        uri: the address of the file.
+        etag: the version that was loaded or saved last; `None` if there is no file.
+        modified: when that version was written, if known.
+        changed: whether there are unsaved changes.
+        length: the number of items.
+        items: the first items. Values that are still JSON are `Raw`.
         types: the dict's table of types.
     """
     rows = [_row(key, value, types) for key, value in islice(items, ROWS)]
@@ -73,7 +74,7 @@ def html(
 
 
 def text(length: int, items: Iterable[tuple[Any, Any]], types: codec.Types = codec.BUILT_IN) -> str:
-    """Show a dict's first items as a dict's repr would, but none at length. The arguments are those of `html`."""
+    """Render the first items in the style of a dict's repr, each one shortened. The arguments are those of `html`."""
     parts = [f"{_short(key)}: {_describe(value, types)[1]}" for key, value in islice(items, ROWS)]
     if length > len(parts):
         parts.append(f"… and {length - len(parts):,} more")
@@ -100,7 +101,7 @@ def _version(etag: str | None, modified: datetime | None) -> str:
 
 
 def _describe(value: Any, types: codec.Types) -> tuple[str, str]:
-    """The type of a value, and the value, both short."""
+    """The type of a value and its text, both shortened."""
     if type(value) is not Raw:
         return _kind(value), _short(value)
     text = memoryview(value)
@@ -129,7 +130,7 @@ def _short(value: Any) -> str:
 
 
 def _write(value: Any, depth: int) -> str:
-    """A repr of its beginning. The whole one may be huge, and reprlib sorts dicts and sets first."""
+    """The repr of a value's beginning. A full repr may be huge, and reprlib sorts dicts and sets first."""
     if type(value) in (str, bytes):
         return repr(value[:_WIDTH])
     if type(value) not in BRACKETS or not value:

@@ -56,6 +56,10 @@ from support.own_classes import examples as new_examples
 from support.servers import Site
 
 
+class Host(str, enum.Enum):
+    WEB = "web"
+
+
 class Boom(Exception):
     """What ends a block."""
 
@@ -106,6 +110,15 @@ def test_a_hashable_one_can_be_a_key_and_a_member_of_a_set(s3: MemoryS3, value: 
         d.update(whole)
     assert dict(state(s3)) == whole
     assert through(s3, whole) == whole
+
+
+def test_an_enum_of_strings_that_is_a_key_of_the_dict_itself_is_no_name_in_the_file(s3: MemoryS3) -> None:
+    """It is written as what it is, not as an ordinary member."""
+    d = state(s3, types=[Host])
+    d.update({"kept": 1, Host.WEB: "up", "inside": {Host.WEB: 1}})
+    d.save()
+    assert dict(state(s3, types=[Host])) == {"kept": 1, Host.WEB: "up", "inside": {Host.WEB: 1}}
+    assert type(list(state(s3, types=[Host]))[1]) is Host
 
 
 def test_arrays_come_back_with_their_type(s3: MemoryS3) -> None:

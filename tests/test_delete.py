@@ -130,6 +130,20 @@ def test_after_a_delete_that_is_not_known_the_next_save_keeps_the_data(moto_s3: 
     assert not d.changed
 
 
+def test_after_such_a_delete_a_block_does_not_load_over_the_data(moto_s3: Site) -> None:
+    """Others may have made the file anew, so what is in memory may be nowhere else."""
+    d = saved(moto_s3, config=ONCE)
+    moto_s3.faults.append(LostAnswer())
+    with pytest.raises(UnknownOutcomeError):
+        d.delete()
+    moto_s3.write("state.json", b'{"theirs": 1}')
+    kept = dict(d)
+    with pytest.raises(ConflictError), d:
+        d["more"] = 1
+    assert dict(d) == kept
+    assert d.changed
+
+
 @pytest.mark.parametrize("status", [200, 404, 503])
 def test_a_web_page_acknowledges_no_delete(moto_s3: Site, status: int) -> None:
     d = saved(moto_s3, config=ONCE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
 import sys
 from code import InteractiveConsole
@@ -11,6 +13,7 @@ from types import ModuleType
 
 import pytest
 
+from s3dictionary import AsyncS3Dict, S3Dict
 from s3dictionary.local.block import new_bucket, new_server
 from s3dictionary.local.server import Server
 
@@ -70,6 +73,27 @@ def test_each_snippet_of_the_readme_can_be_pasted_at_a_prompt(block: str, capsys
     for line in [*block.splitlines(), ""]:
         console.push(line)
     assert "Error" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [S3Dict, AsyncS3Dict])
+def test_the_reference_shows_all_arguments_of_the_constructor(kind: type[S3Dict] | type[AsyncS3Dict]) -> None:
+    """With the defaults they have. `bucket_name` and `file_name`, which are required, have none there."""
+    text = (ROOT / "docs/reference.md").read_text()
+    shown = re.search(rf"autoclass:: s3dictionary\.{kind.__name__}\((.*)\)", text)
+    assert shown
+    given = [part.strip() for part in shown[1].split(", ") if part != "*"]
+    arguments = list(inspect.signature(kind).parameters.values())
+    assert given == [_as_shown(argument) for argument in arguments]
+
+
+def _as_shown(argument: inspect.Parameter) -> str:
+    if argument.kind is argument.VAR_KEYWORD:
+        return f"**{argument.name}"
+    if argument.name in ("bucket_name", "file_name"):
+        return argument.name
+    default = f"{argument.default:_}" if type(argument.default) is int else json.dumps(argument.default)
+    names = {"null": "None", "false": "False", "[]": "()"}
+    return f"{argument.name}={names.get(default, default)}"
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:

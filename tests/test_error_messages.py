@@ -450,13 +450,13 @@ CASES: list[tuple[str, Provoke]] = [
     ("One key without the other", arguments(access_secret_key=None)),
     ("A client and its options", arguments(client=object())),
     ("A put option that the library sets", arguments(put_options={"IfMatch": "x", "Body": b""})),
-    ("Not a way to settle conflicts", arguments(on_conflict="mrege")),
+    ("An unknown value of on_conflict", arguments(on_conflict="mrege")),
     ("A class that can't be given", arguments(types=[Path])),
-    ("Two classes of one name", arguments(types=[Job, type("Job", (Special,), {})])),
+    ("Two classes with the same name", arguments(types=[Job, type("Job", (Special,), {})])),
     ("A class with the name of a built-in type", arguments(types=[type("set", (Special,), {})])),
-    ("A class whose fields aren't all", arguments(types=[Bag])),
-    ("Autosave is on or off", arguments(autosave="yes")),
-    ("Read only, and something to save", arguments(read_only=True, data={})),
+    ("A class that holds more than its fields", arguments(types=[Bag])),
+    ("Not a bool for autosave", arguments(autosave="yes")),
+    ("Read-only and something to save", arguments(read_only=True, data={})),
     ("No attempts", lambda s3: state(s3).run(len, attempts=0)),
     ("An unknown argument", arguments(regoin_name="eu-central-1")),
     ("Not an endpoint", arguments(endpoint_url="localhost:9000")),
@@ -484,15 +484,15 @@ CASES: list[tuple[str, Provoke]] = [
     ("The file is too big", too_big_when_uncompressed),
     ("Not a name, or not an option", arguments(bucket_name="my bucket")),
     ("Not a name, or not an option", arguments(put_options={"StorageClas": "STANDARD_IA"})),
-    ("Nobody answers there", arguments(endpoint_url="http://127.0.0.1:9")),
+    ("No connection", arguments(endpoint_url="http://127.0.0.1:9")),
     ("No answer in time", fault(LateAnswer(0.5), config=IMPATIENT)),
     ("The connection broke", fault(Reset())),
     ("The answer broke off", fault(CutOff(method="GET", forever=True))),
     ("No valid certificate", lambda s3: state(s3, endpoint_url=s3.endpoint_url.replace("http:", "https:"))),
     ("A line break in a header", arguments(aws_session_token="secret token\n")),
     ("Not an S3 store", fault(LOGIN_PAGE)),
-    ("Not an answer of S3's", fault(PAGE_WITH_ETAG, S3Dict.save)),
-    ("Not an answer of S3's", fault(LOGIN_PAGE, S3Dict.delete)),
+    ("Not an answer from S3", fault(PAGE_WITH_ETAG, S3Dict.save)),
+    ("Not an answer from S3", fault(LOGIN_PAGE, S3Dict.delete)),
     ("Too much metadata for the store", fault(Answer(400, "MetadataTooLarge"), S3Dict.save)),
     ("The bucket doesn't exist", arguments(bucket_name="no-such-bucket")),
     ("No permission to read", fault(Answer(403, "AccessDenied"))),
@@ -513,7 +513,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("No such version, on other stores", fault(Answer(404, "NoSuchKey"), lambda d: d.load(version_id="old"))),
     ("The store is busy or failing", fault(Answer(503, "SlowDown"))),
     ("The store is busy or failing", fault(BAD_GATEWAY)),
-    ("Anything else that S3 says", fault(Answer(400, "InvalidArgument"), S3Dict.save)),
+    ("Other answers of S3", fault(Answer(400, "InvalidArgument"), S3Dict.save)),
     ("The file is empty", body(b" \n")),
     ("The file isn't JSON", body(b"{'a': 1}")),
     ("The file isn't a JSON object", body(b"[1]")),
@@ -522,16 +522,16 @@ CASES: list[tuple[str, Provoke]] = [
     ("A class refuses what the file holds", refused_by_class),
     ("The file is nested too deeply", body(b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}")),
     ("An integer has too many digits", body(b'{"a": ' + b"9" * 100_001 + b"}")),
-    ("Read only", arguments(read_only=True)),
+    ("Read-only", arguments(read_only=True)),
     ("A read-only dict was edited", edit_read_only),
     ("Someone else has written", conflict),
-    ("Both have changed the same keys", clash),
-    ("What happened meanwhile can't be brought together", undone_but_saved),
+    ("Both sides changed the same keys", clash),
+    ("Changes that can't be merged", undone_but_saved),
     ("It isn't known whether a save took effect", fault(Reset(), S3Dict.save)),
     ("It isn't known whether a save took effect", fault(BAD_GATEWAY, S3Dict.save)),
     ("It isn't known whether a save took effect", fault(LOGIN_PAGE, S3Dict.save)),
     ("A lost answer can't be cleared up", lost_answer),
-    ("What is there doesn't tell", lost_answer_and_file),
+    ("The current content doesn't show it", lost_answer_and_file),
     ("It isn't known whether the file was deleted", fault(Reset(), S3Dict.delete)),
     ("The store has no conditional writes", fault(Answer(501, "NotImplemented"), S3Dict.save)),
     ("A value of another type", value(Thing())),
@@ -543,10 +543,10 @@ CASES: list[tuple[str, Provoke]] = [
     ("A circular reference", value(CIRCULAR)),
     ("Too many levels", value(deep(100_000))),
     ("More than 500 levels", deep_with_room),
-    ("A time that ISO 8601 can't tell", value(Stamp(2026, 1, 1))),
+    ("A time that ISO 8601 can't express", value(Stamp(2026, 1, 1))),
     ("A time of day with a named zone", value(time(7, 30, tzinfo=Named()))),
     ("A time with a zone that fails", value(datetime(2026, 1, 1, tzinfo=tzinfo()))),
-    ("A span with nanoseconds", value(Span(1))),
+    ("A timedelta with nanoseconds", value(Span(1))),
     ("A key or member of another type", value({Thing(): 1})),
     ("A key or member of another type", value({Thing()})),
     ("Keys or members that would become equal", value({Name("a"), Name("a")})),
@@ -559,9 +559,9 @@ CASES: list[tuple[str, Provoke]] = [
     ("Saved together with one that was interrupted", together_with_an_interrupted_one),
     ("A change by a signal handler", change_by_a_handler),
     ("The block of another thread", leave_anothers_block),
-    ("A block left by another, or out of order", leave_the_outer_one),
+    ("A block left by another thread, or out of order", leave_the_outer_one),
     ("A block that isn't open any more", leave_the_inner_one_after_that),
-    ("What can't be put back", roll_back_what_is_looked_into),
+    ("A value that can't be restored", roll_back_what_is_looked_into),
     ("A transaction around a coroutine or a generator", decorated_generator),
     ("The lease is held", leased_twice),
     ("The lease is held by this object", leased_again),
@@ -577,7 +577,7 @@ CASES: list[tuple[str, Provoke]] = [
     ),
     ("No such engine", lambda _: local_s3(engine="minio").__enter__()),
     ("The port is in use", port_in_use),
-    ("The port can't be had", local("socket.create_server", not_permitted, port=80)),
+    ("The port can't be used", local("socket.create_server", not_permitted, port=80)),
     ("moto's server doesn't start", local("s3dictionary.local.moto._PROCESS", "no-such-program.py")),
     ("SeaweedFS doesn't start", local("s3dictionary.local.seaweedfs.SeaweedFS._options", lambda *_: [], "seaweedfs")),
 ]
@@ -590,7 +590,7 @@ ABOUT_BLOCKS = {  # and leases
 AT_EXIT = {*list(ENTRIES)[list(ENTRIES).index("Unsaved changes") :]}
 HARD_TO_PROVOKE = {
     "No connection in time",  # it takes an address that swallows packets
-    "An answer that doesn't get on",  # it takes a server that answers drop by drop, as the tests of time limits have
+    "An answer that makes no progress",  # it takes a server that answers drop by drop, as the tests of time limits have
 }
 
 
@@ -672,26 +672,26 @@ def test_nothing_else_is_on_the_page() -> None:
 
 NEXT_STEP = re.compile(
     r"\b(a free one is taken|as in|call|check|close|create|do it|get|give it|it needs|join|leave"
-    r"|load\(\) (brings|shows)|log in|look|must be|of the form|pass|pip install|rename|repair|restore|run that"
+    r"|load\(\) (replaces|shows)|log in|look|must be|of the form|pass|pip install|rename|repair|restore|run it"
     r"|set|try again|use|versions\(\) lists)\b",
     re.IGNORECASE,
 )
 SAID_BY_OTHERS = {
     "An unknown argument",
     "Not an endpoint",
-    "Anything else that S3 says",
+    "Other answers of S3",
     "Too much metadata for the store",
     "moto's server doesn't start",
     "SeaweedFS doesn't start",
     "Autosave's last save failed",
 }
 SAYS_ENOUGH = {
-    "Read only, and something to save",
-    "Read only",
+    "Read-only and something to save",
+    "Read-only",
     "The block of another thread",
-    "A block left by another, or out of order",
+    "A block left by another thread, or out of order",
     "A block that isn't open any more",
-    "What can't be put back",
+    "A value that can't be restored",
 }
 """What they say can't be done is what has to be done otherwise; the page says how."""
 

@@ -325,6 +325,17 @@ def test_an_autosaved_update_that_cannot_be_stored_is_undone(moto_s3: Site) -> N
     assert moto_s3.requests.log == []
 
 
+def test_a_block_beside_what_could_not_be_stored_before_it_is_undone_and_its_error_carries_it(moto_s3: Site) -> None:
+    d = state(moto_s3, data={"a": [1]})
+    d.save()
+    thing = object()
+    d["a"].append(thing)
+    with pytest.raises(NotStorableError) as info, d:
+        d["n"] = "work"
+    assert info.value.unsaved == {"a": [1, thing], "n": "work"}
+    assert dict(d) == {"a": [1, thing]}
+
+
 # What could not be saved
 
 

@@ -78,13 +78,13 @@ class World:
         if request.get("IfMatch") != (held and held.etag) or (request.get("IfNoneMatch") and held):
             return None
         self.wrong["took effect on another version than it was made from"] += base != (held and held.serial)
-        self.wrong["told that it was refused, took effect later"] += save in self.refused
         self.serial += 1
         self.serials.setdefault(save, self.serial)  # what a late create brings back is the version that it was
         self.stored = Stored(request, f'"{hashlib.md5(request["Body"]).hexdigest()}"', self.serials[save])
         if "IfMatch" in request:
             self.wrong["took effect twice"] += self.applied[save] > 0
-        elif self.applied[save]:  # a create that comes late can find its file deleted: no condition of S3's helps
+            self.wrong["told that it was refused, took effect later"] += save in self.refused
+        elif self.applied[save]:  # a create that comes late can find the file deleted: no condition of S3's helps
             self.gone |= set(self.applied)
         self.applied[save] += 1
         return self.stored.etag

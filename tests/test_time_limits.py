@@ -143,7 +143,7 @@ def test_an_answer_that_comes_drop_by_drop_is_given_up(
     drops: Callable[..., Drops], answer: Callable[[], Iterator[bytes]]
 ) -> None:
     """Each drop comes in time for botocore, which would wait for ever."""
-    with pytest.raises(StorageError, match=r"GetObject of s3://bucket/s.json failed: it got no further for 1 s"):
+    with pytest.raises(StorageError, match=r"GetObject of s3://bucket/s.json failed: it made no progress for 1 s"):
         state(drops(answer), impatient(1))
 
 

@@ -227,3 +227,12 @@ def test_a_subclass_in_an_hour_that_comes_twice_keeps_the_moment() -> None:
 @pytest.mark.parametrize("key", [TWICE.replace(tzinfo=BERLIN, fold=1), date(2026, 1, 1)])
 def test_a_moment_may_be_a_key(key: Any) -> None:
     assert through({key: 1}) == {key: 1}
+
+
+@pytest.mark.parametrize("microseconds", [-999_999, -1, 1, 999_999])
+def test_an_offset_of_less_than_a_second_is_refused(microseconds: int) -> None:
+    """Python's own reader takes it for UTC."""
+    zone = timezone(timedelta(microseconds=microseconds))
+    for value in (datetime(2026, 1, 1, tzinfo=zone), time(1, tzinfo=zone)):
+        with pytest.raises(NotStorableError, match="ISO 8601 can't tell"):
+            codec.encode(value)

@@ -36,6 +36,10 @@ class Located(CorruptFileError):
         return CorruptFileError, self.args, {**self.__dict__, "path": None}
 
 
+Located.__name__ = Located.__qualname__ = CorruptFileError.__name__  # what a traceback calls it
+Located.__module__ = CorruptFileError.__module__
+
+
 def find(tree: Any, untag: Callable[[Any], Any], path: Path) -> Path:
     """The path to what a class refuses.
 

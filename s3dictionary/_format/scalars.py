@@ -102,8 +102,11 @@ def moment_writer(kind: Any) -> Callable[[Any, Path], bytes]:
     def write(value: Any, path: Path) -> bytes:
         text = _iso(kind, value, path)
         zone = kind.tzinfo.__get__(value)
-        if zone is not None and kind.utcoffset(value) is None:
+        offset = None if zone is None else kind.utcoffset(value)
+        if zone is not None and offset is None:
             raise refusal(path, f"is {show(value)}, whose zone has no offset without a date, so it can't be stored")
+        if offset and offset.microseconds and kind.fromisoformat(text).utcoffset() != offset:
+            raise refusal(path, f"is {show(value)}, which ISO 8601 can't tell exactly, so it can't be stored")
         marks = zones.marks(text, zone if kind is datetime else None, kind.fold.__get__(value))
         return tagged(kind.__name__, _string(text + marks))
 

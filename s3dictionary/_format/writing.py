@@ -195,8 +195,16 @@ def _are_distinct(texts: list[bytes], types: Types) -> bool:
 
 def _named(keys: list[Any], types: Types) -> list[bool]:
     """Which of a dict's keys are written as the names of a JSON object's members?"""
-    named = [issubclass(type(key), str) and _is_name(exact_str(key)) for key in keys]
+    named = [_is_str(key, types) and _is_name(exact_str(key)) for key in keys]
     return [False] if named == [True] and looks_tagged(keys, types) else named
+
+
+def _is_str(key: Any, types: Types) -> bool:
+    """Is a key written as a str? A StrEnum that was given isn't."""
+    if type(key) is str:
+        return True
+    row = types.find(type(key)) if issubclass(type(key), str) else None
+    return row is not None and row.kind is str
 
 
 def _is_name(key: str) -> bool:

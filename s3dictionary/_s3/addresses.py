@@ -62,7 +62,7 @@ def bucket_problem(bucket: object) -> str | None:
     if has_password(bucket):
         return "must be the name alone"
     if "/" in bucket and not _ARN.fullmatch(bucket):
-        return f"must be a bucket name, without a folder, not {bucket!r}; the folder belongs into file_name"
+        return f"must be a bucket name, without a folder, not {bucket!r}; put the folder into file_name"
     return None
 
 

@@ -129,7 +129,7 @@ class Call:
             waiting_for(self._what)
         while not done.wait(_STEP if self._progress is None else self._progress + limit - time.monotonic()):
             if self._progress is not None and time.monotonic() >= self._progress + limit:
-                raise TooSlowError(f"it got no further for {limit:g} s")
+                raise TooSlowError(f"it made no progress for {limit:g} s")
 
     @property
     def counts(self) -> Counts | None:

@@ -12,12 +12,12 @@ from .secrets import Secret, censored
 
 UNKNOWN = {
     "PutObject": (
-        "It is not known whether the save took effect. The next save can't overwrite anyone, whichever way it went; "
-        "load() shows what is there."
+        "It is not known whether the save took effect. The next save finds out, and never overwrites anyone else; "
+        "load() shows the current content."
     ),
-    "DeleteObject": "It is not known whether the file was deleted; load() shows what is there.",
+    "DeleteObject": "It is not known whether the file was deleted; load() shows the current content.",
 }
-"""What to say of an operation that may have taken effect without our knowing."""
+"""What to say about an operation that may have taken effect, although nothing proves it."""
 
 BUSY_CODES = frozenset(
     {
@@ -36,11 +36,11 @@ _CREDENTIAL_CODES = frozenset(
 """Answers that mean: these credentials don't hold, or not any more."""
 
 _NO_CONDITIONS = (
-    "This store doesn't know conditional writes, so it can't keep writers from overwriting each other. If only one "
-    'program writes the file, use on_conflict="overwrite".'
+    "This store doesn't support conditional writes, so it can't keep writers from overwriting each other. If only "
+    'one program writes the file, use on_conflict="overwrite".'
 )
 _LINE_BREAK = "Look for one at the end of the session token, and in put_options."
-_TRY_AGAIN = "That may pass: try again."
+_TRY_AGAIN = "This may be temporary: try again."
 _BROKEN_OFF = frozenset({"IncompleteReadError", "ResponseStreamingError"})
 _PASSING = _BROKEN_OFF | {
     *("InternalError", "SlowDown", "ServiceUnavailable", "500", "502", "503", "504"),
@@ -48,10 +48,10 @@ _PASSING = _BROKEN_OFF | {
 }
 _LOG_IN = "Log in, by `aws sso login`."
 _UNREACHED = "Check the network, the endpoint and the region."
-_NOT_S3 = "That isn't an answer of an S3 store's: check the endpoint, and what stands between."
+_NOT_S3 = "This isn't an answer from an S3 store: check the endpoint, and any proxy in between."
 _HINTS = {
     "NoSuchBucket": "Create the bucket first, or check its name, the region and the endpoint.",
-    "NoSuchVersion": "versions() lists the ones there are.",
+    "NoSuchVersion": "versions() lists the existing ones.",
     "InvalidAccessKeyId": "The access key isn't known there: check the key, and that it belongs to this endpoint.",
     "SignatureDoesNotMatch": "The secret key doesn't belong to the access key: check both.",
     "ExpiredToken": "The temporary credentials have expired: get new ones.",
@@ -60,22 +60,22 @@ _HINTS = {
     "RequestTimeTooSkewed": "This machine's clock is off by more than 15 minutes: set it.",
     "PermanentRedirect": "The bucket is in another region: pass region_name.",
     "AuthorizationHeaderMalformed": "The bucket is in another region: pass region_name.",
-    "MetadataTooLarge": "Metadata in put_options, and what the file has already, may take some 1,900 bytes.",
+    "MetadataTooLarge": "Metadata in put_options and the file's existing metadata can have about 1,900 bytes together.",
     # What botocore says without S3
     "ConnectTimeoutError": _UNREACHED,
     "EndpointConnectionError": _UNREACHED,
     "TooSlowError": f"{_UNREACHED} config=Config(read_timeout=...) allows more time.",
-    "SSLError": "Check the endpoint; if its certificate is of your own making, verify= takes the CA's file.",
+    "SSLError": "Check the endpoint; if you issued its certificate yourself, verify= takes the CA's file.",
     "ParamValidationError": "Check put_options and bucket_name.",
     "InvalidRegionError": "Check region_name and AWS_DEFAULT_REGION.",
     "ProfileNotFound": "Check AWS_PROFILE, and the profiles in ~/.aws/config.",
     "PartialCredentialsError": "Set both, or none.",
     **dict.fromkeys(("SSOTokenLoadError", "UnauthorizedSSOTokenError", "TokenRetrievalError"), _LOG_IN),
     "UnauthorizedException": _LOG_IN,
-    "TooLargeError": "If it is to be loaded all the same, pass a higher max_size.",
+    "TooLargeError": "To load it anyway, pass a larger max_size.",
     "ResponseParserError": _NOT_S3,
-    "RecursionError": "The store, or a proxy before it, may redirect in circles: check the endpoint.",
-    "JSONDecodeError": "If the profile has a credential_process, run that by hand: it must print JSON.",
+    "RecursionError": "The store, or a proxy in front of it, may redirect in circles: check the endpoint.",
+    "JSONDecodeError": "If the profile has a credential_process, run it by hand: it must print JSON.",
     "NoCredentialsError": (
         "Pass access_key_id and access_secret_key, or set up boto3's credentials: environment, profile, SSO or role."
     ),
@@ -203,7 +203,7 @@ def _refused(error: Any, situation: Situation) -> StorageError:
 
 def _failed(error: Exception, situation: Situation) -> StorageError:
     operation = situation.operation
-    doing = "Making a client for" if operation == "connecting" else f"{operation} of"
+    doing = "Creating a client for" if operation == "connecting" else f"{operation} of"
     said = f"{doing} {situation.uri} failed: {censored(_reason(error), situation.secrets.reveal())}"
     hint = _LINE_BREAK if _shows_header(error) else _hint(_name(error), operation)
     return StorageError(sentences(said, hint), uri=situation.uri, operation=operation, status=situation.status)
@@ -222,8 +222,8 @@ def _permission_hint(situation: Situation) -> str:
     resource = bucket if permission in ("s3:ListBucketVersions", "s3:ListBucket") else f"{bucket}/{key}"
     needed = f"It needs {permission} on {resource if bucket.startswith('arn:') else f'arn:aws:s3:::{resource}'}"
     if permission == "s3:GetObject":
-        return f"{needed}; and without s3:ListBucket on the bucket, S3 answers 403 also where there is no such file."
-    return f"{needed}; with SSE-KMS the key's permissions, too." if permission == "s3:PutObject" else f"{needed}."
+        return f"{needed}; without s3:ListBucket on the bucket, S3 also answers 403 if there is no such file."
+    return f"{needed}; with SSE-KMS, also the key's permissions." if permission == "s3:PutObject" else f"{needed}."
 
 
 def _answer(status: int | None, code: str | None, message: str | None) -> str:

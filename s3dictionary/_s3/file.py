@@ -217,7 +217,7 @@ class S3File:
         if attempt is None and outcome is Outcome.UNKNOWN:
             raise unknown(
                 StorageError(
-                    f"A save of {self.uri} got no answer, and what is there now doesn't tell whether it took effect",
+                    f"A save of {self.uri} got no answer, and the current content doesn't show whether it took effect",
                     uri=self.uri,
                     operation="PutObject",
                 )

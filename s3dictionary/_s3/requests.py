@@ -224,7 +224,7 @@ def _date_of(answer: Mapping[str, Any]) -> datetime | None:
 def etag_of(answer: Mapping[str, Any]) -> str:
     etag: str = answer.get("ETag", "")
     if not etag:
-        raise OSError("the answer has no ETag, so it isn't an S3 store's: check the endpoint")
+        raise OSError("the answer has no ETag, so it doesn't come from an S3 store: check the endpoint")
     return etag
 
 
@@ -251,4 +251,4 @@ def _is_deleted(answer: Mapping[str, Any]) -> None:
         raise OSError(f"it was answered with {status}, but not as S3 does it. {_CHECK}")
 
 
-_CHECK = "Check the endpoint, and what stands between"
+_CHECK = "Check the endpoint, and any proxy in between"

@@ -101,8 +101,8 @@ class _Request:
                 self._refused()
                 raise conflict(refusal, self._tries.base) from refusal.__cause__
             raise UnknownOutcomeError(
-                f"{self.operation} of {self._requests.uri} was refused after an answer had been lost, and what is "
-                f"there now can't be seen. {UNKNOWN[self.operation]} {error}",
+                f"{self.operation} of {self._requests.uri} was refused after an answer had been lost, and the current "
+                f"content can't be checked. {UNKNOWN[self.operation]} {error}",
                 uri=self._requests.uri,
                 operation=self.operation,
                 code=error.code,
@@ -149,8 +149,8 @@ class _Request:
     def _unknown(self, error: StorageError) -> UnknownOutcomeError:
         return UnknownOutcomeError(
             sentences(
-                f"{self.operation} of {self._requests.uri} got no answer, then it was refused, and what is there now "
-                "doesn't tell whether it had taken effect before",
+                f"{self.operation} of {self._requests.uri} got no answer, then it was refused, and the current content "
+                "doesn't show whether it took effect before that",
                 UNKNOWN[self.operation],
             ),
             uri=self._requests.uri,
@@ -337,7 +337,7 @@ def conflict(
     kept = "deleted" if refusal.operation == Delete.operation else "overwritten"
     return ConflictError(
         f"{refusal.uri} was {done} by someone else since it was loaded{when}; nothing was {kept}. "
-        "load() brings what is there now, in place of what is in memory; then make the changes again.",
+        "load() replaces what is in memory with the current content; then make your changes again.",
         etag=found.etag if found else None,
         last_modified=found.last_modified if found else None,
         uri=refusal.uri,

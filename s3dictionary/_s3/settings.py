@@ -61,7 +61,7 @@ class Settings:
                 "access_key_id and access_secret_key go together: pass both, or neither for boto3's own credentials"
             )
         if self.client is not None and (self.access_key_id is not None or self.client_options):
-            raise ValueError("a client has its keys and options already: pass either a client, or keys and options")
+            raise ValueError("client has its own keys and options: pass either client, or keys and options")
         if type(self.max_size) is not int or self.max_size < 1:
             raise ValueError(f"max_size must be a positive number of bytes, not {self.max_size!r}")
         _check_client_options(self.client_options)

@@ -119,8 +119,8 @@ class _Later:
 
 
 def _add_connection(parser: argparse.ArgumentParser, default: Any) -> None:
-    """As for the AWS CLI, they may stand before the command and after it."""
-    group = parser.add_argument_group("connection", "Otherwise as for boto3: environment, configuration files, roles.")
+    """Add the connection options, which may come before or after the command, as in the AWS CLI."""
+    group = parser.add_argument_group("connection", "boto3 finds other settings: environment, files, roles.")
     group.add_argument("--profile", default=default, metavar="NAME", help="a profile of the AWS configuration")
     group.add_argument("--region", default=default, metavar="NAME", help="the bucket's region")
     group.add_argument("--endpoint-url", default=default, metavar="URL", help="an S3-compatible store's address")
@@ -129,7 +129,7 @@ def _add_connection(parser: argparse.ArgumentParser, default: Any) -> None:
 def _add_reading(commands: _Commands) -> None:
     get = commands.add("get", "items.get", "print a file, or the value of one key, as JSON")
     get.add_argument("key", metavar="KEY", nargs="?", help=f"{_KEY}; without it, the whole file")
-    _add_output(get, raw="print a string as it is, without quotes")
+    _add_output(get, raw="print a string without quotes")
     keys = commands.add("keys", "items.keys", "print the keys as a JSON list")
     _add_output(keys, raw="print one key a line, strings without quotes")
     for parser in (get, keys):
@@ -151,16 +151,16 @@ def _add_writing(commands: _Commands) -> None:
     setting = commands.add("set", "items.set_", "set a key, in a new file if there is none")
     setting.add_argument("key", metavar="KEY", help=_KEY)
     setting.add_argument("value", metavar="VALUE", help="its value as JSON, or - to read it from standard input")
-    setting.add_argument("--string", action="store_true", help="VALUE is a string as it stands, not JSON")
+    setting.add_argument("--string", action="store_true", help="take VALUE as a string rather than as JSON")
     unset = commands.add("unset", "items.unset", "remove keys")
     unset.add_argument("keys", metavar="KEY", nargs="+", help=_KEY)
     update = commands.add("update", "items.update", "set the keys of a JSON object read from standard input")
     edit = commands.add("edit", "editing.edit", "edit a file in your editor ($VISUAL or $EDITOR)")
     edit.add_argument(
-        "--from", dest="draft", metavar="PATH", help="begin with this text, as kept when an edit was not saved"
+        "--from", dest="draft", metavar="PATH", help="start from this text, such as one kept from an earlier edit"
     ).complete = _FILES  # type: ignore[attr-defined]
     edit.add_argument(
-        "--overwrite", action="store_true", help="with --from: save it even where it undoes what others have written"
+        "--overwrite", action="store_true", help="with --from: save even if that undoes other writers' changes"
     )
     for parser in (setting, unset):
         _add_json_keys(parser)
@@ -191,10 +191,10 @@ def _add_versions(commands: _Commands) -> None:
     diff = commands.add(
         "diff",
         "versions.diff",
-        "show what differs between two versions; without any, what the last save changed",
+        "show the differences between two versions (default: what the last save changed)",
     )
     diff.add_argument("old", metavar="OLD", nargs="?", help=f"{_VERSION} (default: -1)")
-    diff.add_argument("new", metavar="NEW", nargs="?", help="another one (default: what is there now)")
+    diff.add_argument("new", metavar="NEW", nargs="?", help="another version (default: the current one)")
     diff.add_argument("--file", metavar="PATH", help="compare with this file on your machine instead").complete = _FILES  # type: ignore[attr-defined]
     log = commands.add(
         "log", "log.log", "list the newest versions with their size, their writer and the keys they changed"
@@ -213,8 +213,8 @@ def _count(word: str) -> int:
 
 
 def _add_listing(commands: _Commands) -> None:
-    listing = commands.add("ls", "listing.ls", "list the files below an address, those named *.json and *.json.gz")
-    listing.add_argument("--all", action="store_true", help="whatever their names")
+    listing = commands.add("ls", "listing.ls", "list the files below an address that are named *.json or *.json.gz")
+    listing.add_argument("--all", action="store_true", help="list files with any name")
     _add_output(listing, raw="print one address a line")
 
 
@@ -222,8 +222,8 @@ def _add_doctor(commands: _Commands) -> None:
     doctor = commands.add(
         "doctor",
         "doctor.doctor",
-        "try on a key of its own what the library relies on, and say what works",
-        epilog="URI is a bucket, a folder in it, or a file, beside which it tries.",
+        "test what the library relies on, using a key of its own, and report what works",
+        epilog="URI is a bucket, a folder in it, or a file; the test uses a key beside the file.",
     )
     doctor.add_argument("--json", action="store_true", help="print the results as JSON")
 

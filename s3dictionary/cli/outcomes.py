@@ -30,19 +30,19 @@ class ExitCode(IntEnum):
     DIFFERENT = 1, "diff found differences"
     USAGE = 2, "the command line is wrong"
     NOT_THERE = 3, "there is no such bucket, file or version"
-    CONFLICT = 4, "someone else wrote in between; nothing was overwritten"
-    STORAGE = 5, "S3 refused the request, or failed at it"
+    CONFLICT = 4, "someone else has written meanwhile; nothing was overwritten"
+    STORAGE = 5, "S3 refused the request, or failed"
     CORRUPT = 6, "the file isn't a JSON object in UTF-8"
-    OUTPUT = 7, "the output can't be written: the disk is full, say"
-    INPUT = 8, "the JSON that was given can't be stored"
+    OUTPUT = 7, "the output can't be written, for example because the disk is full"
+    INPUT = 8, "the given JSON can't be stored"
     EDITOR = 9, "the editor failed"
     NO_KEY = 10, "the file has no such key"
-    UNREACHED = 11, "S3 wasn't reached, or there are no credentials to ask it with; nothing was saved"
+    UNREACHED = 11, "S3 couldn't be reached, or there are no credentials; nothing was saved"
     UNKNOWN = 12, "it isn't known whether the file was saved"
     LOCAL_FILE = 13, "a file on this machine, or standard input, can't be used"
-    UNFIT = 14, "doctor found something that doesn't work"
+    UNFIT = 14, "doctor found a failure"
     INTERRUPTED = 130, "stopped by Ctrl-C"
-    BROKEN_PIPE = 141, "whoever read the output has gone"
+    BROKEN_PIPE = 141, "the reader of the output has closed it"
 
 
 class Failure(Exception):
@@ -83,8 +83,8 @@ _TYPED = {
     "put_options and bucket_name": "--put-option and the address",
     "put_options": "--put-option",
     ' If only one program writes the file, use on_conflict="overwrite".': "",
-    " If it is to be loaded all the same, pass a higher max_size.": "",
-    "The next save can't overwrite anyone, whichever way it went; load() shows": "`get` shows",
+    " To load it anyway, pass a larger max_size.": "",
+    "The next save finds out, and never overwrites anyone else; load() shows": "`get` shows",
     "load() shows": "`get` shows",
     "versions() lists": "`history` lists",
 }

@@ -1,4 +1,4 @@
-"""`local_s3()`: a local S3 server with an empty bucket, and the environment leading there, for one block."""
+"""`local_s3()`: a local S3 server with an empty bucket, and environment variables that point to it, for one block."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ ENGINES: dict[str, type[Server]] = {"moto": Moto, "seaweedfs": SeaweedFS}
 
 @dataclass(frozen=True)
 class LocalS3:
-    """What `local_s3()` gives.
+    """The result of `local_s3()`.
 
     Attributes:
         bucket: the bucket's name.
-        endpoint_url: where the server listens, as in `"http://127.0.0.1:40123"`.
+        endpoint_url: where the server listens, such as `"http://127.0.0.1:40123"`.
         client: a boto3 S3 client for it.
-        environ: the settings that are in `os.environ` meanwhile. For another process: `{**os.environ, **environ}`.
+        environ: the settings that the block adds to `os.environ`. For another process: `{**os.environ, **environ}`.
     """
 
     bucket: str
@@ -38,17 +38,17 @@ class LocalS3:
 def local_s3(
     bucket: str = "s3dict", *, engine: Engine = "moto", port: int = 0, versioning: bool = False
 ) -> Iterator[LocalS3]:
-    """Start an S3 server on 127.0.0.1, with one empty bucket, for as long as the block lasts.
+    """Start an S3 server on 127.0.0.1 with one empty bucket, until the block ends.
 
-    Inside the block the `AWS_*` environment variables point boto3 there, and none of the user's own AWS settings are
-    used: keys, profiles and configuration files alike. Afterwards all is as it was before, and nothing of the server is
-    left. The environment is the whole process's, so blocks in several threads at once would disturb each other.
+    Inside the block, the `AWS_*` environment variables point boto3 to the server, and your own AWS settings aren't
+    used: keys, profiles and configuration files. Afterwards the environment is restored, and the server's data is
+    deleted. The environment belongs to the whole process, so don't use such blocks in several threads at once.
 
     Args:
         bucket: the bucket to create.
-        engine: `"moto"`, which is light and starts in half a second; or `"seaweedfs"`, a production server, which takes
-            some seconds.
-        port: where to listen; `0` for any free port.
+        engine: `"moto"`, which is light and starts in half a second; or `"seaweedfs"`, a production server, which
+            starts in some seconds.
+        port: the port to listen on; `0` for any free port.
         versioning: whether the bucket keeps old versions.
 
     Raises:
@@ -75,7 +75,7 @@ def new_server(engine: str, port: int = 0) -> Server:
 
 @contextmanager
 def new_bucket(server: Server, bucket: str, *, versioning: bool = False) -> Iterator[LocalS3]:
-    """Lead boto3 to a running server for a while, with a bucket made there."""
+    """Point boto3 to a running server with a new bucket, until the block ends."""
     environ = server.environ
     with _settings(server, environ):
         client = server.client
@@ -87,9 +87,9 @@ def new_bucket(server: Server, bucket: str, *, versioning: bool = False) -> Iter
 
 @contextmanager
 def _settings(server: Server, environ: Mapping[str, str]) -> Iterator[None]:
-    """Have these environment variables and no other `AWS_*` for a while, and a default session of boto3 that fits.
+    """Set these environment variables and no other `AWS_*`, and a matching default session of boto3, for one block.
 
-    One keeps the keys that it has found: outside's would be used within, and this block's after it.
+    A session keeps the keys that it has found, so the outer session's keys would be used inside the block.
     """
     import boto3
 

@@ -121,7 +121,7 @@ def check_free(port: int) -> None:
         if error.errno == errno.EADDRINUSE:
             reason = "is in use by another program"
         else:
-            reason = f"can't be had ({error.strerror})"
+            reason = f"can't be used ({error.strerror})"
         raise OSError(error.errno, f"port {port} of {HOST} {reason}; without a port, a free one is taken") from None
 
 
