@@ -19,8 +19,8 @@ from .rivals import OBJECT_PER_KEY, WHOLE_FILE
 from .stage import Stage, stage
 
 TOPICS = (
-    *("files", "wire", "latency", "big_files", "crowd", "items", "transactions", "encoding", "peak_memory"),
-    *("start", "package", "event_loop", "profiles"),
+    *("files", "rewriting", "wire", "latency", "big_files", "crowd", "items", "transactions", "encoding"),
+    *("peak_memory", "start", "package", "event_loop", "profiles"),
 )
 PACKAGES = ("S3Dictionary", "boto3", "msgspec", "persidict", "s3fs", "sqlitedict", "diskcache")
 

@@ -64,7 +64,7 @@ def _get(name: str) -> typing.Any:
     from ._collector import collector_paused
 
     home = _HOMES.get(name, "errors")
-    with collector_paused():
+    with collector_paused(for_good=True):
         module = importlib.import_module(f".{home}", __name__)
     return globals().setdefault(name, getattr(module, name))
 

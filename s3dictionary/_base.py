@@ -269,6 +269,7 @@ class FileDict(LazyDict[K, V]):
     def _furnish(self, twin: Self, memory: Memory) -> None:
         twin._set_up(self._settings, memory, self._options)
         twin._store.unreadable = self._store.unreadable
+        twin._file.inherit(self._file)
         twin._ending.is_twin = True
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pauses the garbage collector during steps that create many long-lived objects."""
+"""Pauses the garbage collector during steps whose many objects all stay, or are freed at once."""
 
 import gc
 from collections.abc import Iterator
@@ -9,20 +9,21 @@ _PYTHONS_OWN = 1000
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
-    """Disable garbage collection in this block.
+def collector_paused(*, for_good: bool = False) -> Iterator[None]:
+    """Disable garbage collection in this block, where it would find nothing and add half of the time.
 
-    During the import of botocore, the collector would scan all modules several times, which takes a sixth of the total
-    time, and find nothing. Freezing and unfreezing the objects afterwards moves them to the oldest generation.
+    Args:
+        for_good: whether the block's objects, such as modules, stay as long as the process. They are then moved to the
+            oldest generation. So is everything else, including garbage, so don't use this for repeated steps.
     """
     if not gc.isenabled():
         yield
         return
-    gc.disable()
     try:
+        gc.disable()
         yield
     finally:
-        if gc.get_freeze_count() < _PYTHONS_OWN:
+        if for_good and gc.get_freeze_count() < _PYTHONS_OWN:
             gc.freeze()
             gc.unfreeze()
         gc.enable()

@@ -321,6 +321,8 @@ class S3Dict(FileDict[K, V]):
             raise TypeError(
                 "run() can't call a coroutine function, which would do its work after the block. Use AsyncS3Dict.run()."
             )
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError("run() can't call a generator function, which would do its work after the block.")
         if attempts < 1:
             raise ValueError(f"attempts must be positive, not {attempts}")
         return self._runs.run(partial(function, self, *args, **kwargs), attempts)  # type: ignore[no-any-return]

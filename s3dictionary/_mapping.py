@@ -172,9 +172,7 @@ class LazyDict(UserDict[K, V]):
     def __getitem__(self, key: K) -> V:
         try:
             return self._memory.items[key].value  # type: ignore[union-attr, no-any-return]  # only what is awake has it
-        except AttributeError:
-            return self._memory.touch(key)  # type: ignore[no-any-return]
-        except KeyError:
+        except (AttributeError, KeyError):
             return self._touch(key)
 
     def _touch(self, key: K) -> V:

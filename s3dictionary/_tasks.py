@@ -52,6 +52,10 @@ class _WaitingTask(Waiting):
         super().__init__()
         self._word = Word()
 
+    @property
+    def has_gone(self) -> bool:
+        return self._word.is_in_vain or super().has_gone
+
     def tell(self) -> None:
         super().tell()
         self._word.say()
@@ -68,12 +72,12 @@ class TaskTurns(Turns):
         "around the change, which waits for its turn."
     )
 
-    def end_abandoned(self) -> None:
+    def end_gone(self) -> None:
         """Also end blocks whose task is done, as after Ctrl-C, or can't continue because its loop is closed."""
         current = self.current
         if current is not None and not current.is_requesting and _has_gone(current.owner):
             self.end(current)
-        super().end_abandoned()
+        super().end_gone()
 
     async def take_later(self, turn: Turn) -> None:
         """Wait for the turn. If the task is cancelled meanwhile, the next one gets it."""
@@ -87,21 +91,13 @@ class TaskTurns(Turns):
 
     def _take_if_free(self, turn: Turn, waiting: Waiting) -> bool:
         with self._memory.lock:
-            self.end_abandoned()
+            self.end_gone()
             if self.current is None and self._is_free(waiting):
                 self.current = turn
                 return True
             if waiting not in self._waiting and waiting is not self._next:
                 self._waiting.append(waiting)
             return False
-
-    def _forget(self, waiting: Waiting) -> None:
-        with self._memory.lock:
-            if waiting in self._waiting:
-                self._waiting.remove(waiting)
-            if self._next is waiting:
-                self._next = None
-                self._tell_next()
 
 
 def _has_gone(owner: Any) -> bool:

@@ -110,27 +110,42 @@ class Turns:
             if self.current is None and self._next is None and not self._waiting:
                 self.current = turn
                 return True
-        waiting, end = None, time.monotonic() + seconds
-        while True:
-            with self._memory.lock:
-                if self._is_free(waiting):
-                    self.current = self.current or turn  # the owner of the current turn keeps it
-                    return True
-            if time.monotonic() > end:
-                return False
-            waiting = self._wait(waiting)
+        waiting, end = Waiting(), time.monotonic() + seconds
+        try:
+            while True:
+                with self._memory.lock:
+                    if self._is_free(waiting):
+                        self.current = self.current or turn  # the owner of the current turn keeps it
+                        return True
+                if time.monotonic() > end:
+                    self._forget(waiting)
+                    return False
+                self._wait(waiting)
+        except BaseException:
+            self._forget(waiting)
+            raise
 
     def step(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function that changes memory, as soon as the caller may change it."""
         self._refuse_amid_step()
-        waiting = None
-        while True:
-            with self._memory.lock:
-                if self._is_free(waiting):
-                    if self._waiting:
-                        self._tell_next()
-                    return function(*args)
-            waiting = self._wait(waiting)
+        with self._memory.lock:
+            if self._is_free(None):
+                return self._act(function, *args)
+        waiting = Waiting()
+        try:
+            while True:
+                self._wait(waiting)
+                with self._memory.lock:
+                    if self._is_free(waiting):
+                        return self._act(function, *args)
+        except BaseException:
+            self._forget(waiting)
+            raise
+
+    def _act(self, function: Callable[..., T], *args: Any) -> T:
+        if self._waiting:
+            self._tell_next()
+        return function(*args)
 
     def exclusively(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function that sends a request, in its own turn. Meanwhile others can only read the dict."""
@@ -199,20 +214,45 @@ class Turns:
             if block is not None and block.is_abandoned:
                 self.end(block)
 
+    def end_gone(self) -> None:
+        """End the turns that can't end by themselves."""
+        self.end_abandoned()
+
     def _tell_next(self) -> None:
-        """Reserve the turn for the thread that has waited longest, and notify it."""
-        if self._waiting and self.current is None and (self._next is None or self._next.has_gone):
-            self._next = self._waiting.pop(0)
-            self._next.tell()
+        """Reserve the turn for the thread that has waited longest and can still be notified, and notify it."""
+        if self.current is not None or (self._next is not None and not self._next.has_gone):
+            return
+        self._next = None
+        while self._waiting and self._next is None:
+            waiting = self._waiting.pop(0)
+            if not waiting.has_gone:
+                self._next = waiting
+                waiting.tell()
+
+    def _forget(self, waiting: Waiting) -> None:
+        """Remove an interrupted thread. If the turn was reserved for it, reserve it for the next one."""
+        with self._memory.lock:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            if self._next is waiting:
+                self._next = None
+                self._tell_next()
 
     def _is_free(self, waiting: Waiting | None) -> bool:
-        """Whether the caller may change the dict now. The caller must hold the lock.
+        """Whether the caller may change the dict now. If so, it no longer waits. The caller must hold the lock."""
+        free = self._may_change(waiting)
+        if free and waiting in self._waiting:
+            self._waiting.remove(waiting)
+        return free
+
+    def _may_change(self, waiting: Waiting | None) -> bool:
+        """Whether the caller may change the dict now.
 
         Raises:
             TransactionError: another task of this thread has the turn, and couldn't end it while the caller waits.
         """
         if self.current is not None:
-            self.end_abandoned()
+            self.end_gone()
         current = self.current
         if current is None:
             if self._next is None:  # it has just ended, and nobody has been notified yet
@@ -235,16 +275,14 @@ class Turns:
         if current is not None and current.thread == get_ident() and current.owner != current_owner():
             raise TransactionError(self._refusal)
 
-    def _wait(self, waiting: Waiting | None) -> Waiting:
+    def _wait(self, waiting: Waiting) -> None:
         """Wait until the caller may have the turn."""
-        waiting = waiting or Waiting()
         with self._memory.lock:
             if self.current is None and self._next in (None, waiting):
-                return waiting
+                return
             if waiting not in self._waiting and waiting is not self._next:
                 self._waiting.append(waiting)
         waiting.wait()
-        return waiting
 
     def after_fork_in_child(self) -> None:
         """Drop the turns of other threads, because only the thread that forked exists in the child."""

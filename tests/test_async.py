@@ -711,6 +711,33 @@ def test_it_can_be_used_in_one_loop_after_the_other(s3: HookedS3, d: D) -> None:
     asyncio.run(assert_usable(d, s3, {"n": 0, "log": [0, 1, 2]}))
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("waits", ["block", "load", "save", "run"])
+def test_a_loop_that_was_closed_keeps_nobody_waiting(s3: HookedS3, d: D, waits: str) -> None:
+    """One of its tasks was in a block, and another one waited."""
+
+    async def block() -> None:
+        async with d:
+            d["n"] = "undone"
+            await asyncio.sleep(100)
+
+    async def wait() -> None:
+        await {"block": block, "load": d.load, "save": d.save, "run": lambda: d.run(len)}[waits]()
+
+    async def later() -> None:
+        async with d:
+            d["later"] = 1
+
+    asyncio.run(d.load())
+    loop = asyncio.new_event_loop()
+    tasks = [loop.create_task(block()), loop.create_task(wait())]
+    loop.run_until_complete(asyncio.sleep(0.05))
+    loop.close()
+    asyncio.run(asyncio.wait_for(later(), 20))
+    assert d == {"n": 0, "later": 1}
+    del tasks
+
+
 def test_two_loops_in_two_threads_take_turns(s3: HookedS3, d: D) -> None:
     async def count() -> None:
         for _ in range(5):

@@ -121,6 +121,12 @@ def test_an_enum_of_strings_that_is_a_key_of_the_dict_itself_is_no_name_in_the_f
     assert type(list(state(s3, types=[Host]))[1]) is Host
 
 
+def test_a_pair_for_a_base_class_goes_before_the_built_in_type_that_a_subclass_derives_from(s3: MemoryS3) -> None:
+    """A numpy str is a str, too, and comes back as what it was."""
+    assert type(through(s3, np.str_("a"))) is np.str_
+    assert type(through(s3, np.float64(1.5))) is np.float64
+
+
 def test_arrays_come_back_with_their_type(s3: MemoryS3) -> None:
     array = np.array([[1, 2], [3, 4]], dtype=np.int16)
     found = through(s3, array)

@@ -183,6 +183,10 @@ def local(name: str, broken: Any, engine: Engine = "moto", port: int = 0) -> Pro
     return provoke
 
 
+def generator_function(d: S3Dict[Any, Any]) -> Iterator[None]:
+    yield
+
+
 async def coroutine_function(_: S3Dict) -> None:
     pass
 
@@ -553,6 +557,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("Not inside this block", save_inside),
     ("Not inside this block", run_inside),
     ("A coroutine function in run()", lambda s3: state(s3).run(coroutine_function)),
+    ("A generator function in run()", lambda s3: state(s3).run(generator_function)),
     ("The block of another task", in_anothers_task),
     ("An AsyncS3Dict in another task's block", in_anothers_async_block),
     ("Not loaded yet", lambda s3: AsyncS3Dict(s3.bucket, file_name="state.json", **s3.options)["a"]),

@@ -14,7 +14,7 @@ MODULES = sorted(PACKAGE.glob("**/*.py"))
 KNOWS: dict[str, set[str]] = {
     "errors": {"_format"},
     "_collector": set(),
-    "_format": {"errors"},
+    "_format": {"_collector", "errors"},
     "_memory": {"_format", "errors"},
     "_turns": {"_memory", "errors"},
     "_leaving": {"_memory", "_turns"},

@@ -121,3 +121,41 @@ def test_a_request_that_fails_gives_its_turn_back(turns: Turns) -> None:
     with pytest.raises(ZeroDivisionError):
         turns.exclusively(lambda: 1 // 0)
     assert turns.current is None
+
+
+def test_one_who_is_interrupted_while_waiting_keeps_nobody_waiting(turns: Turns) -> None:
+    """Its place in the row is gone, so the turn is never kept for it."""
+
+    class Interrupted(BaseException):
+        pass
+
+    class Impatient(_turns.Waiting):
+        def wait(self) -> None:
+            raise Interrupted
+
+    holder = Turn()
+    turns.take(holder)
+    patient, _turns.Waiting = _turns.Waiting, Impatient  # type: ignore[misc]
+    try:
+        for wait in (lambda: turns.step(list), lambda: turns.take(Turn()), lambda: turns.exclusively(list)):
+            thread = in_thread(lambda wait=wait: _raises(Interrupted, wait))
+            join([thread])
+    finally:
+        _turns.Waiting = patient  # type: ignore[misc]
+    assert turns._waiting == []
+    turns.end(holder)
+    assert turns._next is None
+
+
+def _raises(kind: type[BaseException], action: Callable[[], object]) -> None:
+    with pytest.raises(kind):
+        action()
+
+
+def test_one_who_went_past_another_is_not_waited_for_again(turns: Turns) -> None:
+    """Who has the turn waits no more, however it came to it."""
+    waiting, gone = _turns.Waiting(), _turns.Waiting()
+    turns._waiting, turns._next = [waiting], gone
+    gone._until = 0.0
+    assert turns._is_free(waiting)
+    assert turns._waiting == []

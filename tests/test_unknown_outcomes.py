@@ -7,6 +7,7 @@ after all, or done twice shows in some version of the file.
 
 from __future__ import annotations
 
+import copy
 import gc
 import json
 import random
@@ -435,3 +436,76 @@ def test_a_block_that_meets_such_a_save_can_still_be_undone_exactly() -> None:
         d["l"].append(3)
     assert d == {"l": [1]}
     check_invariants(d)
+
+
+# One by one
+
+
+def add(key: str, base: Any, ours: Any, theirs: Any) -> Any:
+    base, ours, theirs = (0 if value is MISSING else value for value in (base, ours, theirs))
+    return theirs + ours - base
+
+
+def _opened(s3: MemoryS3, **options: Any) -> D:
+    return S3Dict("bucket", file_name="key", client=s3, **options)
+
+
+def _others_add(s3: MemoryS3, number: int) -> None:
+    with _opened(s3) as other:
+        other["n"] = other.get("n", 0) + number
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ConnectionClosedError(endpoint_url="https://s3.example.com")])
+def test_what_a_merge_without_an_answer_has_saved_is_not_added_again_if_others_overtake_the_next_save(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """The next save meets the interrupted one, takes its place, and is overtaken in turn."""
+    s3 = MemoryS3()
+    _others_add(s3, 0)
+    d = _opened(s3, on_conflict=add)
+    d["n"] += 1
+    _others_add(s3, 10)
+    put, acts = s3.put_object, [lambda: None, lambda: None, lambda: _others_add(s3, 100)]
+
+    def put_object(**request: Any) -> dict[str, Any]:
+        monkeypatch.setattr(s3, "put_object", put)
+        acts.pop(0)()
+        answer = put(**request)
+        monkeypatch.setattr(s3, "put_object", put_object if acts else put)
+        if len(acts) == 1:
+            raise error
+        return answer
+
+    def refused(**request: Any) -> dict[str, Any]:
+        acts.pop(0)
+        monkeypatch.setattr(s3, "put_object", put_object)
+        return put(**request)
+
+    monkeypatch.setattr(s3, "put_object", refused)
+    with pytest.raises(type(error) if isinstance(error, KeyboardInterrupt) else UnknownOutcomeError), d:
+        d["m"] = 1
+    with d:
+        d["z"] = 1
+    assert _opened(s3)["n"] == 111
+
+
+@pytest.mark.parametrize("copied", [S3Dict.copy, copy.copy, copy.deepcopy])
+def test_a_copy_knows_what_is_not_known(copied: Callable[[D], D]) -> None:
+    """What the original's save has written isn't added once more by its copy's."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict=add)
+    d["n"] = 1
+    put = s3.put_object
+
+    def lost(**request: Any) -> Any:
+        s3.put_object = put  # type: ignore[method-assign]
+        put(**request)
+        raise ConnectionClosedError(endpoint_url="https://s3.example.com")
+
+    s3.put_object = lost  # type: ignore[method-assign]
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+    with _opened(s3) as other:
+        other["other"] = 1
+    copied(d).save()
+    assert dict(_opened(s3)) == {"n": 1, "other": 1}

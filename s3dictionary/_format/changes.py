@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Raw
 
+from .._collector import collector_paused
 from ..errors import CorruptFileError, NotStorableError
 from .encoding import canonical, encode, encode_batch
 from .reading import decode, decode_plain, is_tagged
@@ -52,11 +53,19 @@ def encode_changes(touched: Touched, types: Types = BUILT_IN) -> list[Raw]:
     members: list[Raw] = []
     for start in range(0, len(touched.keys), _AT_ONCE):
         part = touched.part(start, start + _AT_ONCE)
-        texts, copies = encode_batch(part.keys, part.values, types)
-        for index, raw in _unchanged(part.raws, texts, copies, types).items():
-            texts[index] = raw
-        members += texts
+        with collector_paused():  # what is made here is compared, and gone again
+            members += _encode_part(part, types)
     return members
+
+
+def _encode_part(part: Touched, types: Types) -> list[Raw]:
+    known: list[Any] = part.raws
+    texts, copies = encode_batch(part.keys, part.values, types, None if None in known else known)
+    if texts is known:
+        return texts
+    for index, raw in _unchanged(part.raws, texts, copies, types).items():
+        texts[index] = raw
+    return texts
 
 
 def remember(raw: Raw, value: Any, types: Types) -> None:

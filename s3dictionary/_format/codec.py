@@ -24,6 +24,7 @@ from .files import split as split
 from .plain import MAX_NESTING as MAX_NESTING
 from .reading import decode as decode
 from .reading import decode_leniently as decode_leniently
+from .reading import decode_plain as decode_plain
 from .reading import is_tagged as is_tagged
 from .scalars import MAX_DIGITS as MAX_DIGITS
 from .strict import Mistake as Mistake

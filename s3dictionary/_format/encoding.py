@@ -60,8 +60,16 @@ def batches(items: dict[Any, Any]) -> Iterator[tuple[list[Any], list[Any]]]:
         yield keys[here], values[here]
 
 
-def encode_batch(keys: list[Any], values: list[Any], types: Types = BUILT_IN) -> tuple[list[Raw], list[Any] | None]:
+def encode_batch(
+    keys: list[Any], values: list[Any], types: Types = BUILT_IN, raws: list[Raw] | None = None
+) -> tuple[list[Raw], list[Any] | None]:
     """Write values together.
+
+    Args:
+        keys: whose values they are, for the error message.
+        values: the values.
+        types: the table of types.
+        raws: texts to give, as they are, should they be just what is written.
 
     Returns:
         Their texts, and a copy of the values as written, if they are made of nothing but what JSON has.
@@ -70,4 +78,6 @@ def encode_batch(keys: list[Any], values: list[Any], types: Types = BUILT_IN) ->
     if written is None:
         return [Raw(encode(value, key, types=types)) for key, value in zip(keys, values, strict=True)], None
     text, copies = written
+    if raws is not None and text == b"[" + b",".join(raws) + b"]":
+        return raws, copies
     return _splitter.decode(text), copies

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import gc
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
+from .._collector import collector_paused
 from ..errors import CorruptFileError, NotStorableError
 from . import cutting, limits
 from .limits import MAX_NESTING_READ
@@ -41,7 +40,7 @@ def split(body: bytes, types: Types = BUILT_IN) -> Members:
     _check_utf8(body)
     limits.check_integers(body)
     try:
-        with _collector_paused():
+        with collector_paused():
             members: Members = _splitter.decode(body)
     except UNREADABLE:
         limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
@@ -91,18 +90,6 @@ def join(members: Members, types: Types = BUILT_IN) -> bytes:
         return write_object(list(members), map(bytes, members.values()), (), types=types, foreign=foreign)
     except NotStorableError as error:
         raise place(error, types)  # noqa: B904  # it is the same one
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A collection in the middle of making 100,000 members finds nothing, and takes half as long again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _check_utf8(body: bytes) -> None:

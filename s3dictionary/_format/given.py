@@ -105,6 +105,8 @@ def _row(kind: Any, *functions: Any) -> Type:
     tag = kind.__name__
     if any(kind is row.kind for row in TABLE if row.write):
         raise ValueError(f"types has {name_of(kind)}, which is stored as itself anyway. Leave it out.")
+    if not tag.isidentifier():
+        raise ValueError(f"types has a class with the name {tag!r}, which can't stand in a file. Rename the class.")
     if tag in READERS:
         raise ValueError(f"types has {name_of(kind)}, but py/{tag} stands for the built-in {tag}. Rename the class.")
     if functions:

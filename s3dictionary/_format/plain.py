@@ -128,11 +128,15 @@ def _copy_inner_of_alike(level: list[Any]) -> _Inner | None:
             continue
         if not kinds <= JSON_SCALARS | JSON_GROUPS:
             return None
-        for container, item in zip(level, column, strict=True):
-            if type(item) not in JSON_SCALARS:
-                originals.append(item)
-                container[name] = copy = item.copy()
-                copies.append(copy)
+        containers: Iterable[Any] = level
+        if not kinds <= JSON_GROUPS:
+            containers = [container for container in level if type(container[name]) not in JSON_SCALARS]
+            column = tuple([item for item in column if type(item) not in JSON_SCALARS])
+        inner = [item.copy() for item in column]
+        for container, copy in zip(containers, inner, strict=True):
+            container[name] = copy
+        originals += column
+        copies += inner
     return originals, copies
 
 

@@ -127,7 +127,13 @@ class Types:
         self.containers = tuple(row.kind for row in self._rows.values() if row.contents)
 
     def find(self, kind: type) -> Type | None:
-        """The row of a type or of the nearest class that it derives from."""
+        """The row of a type, or of a class that it derives from: of one that was given rather than a built-in one."""
+        row = self._rows.get(kind)
+        if row is not None:
+            return row
+        for base in kind.__mro__ if self.given else ():
+            if base in self.given:
+                return self._rows[base]
         for base in kind.__mro__:
             if base in self._rows:
                 return self._rows[base]

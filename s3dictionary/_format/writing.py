@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..errors import NotStorableError
+from ..errors import CorruptFileError, NotStorableError
 from .contents import Fields, dict_items, set_members
 from .plain import MAX_NESTING
 from .reading import is_foreign, loads, looks_tagged
@@ -125,9 +125,17 @@ def _parts(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> b
             texts.append(_write(item, (*path, Field(name)), (*inside, 0), types))
         return tagged(row.tag, write_object(list(parts), texts, path, _enter(inside, 0), types))
     text = tagged(row.tag, _write(parts, path, inside, types))
-    if type(value) is not row.kind and type(loads(text.decode(), types, path)) is not type(value):
+    if type(value) is not row.kind and not _comes_back(text, type(value), path, types):
         raise unknown(path, value, row.kind)
     return text
+
+
+def _comes_back(text: bytes, kind: type, path: Path, types: Types) -> bool:
+    """Is what the functions of a class read of the class that it was, though that is a subclass?"""
+    try:
+        return type(loads(text.decode(), types, path)) is kind
+    except CorruptFileError:
+        return False
 
 
 _FORMS: dict[Form, Callable[[Type, Any, Path, Inside, Types], bytes]] = {

@@ -34,6 +34,13 @@ class Awake(Struct, eq=False):
     raw: Raw | None
 
 
+class Inner(Struct, eq=False, gc=False):
+    """A container in a decoded value, and the rest of them. In a list, the garbage collector would look at all."""
+
+    container: Any
+    rest: Inner | None
+
+
 class Decoded(Awake, eq=False, gc=False):
     """An object that was decoded from the text, which then is a snapshot of it.
 
@@ -41,11 +48,19 @@ class Decoded(Awake, eq=False, gc=False):
     of somebody else's may refer back to the dict, so that the collector has to know; it never stands in here.)
 
     Attributes:
-        found: the containers in the value, as they were when it was decoded in a block; see `fresh_containers`. Empty
-            if there is just the value itself.
+        inner: the other containers in the value, as they were when it was decoded in a block; see `fresh_containers`.
     """
 
-    found: Sequence[Any] = ()
+    inner: Inner | None = None
+
+    @property
+    def containers(self) -> list[Any]:
+        """The value, and the containers that were in it."""
+        found, inner = [self.value], self.inner
+        while inner is not None:
+            found.append(inner.container)
+            inner = inner.rest
+        return found
 
 
 class Asleep(Struct, eq=False):
@@ -72,10 +87,9 @@ def raw_of(entry: Entry) -> Raw | None:
 
 def object_of(entry: Awake | Asleep) -> Any:
     """An entry's object, awake or not."""
-    return entry.kept if type(entry) is Asleep else entry.value  # type: ignore[union-attr]
+    return entry.value if isinstance(entry, Awake) else entry.kept
 
 
 def references(entry: Awake | Asleep) -> list[Any]:
     """The containers that an entry itself refers to."""
-    found = entry.found if isinstance(entry, Decoded) else ()
-    return [object_of(entry), *found]
+    return entry.containers if isinstance(entry, Decoded) else [object_of(entry)]

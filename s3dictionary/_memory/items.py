@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import islice
+from itertools import compress, islice, repeat
+from operator import attrgetter, is_
 from typing import Any
 
 from msgspec import Raw
 
 from .._format import codec
-from .._format.types import BUILT_IN, Types
+from .._format.types import BUILT_IN, SCALARS, Types
+from .ahead import ReadingAhead
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of
 from .savepoint import Savepoint
-from .snapshots import Snapshot, containers, fresh_containers, refill, snapshot
+from .snapshots import Snapshot, chained, containers, fresh_containers, inner_containers_of_each, refill, snapshot
 
 Base = Any
 """Which version of the file something is: known to the caller alone."""
@@ -61,6 +63,7 @@ class Items:
         self.savepoints: list[Savepoint] = []
         self._quiet: dict[Any, None] = {}
         self._awake: dict[Any, None] = {}
+        self._ahead = ReadingAhead()
         self._unfinished: Callable[[], None] | None = None
 
     def _do(self, step: Callable[[], None]) -> None:
@@ -118,24 +121,55 @@ class Items:
             self.savepoints[-1].note_woken(key, awake, taken)
 
     def _decode(self, key: Any, raw: Raw) -> Any:
-        value = codec.decode(raw, self.types, (key,))
-        if self.types.given and codec.is_tagged(raw):
-            return self._decode_given(key, raw, value)
-        awake = Decoded(value, raw)
+        noted = self._noted(key, raw)
+        if noted is None and self.types.given and codec.is_tagged(raw):
+            return self._decode_given(key, raw)
+        awake = noted or Decoded(codec.decode(raw, self.types, (key,)), raw)
+        value = awake.value
         if type(value) in self.types.scalars:
             self._quiet[key] = None
         else:
             if self.savepoints:
-                found = fresh_containers(value)
-                if len(found) > 1:
-                    awake.found = found
+                awake.inner = awake.inner or chained(fresh_containers(value))
                 self._note_woken(key, raw, awake, None)
             self._awake[key] = None
+        if key not in self.items or self.items[key] is not raw:  # a signal handler has removed or read it meanwhile
+            return self.touch(key) if key in self.items else value
         self.items[key] = awake
+        following = self._ahead.following(key, self.items)
+        if following:
+            self._decode_ahead(following)
         return value
 
-    def _decode_given(self, key: Any, raw: Raw, value: Any) -> Any:
+    def _noted(self, key: Any, raw: Raw) -> Decoded | None:
+        """What an open block has noted already, if an interrupt came before it could be read."""
+        for savepoint in self.savepoints:
+            noted = savepoint.journal.get(key)
+            if type(noted) is Decoded and noted.raw is raw:
+                return noted
+        return None
+
+    def _decode_ahead(self, keys: list[Any]) -> None:
+        """Make values readable that are likely to be touched next, all at once: those that no block has noted."""
+        savepoints, items = self.savepoints, self.items
+        noted: set[Any] = set().union(*[each.journal.keys() & keys for each in savepoints])
+        raws: dict[Any, Raw] = {key: entry for key in keys if type(entry := items.get(key)) is Raw and key not in noted}
+        values = codec.decode_plain(list(raws.values()))
+        if values is None:
+            return
+        inner = inner_containers_of_each(values) if savepoints else repeat(None)
+        awake = dict(zip(raws, map(Decoded, values, raws.values(), inner), strict=False))
+        containers = {key: entry for key, entry in awake.items() if type(entry.value) not in SCALARS}
+        if savepoints:
+            savepoints[-1].journal.update(_unread(containers, items))
+        self._awake.update(dict.fromkeys(containers))
+        if len(containers) < len(awake):
+            self._quiet.update(dict.fromkeys(awake))
+        items.update(_unread(awake, items))
+
+    def _decode_given(self, key: Any, raw: Raw) -> Any:
         """The same for a value that may hold instances: a class needn't make equal ones of one text."""
+        value = codec.decode(raw, self.types, (key,))
         codec.remember(raw, value, self.types)
         awake = Awake(value, raw)
         if self.savepoints:
@@ -192,6 +226,7 @@ class Items:
             if self.savepoints:
                 self._note_all(self.savepoints[-1], items)
             self._note_filed_order()
+            self._ahead = ReadingAhead()  # which may refer to all the items
             self.filed = self.filed | {key: raw_of(entry) for key, entry in items.items()}
             self.items = {}  # from here on, nobody writes into an entry without the lock
             self.data = objects_of(items, self.types)
@@ -251,6 +286,7 @@ class Items:
             for key in items:
                 self.savepoints[-1].note(key, self.items.get(key, MISSING))
         self._awake.update(dict.fromkeys(items))
+        self._ahead = ReadingAhead()
         self.items = {key: Awake(value, self._raw_of(key)) for key, value in items.items()}
 
     def _refill(self, items: dict[Any, Any]) -> None:
@@ -285,3 +321,12 @@ def objects_of(items: dict[Any, Any], types: Types) -> dict[Any, Any]:
         key: codec.decode(entry, types, (key,)) if type(entry) is Raw else object_of(entry)
         for key, entry in items.items()
     }
+
+
+def _unread(awake: dict[Any, Decoded], items: dict[Any, Entry]) -> Iterable[tuple[Any, Decoded]]:
+    """Those whose text is still in its place, as they are taken.
+
+    `dict.update` takes them in one step, without any Python code, so that no signal handler gets in between.
+    """
+    texts = map(attrgetter("raw"), awake.values())
+    return compress(awake.items(), map(is_, map(items.get, awake), texts))

@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from .._format import codec
 from ..errors import NotStorableError
+from .ahead import ReadingAhead
 from .entries import Asleep, Awake, Entry, object_of, raw_of
 from .holding import is_held
 from .items import Base, objects_of
@@ -49,17 +50,23 @@ class Memory(UndoableItems):
 
     def _touched_values(self, items: dict[Any, Entry] | None = None) -> codec.Touched:
         """The values that may differ from what the file holds, and that; of the items as they are, or were."""
-        items = self.items if items is None else items
         touched = codec.Touched([], [], [])
         if self.data is not None:
             for key, value in list(self.data.items()):
                 _add(touched, key, value, self.filed.get(key))
             return touched
-        for key in self._touched():
-            entry = items.get(key)
-            if isinstance(entry, (Awake, Asleep)):
-                _add(touched, key, object_of(entry), entry.raw)
-        return touched
+        keys, entries = self._touched_entries(self.items if items is None else items)
+        values = [entry.kept if type(entry) is Asleep else entry.value for entry in entries]  # type: ignore[union-attr]
+        return codec.Touched(keys, values, [entry.raw for entry in entries])
+
+    def _touched_entries(self, items: dict[Any, Entry]) -> tuple[list[Any], list[Awake | Asleep]]:
+        """The keys of entries that aren't raw, and these. Mostly all that were touched are still there."""
+        keys = list(self._touched())
+        entries: list[Any] = list(map(items.get, keys))
+        if {Raw, type(None)}.isdisjoint(map(type, entries)):
+            return keys, entries
+        there = [at for at, entry in enumerate(entries) if entry is not None and type(entry) is not Raw]
+        return [keys[at] for at in there], [entries[at] for at in there]
 
     def encode(self) -> Encoded:
         """Everything as JSON, member by member. Only what was touched is encoded.
@@ -141,10 +148,9 @@ class Memory(UndoableItems):
         self._unfinished = None
 
     def _rebase_touched(self, members: codec.Members) -> None:
-        for key in self._touched():
-            entry = self.items.get(key)
-            if isinstance(entry, (Awake, Asleep)):
-                entry.raw = members.get(key)
+        keys, entries = self._touched_entries(self.items)
+        for entry, raw in zip(entries, map(members.get, keys), strict=True):
+            entry.raw = raw
 
     def rebase(self, members: codec.Members, base: Base) -> None:
         """The file holds these members, which are those of an earlier moment. What is in memory stays as it is.
@@ -280,10 +286,12 @@ class Memory(UndoableItems):
         else:
             self.items, self.data = items, None
             self.filed, self.filed_order = {}, None
+        self._ahead = ReadingAhead()  # which may refer to all that was there before
         if self.types.as_read:
             held = {id(raw_of(entry)) for entry in items.values()}
             self.types.as_read = {at: pair for at, pair in self.types.as_read.items() if at in held}
-        kept = dict.fromkeys(key for key, entry in items.items() if isinstance(entry, Awake))
+        all_raw = set(map(type, items.values())) <= {Raw}
+        kept = {} if all_raw else dict.fromkeys(key for key, entry in items.items() if isinstance(entry, Awake))
         self._quiet, self._awake = {}, kept
         self.base = base
 

@@ -81,7 +81,7 @@ class Savepoint:
     @staticmethod
     def _contents_of(entry: Decoded) -> tuple[list[Any], list[Any]]:
         value = codec.decode(entry.raw)  # type: ignore[arg-type]  # it was decoded from that
-        return contents_of_twins(fresh_containers(value), entry.found or [entry.value])
+        return contents_of_twins(fresh_containers(value), entry.containers)
 
     def _decoded(self) -> list[tuple[Any, Decoded]]:
         """The keys and entries of containers that were decoded since."""
@@ -109,8 +109,8 @@ class Savepoint:
     def let_go(self) -> None:
         """Let go of containers that have been removed: the block won't be undone."""
         for entry in self.journal.values():
-            if type(entry) is Decoded and entry.found:
-                entry.found = ()
+            if type(entry) is Decoded:
+                entry.inner = None
 
     @property
     def exposed(self) -> list[Any]:

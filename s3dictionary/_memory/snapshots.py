@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from copy import deepcopy
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 from .._format.types import BUILT_IN, GROUPS, SCALARS, Types
+from .entries import Inner
 from .holding import add_references
 
 _BUILT_IN = SCALARS | GROUPS
@@ -169,6 +170,37 @@ def fresh_containers(value: Any) -> list[Any]:
 
 
 _HOLDERS = frozenset(BUILT_IN.containers)
+
+
+def chained(found: list[Any]) -> Inner | None:
+    """The containers inside a value, of all that `fresh_containers` gives."""
+    inner = None
+    for container in reversed(found[1:]):
+        inner = Inner(container, inner)
+    return inner
+
+
+def inner_containers_of_each(values: list[Any]) -> Iterable[Inner | None]:
+    """The containers inside each of many fresh values.
+
+    Most are records: dicts that hold scalars and lists of scalars in the same places. These are looked at a column at
+    a time.
+    """
+    if set(map(type, values)) != {dict} or len(set(map(len, values))) > 1:
+        return [chained(fresh_containers(value)) for value in values]
+    columns = zip(*map(dict.values, values), strict=True)
+    lists = [column for column in columns if not SCALARS.issuperset(map(type, column))]
+    items = chain.from_iterable(lists)
+    if not set(map(type, items)) <= {list} or not SCALARS.issuperset(map(type, _items_of(lists))):
+        return [chained(fresh_containers(value)) for value in values]
+    inner: Iterable[Inner | None] = repeat(None)
+    for column in reversed(lists):
+        inner = map(Inner, column, inner)
+    return inner
+
+
+def _items_of(lists: list[tuple[list[Any], ...]]) -> Iterable[Any]:
+    return chain.from_iterable(chain.from_iterable(lists))
 
 
 def contents_of_twins(twins: Iterable[Any], originals: Iterable[Any]) -> tuple[list[Any], list[Any]]:

@@ -19,6 +19,7 @@ class UndoableItems(Items):
         """Begin a block, which `commit` or `rollback` ends."""
         with self.lock:
             self.finish()
+            self._ahead.stop()
             savepoint.types = self.types
             if self._is_handed_out():
                 self._note_data(savepoint)
@@ -150,6 +151,7 @@ class UndoableItems(Items):
         elif items is None:
             savepoint.restore_entries(self.items)
         else:
+            self._ahead.stop()
             removed_from, self.items = self.items, items
             if removed_from is not items:
                 removed_from.clear()

@@ -117,7 +117,7 @@ def _publish(key: _Key, client: Any) -> Any:
 
 def _make(options: dict[str, Any], place: sessions.Place) -> S3Client:
     is_cold = "botocore.client" not in sys.modules
-    with collector_paused() if is_cold else nullcontext():
+    with collector_paused(for_good=True) if is_cold else nullcontext():
         client = sessions.make_client(options, place)
     client.meta.events.register_last("before-call.s3", _send_at_once)
     limit = _limit(client.meta.config)

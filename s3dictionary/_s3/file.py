@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Collection
+from copy import copy
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -208,7 +209,7 @@ class S3File:
         """
         tries = self._tries
         if not self.pending_merge:
-            return found, None
+            return found, tries.replaced
         if found == tries.base or (found and tries.base and found.etag == tries.base.etag):
             return tries.base, None  # it may still come, so the next one has to be made from the same version
         outcome, attempt = settle(found and found.record, tries.record, tries.open)
@@ -224,17 +225,22 @@ class S3File:
             )
         if attempt is not None:
             return found, tries.open[attempt]
-        self.settled()
-        return found, None
+        tries.open = {}
+        return found, tries.replaced
+
+    def inherit(self, other: S3File) -> None:
+        """A copy finds out, too, what became of the original's saves of unknown outcome."""
+        self._tries = copy(other._tries)
 
     def settled(self) -> None:
         """What became of all saves is known, and memory has taken it over."""
-        self._tries.open = {}
+        self._tries.open, self._tries.replaced = {}, None
 
     def _tries_from(self, base: Version | None) -> Tries:
         if self._tries.base is not base:
             before, self._tries = self._tries, Tries(base, self._tries)
             self._tries.undone = before.undone
+            self._tries.replaced = before.content_of(base)
         if self._process != os.getpid():  # the writer is the parent's
             self._process, self._writer = os.getpid(), new_writer()
         return self._tries

@@ -49,6 +49,7 @@ class Tries:
         undone: the numbers of saves that were interrupted, and undone in memory, with what they were merged with.
         deleting: the saves that were open when a delete was sent that may have taken effect; `None` if none was.
         gone: there is no file any more, as that delete did take effect.
+        replaced: what the save wrote that the base is, if the next one takes its place.
     """
 
     def __init__(self, base: Version | None, before: Tries | None = None) -> None:
@@ -58,6 +59,7 @@ class Tries:
         self.undone: dict[int, Any] = {}
         self.deleting: tuple[Attempt, ...] | None = None
         self.gone = False
+        self.replaced: Content | None = None
         self._generation = self.record.generation
         if before is not None and before.record.lineage == self.record.lineage:  # one of those may still arrive
             self._generation = max(self._generation, before._generation)
@@ -72,6 +74,11 @@ class Tries:
         attempt = Attempt(self.record.lineage, writer, self._generation, new_number())
         self.open = {**self.open, attempt: content}
         return attempt
+
+    def content_of(self, version: Version | None) -> Content | None:
+        """What one of these saves wrote, if it is that version."""
+        numbers = {attempt.number: content for attempt, content in self.open.items()}
+        return None if version is None or version.number is None else numbers.get(version.number)
 
     def refused(self, attempt: Attempt) -> None:
         """It is proven that a save has not taken effect, and can't any more."""
