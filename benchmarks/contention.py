@@ -449,24 +449,26 @@ def alone(rows: list[Row], delay: float, size: int) -> float:
 
 PAGE = """# How far one file goes
 
-All writers of a file take turns: a commit reads the file (GET) and writes it (PUT) on condition that nobody else has written
-in between. That takes two round trips to the store, one for the GET and one for the PUT. A file over 1 MiB, or your own
-`client=`, adds another one, because boto3 asks before it sends the content (`Expect: 100-continue`). Between the store's read
-and its write lie the way back of the GET and the way out of the PUT. So two commits are at least this time apart, however
-many writers there are. **More processes hardly make one file faster; they mostly cause more retries.**
+All writers of a file take turns: a commit reads the file (GET) and writes it (PUT) on condition that nobody else has
+written in between. That takes two round trips to the store, one for the GET and one for the PUT. A file over 1 MiB, or
+your own `client=`, adds another one, because boto3 asks before it sends the content (`Expect: 100-continue`). Between
+the store's read and its write lie the way back of the GET and the way out of the PUT. So two commits are at least this
+time apart, however many writers there are. **More processes hardly make one file faster; they mostly cause more
+retries.**
 
-`make contention` writes this page. The writers commit continuously, so a number of writers here corresponds to many more
-programs that save now and then. With `run()`, all of them increment the same counter; with `on_conflict="merge"`, each has
-its own key. A retry is a PUT that was refused.
+`make contention` writes this page. The writers commit continuously, so a number of writers here corresponds to many
+more programs that save now and then. With `run()`, all of them increment the same counter; with `on_conflict="merge"`,
+each has its own key. A retry is a PUT that was refused.
 
 Measured on {machine}.
 Writers and server share these cores; the load average at the start was {load}.
 
 ## With {delay:.0f} ms of network
 
-A proxy delays every request and every answer by half of it. This resembles S3, where the network takes most of the time. Alone, a commit takes {alone_small:.0f} ms ({small}) to {alone_large:.0f} ms ({large}). The most that was
-reached with {small} was {best_small:.1f} commits a second, by {best_small_writers} writers with {best_small_way};
-with {large}, {best_large:.1f}.
+A proxy delays every request and every answer by half of it. This resembles S3, where the network takes most of the
+time. Alone, a commit takes {alone_small:.0f} ms ({small}) to {alone_large:.0f} ms ({large}). The most that was reached
+with {small} was {best_small:.1f} commits a second, by {best_small_writers} writers with {best_small_way}; with {large},
+{best_large:.1f}.
 
 {delayed}
 
@@ -474,35 +476,37 @@ with {large}, {best_large:.1f}.
 
 ## Without any network
 
-Everything runs on one machine, so this measures its CPUs: all work of the writers and the server is done by {cores} cores.
+Everything runs on one machine, so this measures its CPUs: all work of the writers and the server is done by {cores}
+cores.
 
 {near}
 
 {near_fit}
 
-The model doesn't apply here. A process that waits for a CPU in the middle of a commit loses to others, more often the more
-there are. The model only considers the network and the total CPU time.
+The model doesn't apply here. A process that waits for a CPU in the middle of a commit loses to others, more often the
+more there are. The model only considers the network and the total CPU time.
 
 ## Groups
 
-Calls of `run()` in the threads or tasks of one process that wait at the same time share one GET and one PUT. The table has
-commits a second for processes with this many threads each, with {delay:.0f} ms of network and {small}. For the model, a
-process is one writer, and each of its commits counts as one for each thread.
+Calls of `run()` in the threads or tasks of one process that wait at the same time share one GET and one PUT. The table
+has commits a second for processes with this many threads each, with {delay:.0f} ms of network and {small}. For the
+model, a process is one writer, and each of its commits counts as one for each thread.
 
 {groups}
 
 ## The model
 
-The model has three parameters, measured on a single writer: the time of a commit (`cycle`), the time of a HEAD (sent after
-each refusal), and the CPU time of an attempt. `predict()` in `benchmarks/contention.py` implements it:
+The model has three parameters, measured on a single writer: the time of a commit (`cycle`), the time of a HEAD (sent
+after each refusal), and the CPU time of an attempt. `predict()` in `benchmarks/contention.py` implements it:
 
 - An attempt succeeds if no commit fell between its read and its write at the server: `cycle - HEAD`, as a HEAD is a
   round trip.
 - After a commit, the writer that reads first makes the next one. Each of `n` writers reads once per `attempt`, at a
   random moment: the first one after `attempt / n`, less for the one that has just committed and starts again.
-- So there is one commit every `cycle - HEAD + attempt / n`. The rest of the `n / attempt` attempts a second are retries.
-- A failed attempt adds the HEAD, and the library's random wait before the next attempt: up to 10 ms, 20 ms, 40 ms … 1 s. The
-  wait keeps attempts from piling up, and makes each retry more likely to succeed.
+- So there is one commit every `cycle - HEAD + attempt / n`. The rest of the `n / attempt` attempts a second are
+  retries.
+- A failed attempt adds the HEAD, and the library's random wait before the next attempt: up to 10 ms, 20 ms, 40 ms … 1
+  s. The wait keeps attempts from piling up, and makes each retry more likely to succeed.
 - If the attempts need more CPU time than available, all of them take longer.
 
 For small files, and writers with enough CPUs, it predicts these commits a second (retries per commit):
@@ -512,8 +516,8 @@ For small files, and writers with enough CPUs, it predicts these commits a secon
 ## What it means
 
 - **Latency matters most**: the rate is inversely proportional to it. Run writers in the bucket's region.
-- **Size comes next**: a commit transfers the whole file twice. Keep files with many writers small, and split data that isn't
-  written together.
+- **Size comes next**: a commit transfers the whole file twice. Keep files with many writers small, and split data that
+  isn't written together.
 - S3's own limits are much higher: Amazon publishes 3,500 writes and 5,500 reads a second for each prefix ([performance
   guidelines](https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html)). One file doesn't
   reach them. You also pay for refused PUTs.
@@ -523,8 +527,10 @@ For small files, and writers with enough CPUs, it predicts these commits a secon
 
 ## Beyond one file
 
-- **Several files**: commits to different files are independent. One file per customer, per job, or per shard of the key (`f"state-{{hash % 16}}.json"`) multiplies the rate, as long as a transaction needs only one file.
-- **Events and logs**: don't append to a shared list. Write one object per event (S3 takes thousands a second), or use a queue.
+- **Several files**: commits to different files are independent. One file per customer, per job, or per shard of the key
+  (`f"state-{{hash % 16}}.json"`) multiplies the rate, as long as a transaction needs only one file.
+- **Events and logs**: don't append to a shared list. Write one object per event (S3 takes thousands a second), or use a
+  queue.
 - **A counter or a lock that many programs use many times a second**: use a database made for this, such as DynamoDB
   (conditional updates of single items), Redis or PostgreSQL.
 """

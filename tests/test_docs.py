@@ -57,6 +57,7 @@ def test_the_examples_run(page: Path, capsys: pytest.CaptureFixture[str], monkey
 
 
 README_BLOCKS = BLOCK.findall((ROOT / "README.md").read_text())
+FIRST_BLOCKS = [found[0] for page in (ROOT / "docs").glob("guides/*.md") if (found := BLOCK.findall(page.read_text()))]
 
 
 @pytest.mark.usefixtures("bucket")
@@ -66,8 +67,10 @@ def test_each_snippet_of_the_readme_runs_by_itself_in_a_file(block: str) -> None
 
 
 @pytest.mark.usefixtures("bucket")
-@pytest.mark.parametrize("block", README_BLOCKS, ids=lambda block: block.splitlines()[-1])
-def test_each_snippet_of_the_readme_can_be_pasted_at_a_prompt(block: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("block", [*README_BLOCKS, *FIRST_BLOCKS], ids=lambda block: block.splitlines()[-1])
+def test_the_snippets_of_the_readme_and_the_first_of_each_guide_can_be_pasted(
+    block: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """There, a blank line ends a block, and nothing else may follow it before."""
     console = InteractiveConsole()
     for line in [*block.splitlines(), ""]:

@@ -13,7 +13,7 @@ from typing import Any
 from .outcomes import ExitCode
 from .terminal import out, write_error, write_out
 
-_DESCRIPTION = "Look at and edit the JSON files on S3 that S3Dictionary's dicts live in."
+_DESCRIPTION = "View and edit the JSON files that S3Dictionary keeps on S3."
 _EXAMPLES = """\
 examples:
   s3dictionary get s3://my-bucket/state.json
@@ -148,7 +148,7 @@ def _add_json_keys(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_writing(commands: _Commands) -> None:
-    setting = commands.add("set", "items.set_", "set a key, in a new file if there is none")
+    setting = commands.add("set", "items.set_", "set a key, creating the file if it is missing")
     setting.add_argument("key", metavar="KEY", help=_KEY)
     setting.add_argument("value", metavar="VALUE", help="its value as JSON, or - to read it from standard input")
     setting.add_argument("--string", action="store_true", help="take VALUE as a string rather than as JSON")
