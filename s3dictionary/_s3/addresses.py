@@ -1,4 +1,4 @@
-"""Addresses of files, as the AWS CLI takes them, and what S3 takes as names."""
+"""Addresses of files, in the form of the AWS CLI, and checks of names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .secrets import has_password, without_passwords
 
 MAX_KEY = 1024
-"""Bytes of a key in UTF-8."""
+"""Most bytes of a key in UTF-8."""
 
 _EMPTY = 'must be a str that isn\'t empty, as in S3Dict("my-bucket", file_name="state.json")'
 _ARN = re.compile(
@@ -21,12 +21,12 @@ _ARN = re.compile(
 
 
 class Address(NamedTuple):
-    """What an address says.
+    """The parts of an address.
 
     Attributes:
-        bucket: the bucket's name, or an access point's ARN; empty where there is none.
-        key: the object's key; empty where there is none.
-        problem: what is wrong with it. It doesn't show a password, nor do the others then.
+        bucket: the bucket's name, or an access point's ARN; empty if there is none.
+        key: the object's key; empty if there is none.
+        problem: what is wrong with the address. In this case, no attribute contains a password.
     """
 
     bucket: str
@@ -54,7 +54,7 @@ def split(uri: str) -> Address:
 
 
 def bucket_problem(bucket: object) -> str | None:
-    """What is wrong with a bucket's name, if that can be told without asking S3."""
+    """What is wrong with a bucket's name, as far as that is known without a request; otherwise `None`."""
     if not isinstance(bucket, str) or not bucket:
         return _EMPTY
     if bucket.startswith("s3://"):
@@ -67,7 +67,7 @@ def bucket_problem(bucket: object) -> str | None:
 
 
 def key_problem(key: object) -> str | None:
-    """What is wrong with an object's key."""
+    """What is wrong with an object's key; otherwise `None`."""
     if not isinstance(key, str) or not key:
         return _EMPTY
     if key.startswith("s3://"):

@@ -1,4 +1,4 @@
-"""What is uploaded and downloaded: JSON that ends in a number of its own, perhaps compressed, and never too big."""
+"""The bodies of objects: JSON with a unique number at the end, optionally compressed, with a limited size."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PIECE = 1 << 20
 """Bytes to uncompress at a time."""
 
 _FIRST, _LARGEST = 1 << 14, 1 << 18
-"""Bytes to read at a time: at first, and once it has proven to be fast."""
+"""Bytes to read at a time: at first, and when the connection is fast."""
 
 _FAST = 0.1
-"""Seconds in which a piece has to come for the next one to be bigger."""
+"""Seconds within which a piece must arrive for the next one to be larger."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _DIGITS = 64
@@ -29,16 +29,16 @@ _ZEROS = re.compile(rb"\0*")
 
 
 class TooLargeError(OSError):
-    """More bytes than allowed."""
+    """The body has more bytes than allowed."""
 
 
 def numbered(content: bytes, number: int) -> bytes:
-    """Let JSON end in white space that encodes a number, so that no two saves have the same bytes, nor ETag."""
+    """Append white space that encodes a number, so that no two saves have the same bytes or ETag."""
     return content + f"{number:0{_DIGITS}b}".encode().translate(_TO_BLANKS) + b"\n"
 
 
 def number_of(content: bytes) -> int | None:
-    """The number that a content ends in; `None` if it ends in something else."""
+    """The number at the end of a body; `None` if there is none."""
     end = content[-_DIGITS - 1 :]
     return int(end[:-1].translate(_FROM_BLANKS), 2) if _END.fullmatch(end) else None
 
@@ -50,10 +50,11 @@ def packed(content: bytes, *, compress: bool) -> bytes:
 def unpacked(body: bytes, limit: int) -> bytes:
     """The content, uncompressed if it is gzip.
 
-    Its first bytes tell: encodings get lost, or changed to `gzip,aws-chunked`, on the way. JSON can't begin so.
+    The first bytes decide, because gateways drop `ContentEncoding` or change it to `gzip,aws-chunked`. JSON can't begin
+    with these bytes.
 
     Raises:
-        CorruptFileError: it begins like gzip, and isn't.
+        CorruptFileError: it begins like gzip, but isn't valid.
         TooLargeError: it has more than `limit` bytes.
     """
     if not body.startswith(_GZIP_MAGIC):
@@ -71,7 +72,7 @@ def unpacked(body: bytes, limit: int) -> bytes:
 
 
 def _gunzip(body: bytes, limit: int) -> Iterator[bytes]:
-    """Uncompress one member after another, at most `limit` bytes at a time; as `gzip.decompress` takes them."""
+    """Uncompress one gzip member after another, as `gzip.decompress` does, at most `limit` bytes at a time."""
     view, position = memoryview(body), 0
     while position < len(view):
         if body[position : position + 2] != _GZIP_MAGIC:
@@ -91,12 +92,12 @@ def read(answer: Any, limit: int, step: Callable[[], None] = lambda: None) -> by
     """Read the body of GetObject's answer, as it was sent.
 
     Args:
-        answer: what GetObject gave.
-        limit: bytes that it may have.
-        step: called with each piece, the first one small: who waits for a slow one sees that it gets on.
+        answer: the answer of GetObject.
+        limit: the most bytes that it may have.
+        step: called with each piece. The first one is small, to show progress on a slow connection.
 
     Raises:
-        TooLargeError: it has more than `limit` bytes. Then hardly more than that has been read.
+        TooLargeError: it has more than `limit` bytes. At most one piece more than that was read.
     """
     stream, length = answer["Body"], answer.get("ContentLength")
     if length is not None and length > limit:
@@ -110,12 +111,12 @@ def read(answer: Any, limit: int, step: Callable[[], None] = lambda: None) -> by
 
 
 def pieces(stream: Any, step: Callable[[], None], count: int | None = None) -> Iterator[bytes]:
-    """Read a stream piece by piece, bigger ones as long as they come fast.
+    """Read a stream in pieces, which grow while the connection is fast.
 
     Args:
-        stream: to read from.
+        stream: the stream to read.
         step: called before the first piece and after each.
-        count: bytes to read at most; all there are if `None`.
+        count: the most bytes to read; `None` for all.
     """
     piece_size, began, left = _FIRST, time.monotonic(), count
     step()

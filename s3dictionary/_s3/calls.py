@@ -1,4 +1,4 @@
-"""One call of a client's: how far it came, as far as that can be seen, and how long it may take."""
+"""A call of a client: its progress, and its time limit."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ NOTICE = 2.0
 """Seconds after which `on_wait` is called."""
 
 on_wait: Callable[[str], object] | None = None
-"""Called with what is being waited for, such as "GetObject of s3://bucket/key", if that takes a while."""
+"""Called with a description such as "GetObject of s3://bucket/key" when a call takes long."""
 
 _BIG = 1 << 16
-"""Bytes of the largest body that is handed to the network in one go."""
+"""Largest body, in bytes, that is passed to the network at once."""
 
 _STEP = 1.0
-"""Seconds between two looks at a call that hasn't sent anything yet: credentials may take their time."""
+"""Seconds between checks of a call that hasn't sent anything yet, because finding credentials may take long."""
 
 _current = threading.local()
 
 
 class TooSlowError(OSError):
-    """There was no answer in time, or the body came too slowly."""
+    """There was no answer in time, or the body arrived too slowly."""
 
 
 class Counts(NamedTuple):
-    """How often a request was begun, and how often it went out."""
+    """How often a request was started, and how often it was sent."""
 
     begun: int
     sent: int
 
 
 class Call:
-    """One call. Whatever becomes of it, it knows how far it came.
+    """A call, which records its own progress.
 
-    botocore limits the time between two pieces of an answer, but not that of the whole. So a call of a client with a
-    time limit runs in a thread of its own, and is given up if that time passes without progress.
+    botocore limits the time between two pieces of an answer, but not the total time. So a call of a client with a time
+    limit runs in its own thread, and is abandoned if that time passes without progress.
 
     Args:
-        what: what is done, such as "GetObject of s3://bucket/key".
+        what: a description, such as "GetObject of s3://bucket/key".
 
     Attributes:
-        begun: how often the request was begun; more than once if botocore sends it again.
-        sent: how often it went out.
-        status: the HTTP status, once there is an answer of which the body is still to be read.
-        may_get_in: whether it was refused for credentials that may be renewed since.
-        given_up: whether nobody waits for it any more.
+        begun: how often the request was started; more than once if botocore sends it again.
+        sent: how often it was sent.
+        status: the HTTP status, once there is an answer whose body must still be read.
+        may_get_in: whether it was refused for credentials that may have been renewed since.
+        given_up: whether the caller has abandoned it.
     """
 
     def __init__(self, what: str) -> None:
@@ -67,10 +67,10 @@ class Call:
         self._progress: float | None = None
 
     def run(self, client: Any, act: Callable[[Any], T]) -> T:
-        """Call something that sends a request with this client.
+        """Call a function that sends a request with this client.
 
         Raises:
-            TooSlowError: it took longer than the client's time limit.
+            TooSlowError: it exceeded the client's time limit.
         """
         self._client = client
         if is_real(client):
@@ -81,17 +81,17 @@ class Call:
         return self._here(act) if limit is None else self._elsewhere(act, limit)
 
     def step(self) -> None:
-        """Note that it gets on.
+        """Note progress.
 
         Raises:
-            TooSlowError: nobody waits for it any more.
+            TooSlowError: the caller has abandoned it.
         """
         if self.given_up:
             raise TooSlowError
         self._progress = time.monotonic()
 
     def _here(self, act: Callable[[Any], T]) -> T:
-        before, _current.call = getattr(_current, "call", None), self  # a signal handler's stands in for another one
+        before, _current.call = getattr(_current, "call", None), self  # a signal handler may replace another call
         try:
             return act(self._client)
         finally:
@@ -115,7 +115,7 @@ class Call:
         try:
             try:
                 thread.start()
-            except RuntimeError:  # there are no more threads, or Python is shutting down
+            except RuntimeError:  # no thread can be started, for example because Python is shutting down
                 return self._here(act)
             self._wait(done, limit)
         finally:
@@ -133,33 +133,33 @@ class Call:
 
     @property
     def counts(self) -> Counts | None:
-        """What was counted; `None` if that can't be seen."""
+        """The counts; `None` if they can't be observed."""
         if self._client is None or is_real(self._client):
             return Counts(self.begun, self.sent)
         return None
 
     @property
     def failed_to_sign(self) -> bool:
-        """Was there no way to sign the request, so that nothing was sent? Then it is the credentials."""
+        """Whether the request couldn't be signed, and so wasn't sent, because of the credentials."""
         return self.begun > 0 and self.sent == 0
 
 
 def waiting_for(what: str) -> None:
-    """Tell whoever wants to know that this takes a while."""
+    """Call `on_wait`, because this takes long."""
     notice = on_wait
     if notice is not None:
         notice(what)
 
 
 def step() -> None:
-    """Note that the call of this thread gets on."""
+    """Note progress of this thread's call."""
     call = _call()
     if call is not None:
         call.step()
 
 
 def answered(status: int) -> None:
-    """Note that the call of this thread has got an answer, whose body is still to be read."""
+    """Note that this thread's call has an answer whose body must still be read."""
     call = _call()
     if call is not None:
         call.status = status
@@ -187,7 +187,7 @@ def _begin(**_: Any) -> None:
 
 
 def _send(request: Any, **_: Any) -> None:
-    """Note that a request goes out, the first time as progress; botocore sends it again after errors that pass."""
+    """Note that a request is sent. Only the first time counts as progress, because botocore repeats requests."""
     call = _call()
     if call is None:
         return
@@ -201,14 +201,14 @@ def _send(request: Any, **_: Any) -> None:
 
 
 def _in_pieces(body: Any, call: Call) -> Any:
-    """A body that is sent piece by piece: the time limits are for one piece, not for as much as there is."""
+    """A body that is sent in pieces, because the time limits apply to one piece."""
     if isinstance(body, (bytes, bytearray)):
         return _Upload(io.BytesIO(body), call) if len(body) > _BIG else body
     return _Upload(body, call) if hasattr(body, "read") else body
 
 
 class _Upload:
-    """A body whose call gets on as it is read, the first time; otherwise as it is."""
+    """Wrap a body so that its first reading counts as progress of the call."""
 
     def __init__(self, body: Any, call: Call) -> None:
         self._body = body

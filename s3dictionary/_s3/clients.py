@@ -1,7 +1,7 @@
-"""S3 clients, shared by the dicts that have the same options, and made anew when credentials may have changed.
+"""S3 clients, shared by dicts with the same options, and replaced when credentials may have changed.
 
-A client takes some 100 ms to make, a shared one nothing. No lock is held while one is made: a signal handler may want
-one in the midst of it, and a credential process may take its time.
+Creating a client takes about 100 ms. No lock is held meanwhile: a signal handler may need a client at that moment, and
+a credential process may take long.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _SMALL = 1 << 20
-"""Bytes of the largest body that is sent without waiting for `100 Continue`."""
+"""Largest body, in bytes, that is sent without waiting for `100 Continue`."""
 
 _SHARED = 32
-"""Clients to keep."""
+"""Most clients to keep."""
 
 _PATIENCE = 5.0
-"""Seconds to wait for another thread that is just making the same client."""
+"""Seconds to wait for another thread that is creating the same client."""
 
 
 OPTIONS = frozenset(
@@ -36,7 +36,7 @@ OPTIONS = frozenset(
         *("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_account_id"),
     }
 )
-"""The arguments of `boto3.client` besides the service's name, that all releases have or will have; and the profile."""
+"""The arguments of `boto3.client` besides the service's name, in all known releases, and the profile."""
 
 _Key = tuple[sessions.Place, tuple[tuple[str, Any], ...]]
 
@@ -46,7 +46,7 @@ _limits: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
 
 
 def all_options() -> frozenset[str]:
-    """Those of the installed release."""
+    """The arguments in the installed release."""
     import inspect
 
     import boto3
@@ -55,11 +55,11 @@ def all_options() -> frozenset[str]:
 
 
 def connect(options: dict[str, Any]) -> S3Client:
-    """Make or share an S3 client.
+    """Create or share an S3 client.
 
     Args:
         options: arguments of `boto3.client("s3", …)`, and `profile_name`. For an endpoint that isn't AWS, checksums
-            default to `when_required`: what newer boto3 sends of its own accord breaks several S3-compatible stores.
+            default to `when_required`, because boto3's newer defaults break several S3-compatible stores.
     """
     key = _key(options)
     try:
@@ -82,9 +82,9 @@ def worked(client: Any) -> None:
 
 
 def time_limit(client: Any) -> float | None:
-    """Seconds that a request may take without getting on; `None` for a client that isn't of this module's making.
+    """Seconds that a request may take without progress; `None` for a client that wasn't created here.
 
-    That is the time that all its attempts may take to connect and to wait, as its configuration says.
+    This is the time that its configuration allows for all attempts to connect and wait.
     """
     return _limits.get(client) if is_real(client) else None
 
@@ -93,7 +93,7 @@ def renew(options: dict[str, Any], client: Any) -> bool:
     """Forget a client whose credentials were refused, and the session that it was made from.
 
     Returns:
-        Whether a new one may get in: the old one did, with credentials that boto3 has found.
+        Whether a new client may succeed: the old one did, with credentials that boto3 found.
     """
     key = _key(options)
     with suppress(TypeError):  # an option that can't be hashed, so it isn't shared
@@ -108,7 +108,7 @@ def _key(options: dict[str, Any]) -> _Key:
 
 
 def _publish(key: _Key, client: Any) -> Any:
-    """Share a client. If another thread was faster, it is that one's."""
+    """Share a client. If another thread was faster, return that thread's client."""
     client = _clients.setdefault(key, client)
     for old in list(_clients)[:-_SHARED]:
         _clients.pop(old, None)
@@ -127,7 +127,7 @@ def _make(options: dict[str, Any], place: sessions.Place) -> S3Client:
 
 
 def _limit(config: Any) -> float | None:
-    """The time limit that a configuration stands for; `None` if it lets a request wait for ever."""
+    """The time limit of a configuration; `None` if a request may wait without limit."""
     if config.connect_timeout is None or config.read_timeout is None:
         return None
     retries = config.retries or {}
@@ -138,8 +138,8 @@ def _limit(config: Any) -> float | None:
 def _send_at_once(params: dict[str, Any], **_: Any) -> None:
     """Send a small body along with the headers.
 
-    boto3 has every upload wait for the server's `100 Continue`: one more round trip, and with servers that don't give
-    it, a second. It keeps a body from being sent in vain if the condition is refused, so a big one still waits.
+    By default, boto3's uploads wait for `100 Continue` from the server: one more round trip, or a second if the server
+    doesn't send it. This avoids sending a body when the condition is refused, so large bodies still wait.
     """
     from botocore.utils import determine_content_length
 
@@ -148,11 +148,11 @@ def _send_at_once(params: dict[str, Any], **_: Any) -> None:
         params["headers"].pop("Expect", None)
 
 
-# What one thread does for all -----------------------------------------------------------------------------------------
+# Work that one thread does for all --------------------------------------------------------------------------------
 
 
 class _Turn(NamedTuple):
-    """A thread that is doing something which others wait for."""
+    """A thread whose work others wait for."""
 
     thread: int
     done: threading.Event
@@ -162,9 +162,9 @@ _turns: dict[Any, _Turn] = {}
 
 
 def _once(key: Any, act: Callable[[], object], *, forget: bool = True) -> None:
-    """Do something, unless another thread is at it or has done it; then wait for that one, but not for ever.
+    """Do something, unless another thread is doing it; then wait for that thread, for a limited time.
 
-    A signal handler that comes upon its own thread at it goes on at once.
+    A signal handler that interrupts its own thread's work doesn't wait.
     """
     mine = _Turn(threading.get_ident(), threading.Event())
     turn = _turns.setdefault(key, mine)
@@ -180,22 +180,23 @@ def _once(key: Any, act: Callable[[], object], *, forget: bool = True) -> None:
         mine.done.set()
 
 
-# Clients of the caller's ----------------------------------------------------------------------------------------------
+# The caller's clients ----------------------------------------------------------------------------------------------
 
 _process = os.getpid()
 
 
 def is_real(client: Any) -> bool:
-    """Is it a client of boto3's, not something that stands in for one?"""
+    """Whether it is boto3's client, and not a stand-in."""
     from botocore.client import BaseClient
 
     return isinstance(client, BaseClient)
 
 
 def without_inherited_connections(client: S3Client) -> S3Client:
-    """A caller's client, so that a forked process shares no connection with its parent.
+    """A caller's client, which shares no connection with the parent after a fork.
 
-    A request on a connection that both have might get the answer to the other's. Closing it here leaves it open there.
+    On a shared connection, a request could get the answer to the other process's request. Closing the connection here
+    leaves it open in the parent.
     """
     if _is_forked() and is_real(client):
         _once((os.getpid(), id(client)), client.close, forget=False)
@@ -203,6 +204,6 @@ def without_inherited_connections(client: S3Client) -> S3Client:
 
 
 def _is_forked() -> bool:
-    """May this process have been forked from one that had the client? This module may have been imported since."""
+    """Whether a parent process may have had the client. This module may have been imported after the fork."""
     processes = sys.modules.get("multiprocessing.process")
     return os.getpid() != _process or (processes is not None and processes.parent_process() is not None)

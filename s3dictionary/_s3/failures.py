@@ -1,4 +1,4 @@
-"""What went wrong on the way to S3, as an error of the library's: what happened, where, and what to do about it."""
+"""Translates failed requests into the library's errors: what happened, where, and what to do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BUSY_CODES = frozenset(
         *("SlowDown", "SlowDownWrite", "TooManyRequests", "Throttling", "ThrottlingException", "RequestLimitExceeded"),
     }
 )
-"""Answers that mean: not now."""
+"""Codes of answers that ask to try again later."""
 
 _CREDENTIAL_CODES = frozenset(
     {
@@ -33,7 +33,7 @@ _CREDENTIAL_CODES = frozenset(
         *("TokenRefreshRequired", "InvalidClientTokenId", "UnrecognizedClientException", "RequestExpired"),
     }
 )
-"""Answers that mean: these credentials don't hold, or not any more."""
+"""Codes of answers for invalid or expired credentials."""
 
 _NO_CONDITIONS = (
     "This store doesn't support conditional writes, so it can't keep writers from overwriting each other. If only "
@@ -61,7 +61,7 @@ _HINTS = {
     "PermanentRedirect": "The bucket is in another region: pass region_name.",
     "AuthorizationHeaderMalformed": "The bucket is in another region: pass region_name.",
     "MetadataTooLarge": "Metadata in put_options and the file's existing metadata can have about 1,900 bytes together.",
-    # What botocore says without S3
+    # Errors of botocore without an answer from S3
     "ConnectTimeoutError": _UNREACHED,
     "EndpointConnectionError": _UNREACHED,
     "TooSlowError": f"{_UNREACHED} config=Config(read_timeout=...) allows more time.",
@@ -95,15 +95,15 @@ _FOREIGN = frozenset({"botocore", "boto3", "urllib3", "s3transfer", "awscrt"})
 
 
 class Situation(NamedTuple):
-    """What was being done when something went wrong.
+    """The context of a failed request.
 
     Attributes:
-        operation: S3's name of it, or `"connecting"`.
+        operation: S3's name of the operation, or `"connecting"`.
         address: bucket and key.
-        permission: what it needs, if that isn't what the operation always does.
-        status: the HTTP status, where that is known already.
-        counts: how often the request was begun and sent; `None` where that can't be seen.
-        secrets: what mustn't be shown.
+        permission: the permission that it needs, if it differs from the operation's usual one.
+        status: the HTTP status, if known.
+        counts: how often the request was started and sent; `None` if that can't be observed.
+        secrets: texts that must not be shown.
     """
 
     operation: str
@@ -119,13 +119,13 @@ class Situation(NamedTuple):
 
 
 def is_known(error: Exception) -> bool:
-    """Is it an exception of botocore's, of what it builds on, or of the standard library?"""
+    """Whether it is an exception of botocore, its dependencies, or the standard library."""
     home, *bases = (kind.__module__.partition(".")[0] for kind in type(error).__mro__)
     return home in sys.stdlib_module_names or isinstance(error, OSError) or not _FOREIGN.isdisjoint([home, *bases])
 
 
 def translated(error: Exception, situation: Situation) -> StorageError:
-    """The same as an error of this library's, without a cause."""
+    """Translate an exception into an error of this library, without a cause."""
     from botocore.exceptions import ClientError
 
     is_s3s = isinstance(error, ClientError) and (situation.counts is None or situation.counts.sent > 0)
@@ -136,9 +136,9 @@ def translated(error: Exception, situation: Situation) -> StorageError:
 
 
 def is_refusal_of_credentials(failure: StorageError) -> bool:
-    """Did S3 refuse the credentials, so that the request has certainly not taken effect?
+    """Whether S3 refused the credentials, so that the request has certainly not taken effect.
 
-    The answer to a HEAD has no code that says it.
+    The answer to a HEAD has no code for this.
     """
     if isinstance(failure, UnknownOutcomeError):
         return False
@@ -147,7 +147,7 @@ def is_refusal_of_credentials(failure: StorageError) -> bool:
 
 
 def unknown(failure: StorageError) -> UnknownOutcomeError:
-    """The same failure of a PUT or DELETE, where nothing proves that it was refused."""
+    """The error for a failed PUT or DELETE if nothing proves that it was refused."""
     if isinstance(failure, UnknownOutcomeError):
         return failure
     assert failure.operation is not None
@@ -165,9 +165,9 @@ def sentences(text: str, hint: str) -> str:
 
 
 def _is_proven(error: Exception, situation: Situation) -> bool:
-    """Is it certain that a PUT or DELETE which ended so has not taken effect?
+    """Whether a failed PUT or DELETE has certainly not taken effect.
 
-    How its last attempt ended doesn't tell how the first did.
+    The end of its last attempt doesn't show how earlier attempts ended.
     """
     from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, HTTPClientError
     from botocore.exceptions import ConnectionError as NoConnectionError
@@ -210,7 +210,7 @@ def _failed(error: Exception, situation: Situation) -> StorageError:
 
 
 def _name(error: Exception) -> str:
-    """The name to look for a hint by: the code, where another service was asked for credentials and refused."""
+    """The name that selects the hint: the error code, if another service refused to provide credentials."""
     response = getattr(error, "response", None)
     code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
     return code or type(error).__name__
@@ -227,15 +227,15 @@ def _permission_hint(situation: Situation) -> str:
 
 
 def _answer(status: int | None, code: str | None, message: str | None) -> str:
-    """What came back, in short. Without a body that is S3's, botocore repeats the status as the code."""
+    """A short form of the answer. Without a body from S3, botocore uses the status as the code."""
     named = f"{status} {code}" if code and code != str(status) else str(status)
     return f"{named}: {message}" if message else named
 
 
 def _hint(name: str, operation: str) -> str:
-    """What to do about an error code of S3's, or an exception of botocore's."""
+    """What to do about S3's error code or botocore's exception."""
     if name in _PASSING:
-        return "" if operation in UNKNOWN else _TRY_AGAIN  # what may have taken effect mustn't just be done again
+        return "" if operation in UNKNOWN else _TRY_AGAIN  # it may have taken effect, so don't just repeat it
     return _HINTS.get(name, "")
 
 
@@ -244,7 +244,7 @@ def _reason(error: Exception) -> str:
 
     if _shows_header(error):
         return "a header with a line break in it"
-    if isinstance(error, UnicodeError):  # its text shows what couldn't be encoded
+    if isinstance(error, UnicodeError):  # its text contains what couldn't be encoded
         return f"{type(error).__name__}: {error.reason}" if isinstance(error, UnicodeEncodeError) else "UnicodeError"
     if type(error).__name__ in _BROKEN_OFF:
         return "the answer broke off"
@@ -253,10 +253,10 @@ def _reason(error: Exception) -> str:
 
 
 def _printable(text: str) -> str:
-    """On one line, and without escape sequences for the terminal."""
+    """A text on one line, without escape sequences for the terminal."""
     return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
 
 
 def _shows_header(error: Exception) -> bool:
-    """http.client shows the header that it refuses, and that may be the session token."""
+    """Whether the text contains a header that http.client refused, which may be the session token."""
     return "Invalid header value" in str(error)

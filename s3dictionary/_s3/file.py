@@ -1,4 +1,4 @@
-"""One object on S3: read it, save it on a condition, exactly once, and delete it. Knows nothing of what it holds."""
+"""One object on S3: reads it, saves it conditionally and exactly once, and deletes it. Doesn't know its content."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ log = logging.getLogger("s3dictionary")
 READ_ATTEMPTS = 3
 _FINAL = (TooLargeError, TooSlowError)
 MAX_SIZE = 2**30
-"""Bytes of a file that is loaded, unless one says otherwise."""
+"""The default for the largest file to load, in bytes."""
 
 
 class Found(NamedTuple):
-    """What a GET found.
+    """The result of a GET.
 
     Attributes:
-        body: as it was sent; `None` if it is still the version that was known.
-        version: which version it is.
+        body: the body as it was sent; `None` if it is still the known version.
+        version: the version of the object.
         text: the body, uncompressed if it was gzip; `None` if it is damaged.
-        date: when it was read, by the store's clock; `None` where the store doesn't tell.
+        date: when it was read, by the store's clock; `None` if the store doesn't report it.
     """
 
     body: bytes | None
@@ -49,7 +49,7 @@ class Found(NamedTuple):
         """The body, uncompressed if it was gzip.
 
         Raises:
-            CorruptFileError: it begins like gzip, and isn't.
+            CorruptFileError: it begins like gzip, but isn't valid.
         """
         assert self.body is not None
         return unpacked(self.body, len(self.body)) if self.text is None else self.text
@@ -59,8 +59,8 @@ class S3File:
     """One object on S3.
 
     Args:
-        requests: the requests that concern it.
-        max_size: bytes that it may have, stored or uncompressed, to be read.
+        requests: sends the requests for the object.
+        max_size: the most bytes that it may have, stored or uncompressed.
     """
 
     def __init__(self, requests: Requests, *, max_size: int = MAX_SIZE) -> None:
@@ -83,10 +83,10 @@ class S3File:
             version_id: an old version to read instead of the current one.
 
         Returns:
-            What was found; `None` if there is no such object.
+            The result; `None` if there is no such object.
 
         Raises:
-            StorageError: S3 refused, or wasn't reached; or it is too big.
+            StorageError: S3 refused the request, or couldn't be reached; or the object is too large.
         """
         condition = Hidden(IfNoneMatch=known.etag) if known is not None and known.current else Hidden()
         if version_id is not None:
@@ -95,7 +95,7 @@ class S3File:
             try:
                 return self._get(condition, known)
             except StorageError as error:
-                # botocore sends a request again that got no answer, but not one whose answer broke off in its body
+                # botocore repeats a request without an answer, but not one whose body broke off
                 if attempt == READ_ATTEMPTS or error.status != 200 or isinstance(error.__cause__, _FINAL):
                     raise
                 log.debug("reading %s again: %s", self.uri, error)
@@ -117,7 +117,7 @@ class S3File:
         return Found(read.body, read.version, read.text, read.date)
 
     def _is_missing(self, error: StorageError, condition: Hidden) -> bool:
-        """Did S3 say that there is no such object? If it isn't S3 that said so, the bucket has to be there."""
+        """Whether there is no such object. If the answer doesn't come from S3, check that the bucket exists."""
         if error.code == "NoSuchKey":
             return True
         is_s3s = error.code is not None and not error.code.isdigit()
@@ -127,12 +127,12 @@ class S3File:
         return True
 
     def versions(self) -> list[FileVersion]:
-        """The object's versions that the bucket keeps, newest first. Needs a listing, of just this key's versions."""
+        """List the versions of the object that the bucket keeps, newest first."""
         found: list[Any] = []
         for page in self._requests.version_pages():
             found += page.get("Versions", [])
             if any(item["Key"] != self._key for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]):
-                break  # keys come in order, and this one is the first
+                break  # keys are sorted, so this one is the first
         versions = [
             FileVersion(item["VersionId"], item["LastModified"], item["Size"], item["ETag"], item["IsLatest"])
             for item in found
@@ -140,78 +140,78 @@ class S3File:
         ]
         return sorted(versions, key=lambda version: (version.is_latest, version.last_modified), reverse=True)
 
-    # What isn't known
+    # Unknown outcomes
 
     @property
     def pending(self) -> bool:
-        """May a save or delete have taken effect without our knowing?"""
+        """Whether a save or delete of unknown outcome may have taken effect."""
         return bool(self.pending_saves) or self._tries.deleting is not None or self._tries.gone
 
     @property
     def pending_saves(self) -> Collection[Attempt]:
-        """The saves that may have taken effect, and that what is in memory is built on."""
+        """The saves that may have taken effect, and that the content of memory is based on."""
         return self._tries.open.keys()
 
     @property
     def pending_merge(self) -> bool:
-        """Did a save of unknown outcome write more than what is in memory?"""
+        """Whether a save of unknown outcome wrote more than memory has."""
         return any(content.merged for content in self._tries.open.values())
 
     def abandon(self, kept: Collection[Attempt] = (), *, interrupted: bool = False) -> None:
-        """Memory is about to go back to what it was before the saves of unknown outcome; then call `went_back`.
+        """Note that memory is about to be rolled back to before the saves of unknown outcome. Then call `went_back`.
 
         Args:
-            kept: those that it won't go back behind.
-            interrupted: by Ctrl-C, say. Should the next save meet one of them, and nobody's since, it takes its place:
-                there is nobody else that this would be a conflict with.
+            kept: the saves that memory isn't rolled back behind.
+            interrupted: whether an interrupt such as Ctrl-C ended the save. If the next save then finds this one, and
+                nobody has saved since, it replaces it, because there is no other writer to conflict with.
         """
         self._tries.abandon(self._tries.open.keys() - set(kept), interrupted=interrupted)
 
     def went_back(self, members: Any, *, unsaved: bool) -> None:
-        """Memory has gone back.
+        """Note that memory was rolled back.
 
         Args:
-            members: what is in memory now. Each of the saves wrote that, too.
-            unsaved: whether anything of that is unsaved.
+            members: the content of memory, which each of the saves also wrote.
+            unsaved: whether any of that is unsaved.
         """
         self._tries.went_back(members, unsaved=unsaved)
 
     def loaded(self, version: Version | None) -> None:
-        """The dict goes on from this version."""
+        """Note that the dict continues from this version."""
         before = self._tries
         self._tries = Tries(version, before)
         if version is not None and version is before.base:
             self._tries.undone = before.undone
 
     def is_after_delete(self, found: Version | None) -> bool:
-        """May a delete of unknown outcome be why the file isn't the one that was loaded, nor made from that?"""
+        """Whether a delete of unknown outcome may explain that the file isn't based on the loaded version."""
         tries, record = self._tries, found and found.record
         may_be = tries.gone or tries.deleting is not None
         return may_be and (record is None or record.lineage != tries.record.lineage)
 
     def replaced_by_next(self, found: Version | None) -> tuple[bool, Any]:
-        """Is what is there now an interrupted save whose place the next one takes?
+        """Whether the current version is an interrupted save that the next one replaces.
 
         Returns:
-            Whether it is, and what that was merged with; `None` if it wasn't.
+            Whether it is, and the content that it was merged with; `None` if it wasn't merged.
         """
         undone = self._tries.undone
         return (True, undone[found.number]) if found is not None and found.number in undone else (False, None)
 
     def rebase(self, found: Version | None) -> tuple[Version | None, Content | None]:
-        """Find out what became of a merge of unknown outcome, from what is there now.
+        """Determine the outcome of a merge of unknown outcome from the current version.
 
         Returns:
-            The version to go on from, and what the merge wrote if it took effect.
+            The version to continue from, and the content of the merge if it took effect.
 
         Raises:
-            UnknownOutcomeError: nothing tells.
+            UnknownOutcomeError: nothing proves the outcome.
         """
         tries = self._tries
         if not self.pending_merge:
             return found, tries.replaced
         if found == tries.base or (found and tries.base and found.etag == tries.base.etag):
-            return tries.base, None  # it may still come, so the next one has to be made from the same version
+            return tries.base, None  # it may still arrive, so the next one must be based on the same version
         outcome, attempt = settle(found and found.record, tries.record, tries.open)
         if attempt is None and found is not None:
             attempt = next((each for each in tries.open if each.number == found.number), None)
@@ -229,11 +229,11 @@ class S3File:
         return found, tries.replaced
 
     def inherit(self, other: S3File) -> None:
-        """A copy finds out, too, what became of the original's saves of unknown outcome."""
+        """Let a copy of the dict determine the outcome of the original's saves, too."""
         self._tries = copy(other._tries)
 
     def settled(self) -> None:
-        """What became of all saves is known, and memory has taken it over."""
+        """Note that the outcome of all saves is known, and memory reflects it."""
         self._tries.open, self._tries.replaced = {}, None
 
     def _tries_from(self, base: Version | None) -> Tries:
@@ -241,7 +241,7 @@ class S3File:
             before, self._tries = self._tries, Tries(base, self._tries)
             self._tries.undone = before.undone
             self._tries.replaced = before.content_of(base)
-        if self._process != os.getpid():  # the writer is the parent's
+        if self._process != os.getpid():  # the writer belongs to the parent
             self._process, self._writer = os.getpid(), new_writer()
         return self._tries
 
@@ -256,24 +256,24 @@ class S3File:
         theirs: Any = None,
         overwrite: bool = False,
     ) -> Version | Earlier:
-        """Write the object, on condition that S3 still holds the version that this one was made from.
+        """Write the object, on condition that S3 still has the version that the content is based on.
 
-        A save takes effect at most once, also if it has to be sent again because the answer to it was lost.
+        A save takes effect at most once, even if it is sent again because its answer was lost.
 
         Args:
-            content: what to write.
-            base: the version it was made from; `None` if there was no such object.
-            members: what the caller has in memory.
-            theirs: what others wrote, if the content was merged of that and `members`.
-            overwrite: write whatever is there.
+            content: the content to write.
+            base: the version that it is based on; `None` if there was no such object.
+            members: the caller's content of memory.
+            theirs: the other writers' content, if `content` is the merge of it and `members`.
+            overwrite: whether to write without a condition.
 
         Returns:
-            The new version; or what an earlier save of unknown outcome wrote, if that took effect and this one didn't.
+            The new version; or the content of an earlier save of unknown outcome, if that took effect and this didn't.
 
         Raises:
-            ConflictError: someone else wrote in between. Nothing was overwritten.
-            UnknownOutcomeError: it isn't known whether it took effect. The next save from the same version finds out.
-            StorageError: S3 refused, or wasn't reached.
+            ConflictError: someone else has written since. Nothing was overwritten.
+            UnknownOutcomeError: the outcome isn't known. The next save from the same version finds out.
+            StorageError: S3 refused the request, or couldn't be reached.
         """
         tries = self._tries_from(base)
         if base is not None and not base.current and not overwrite:
@@ -299,16 +299,16 @@ class S3File:
         return outcome
 
     def delete(self, base: Version | None, *, overwrite: bool = False) -> None:
-        """Delete the object, on condition that it is still this version. That it isn't there is no error.
+        """Delete the object, on condition that it is still this version. It is no error if it is missing.
 
         Args:
             base: the version that may be deleted; `None` if there was no such object.
-            overwrite: delete it whatever version it is.
+            overwrite: whether to delete any version.
 
         Raises:
-            ConflictError: someone else wrote in between. Nothing was deleted.
+            ConflictError: someone else has written since. Nothing was deleted.
             UnknownOutcomeError: it isn't known whether it was deleted.
-            StorageError: S3 refused, or wasn't reached.
+            StorageError: S3 refused the request, or couldn't be reached.
         """
         merges_from_another = self._tries.base is not base and self.pending_merge
         if base is not None and not overwrite and (not base.current or merges_from_another):
@@ -324,9 +324,9 @@ class S3File:
         log.debug("DELETE %s", self.uri)
 
     def _etag_of_own(self, tries: Tries) -> str | None:
-        """The ETag of a file that only a save of unknown outcome can have made; `None` if there is no file.
+        """The ETag of a file that only a save of unknown outcome can have created; `None` if there is no file.
 
-        DELETE knows no condition that there be none, so it has to be looked for.
+        DELETE has no condition for a missing file, so this needs a look-up.
         """
         found = self.get()
         if found is None:
@@ -337,7 +337,7 @@ class S3File:
         return found.version.etag
 
     def _superseded(self, operation: str, base: Version) -> Exception:
-        """The conflict with those who saved on top of a save of ours before we heard of it."""
+        """The conflict with writers that saved on top of our save before we learnt of its success."""
         found = self.get()
         refusal = StorageError("", uri=self.uri, operation=operation)
         return conflict(refusal, base, None if found is None else found.version, seen=True)

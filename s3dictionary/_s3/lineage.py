@@ -1,4 +1,4 @@
-"""Who has saved what: the record that each save leaves, and what it proves of a save that got no answer.
+"""The record that each save leaves in the metadata, and what it proves about a save without an answer.
 
 Pure functions of what was sent and what was found. Knows neither S3 nor requests.
 """
@@ -13,23 +13,23 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 MAX_LENGTH = 256
-"""Bytes of a record's text. OpenStack Swift takes no longer metadata header."""
+"""Most bytes of a record's text, because OpenStack Swift accepts no longer metadata header."""
 
 MIN_LENGTH = 88
-"""Bytes that suffice for a record with one row and generations of up to 32 bits."""
+"""Enough bytes for a record with one row and generations of up to 32 bits."""
 
 _TEXT = re.compile(r"1_([0-9a-f]+)_([0-9a-f]+)_([0-9a-f]+)_([0-9a-f]+)((?:_[0-9a-f]+-[0-9a-f]+)*)\.")
 
 
 class Record(NamedTuple):
-    """What a file says of the saves that it is made of.
+    """The history of a file's saves.
 
     Attributes:
-        lineage: random, made with the file: one that was deleted and made again has another.
-        generation: counts the saves since.
+        lineage: random, created with the file. A file that was deleted and created again has a different one.
+        generation: the number of saves since then.
         floor: the highest generation that was dropped from the table.
-        number: random, of the save that wrote it. The file's end encodes it, too.
-        rows: the table: by writer, the generation of its last save that took effect.
+        number: random, identifies the save that wrote the record. The end of the file encodes it, too.
+        rows: the table: for each writer, the generation of its last save that took effect.
     """
 
     lineage: str
@@ -39,13 +39,13 @@ class Record(NamedTuple):
     rows: dict[str, int]
 
     def __str__(self) -> str:
-        """The text for the metadata. All its characters come through headers and percent-encoding as they are."""
+        """The text for the metadata. Headers and percent-encoding preserve all its characters."""
         rows = "".join(f"_{writer}-{self.generation - generation:x}" for writer, generation in self.rows.items())
         return f"1_{self.lineage}_{self.generation:x}_{self.floor:x}_{self.number:x}{rows}."
 
 
 class Attempt(NamedTuple):
-    """A save that was, or is going to be, sent: the file it belongs to, the row it sets, and its number."""
+    """A save that was or will be sent: the lineage, the row that it sets, and its number."""
 
     lineage: str
     writer: str
@@ -54,7 +54,7 @@ class Attempt(NamedTuple):
 
 
 class Outcome(Enum):
-    """What a look at the file proves of the saves that were tried from one version of it."""
+    """What the current file proves about the saves that were tried from one version."""
 
     TOOK_EFFECT = "one of them took effect"
     REFUSED = "none of them took effect, nor can any"
@@ -70,15 +70,15 @@ def new_number() -> int:
 
 
 def first_record() -> Record:
-    """What is taken for the record of a file that isn't there, or has none."""
+    """The record of a missing file, or of a file without one."""
     return Record(secrets.token_hex(6), 0, 0, 0, {})
 
 
 def parse(text: str) -> Record | None:
-    """Read a record from metadata, whatever a gateway did to its case, blanks and special characters.
+    """Read a record from metadata, even if a gateway changed its case, spaces and special characters.
 
     Returns:
-        The record; `None` if the text isn't one, or has been cut off.
+        The record; `None` if the text isn't a record, or was cut off.
     """
     match = _TEXT.fullmatch("".join(unquote(text).lower().split()))
     if match is None:
@@ -93,9 +93,9 @@ def following(base: Record, attempt: Attempt, room: int = MAX_LENGTH) -> Record:
     """The record of a save.
 
     Args:
-        base: the record of the version that it is made from.
+        base: the record of the version that the save is based on.
         attempt: the save.
-        room: bytes that its text may take. The oldest rows are dropped if it gets longer; one always stays.
+        room: the most bytes of its text. If it is longer, the oldest rows are dropped, but not the last one.
     """
     rows = {**base.rows, attempt.writer: attempt.generation}
     floor = base.floor
@@ -108,16 +108,16 @@ def following(base: Record, attempt: Attempt, room: int = MAX_LENGTH) -> Record:
 
 
 def settle(found: Record | None, base: Record, attempts: Iterable[Attempt]) -> tuple[Outcome, Attempt | None]:
-    """Find out what became of saves that got no answer.
+    """Determine the outcome of saves without an answer.
 
     Args:
-        found: the record of what is there now; `None` if there is nothing, or it has none.
-        base: the record of the version that the attempts were made from.
-        attempts: all that may have taken effect. Each has a higher generation than `base`, and one of its own. Those
-            that create the file have a lineage of their own each.
+        found: the record of the current file; `None` if there is no file or no record.
+        base: the record of the version that the attempts are based on.
+        attempts: all saves that may have taken effect. Their generations are distinct, and higher than that of `base`.
+            Attempts that create the file have distinct lineages.
 
     Returns:
-        The outcome, and the attempt that took effect if that is the outcome. Others may have saved on top of it.
+        The outcome, and the attempt that took effect, if one did. Others may have saved on top of it.
     """
     if found is None:
         return Outcome.UNKNOWN, None
@@ -126,7 +126,7 @@ def settle(found: Record | None, base: Record, attempts: Iterable[Attempt]) -> t
         if (found.lineage, found.rows.get(attempt.writer)) == (attempt.lineage, attempt.generation):
             return Outcome.TOOK_EFFECT, attempt
     if found.lineage != base.lineage:
-        return Outcome.UNKNOWN, None  # edited by another tool, or deleted and made again
+        return Outcome.UNKNOWN, None  # edited by another tool, or deleted and created again
     if found.generation <= base.generation or found.floor > base.generation:
         return Outcome.UNKNOWN, None  # put back by another tool, or a row of ours may have been dropped
     if any(found.rows.get(attempt.writer, 0) > attempt.generation for attempt in attempts):

@@ -1,6 +1,7 @@
-"""botocore's descriptions of services, read faster: by msgspec, and little of services other than S3.
+"""Reads botocore's descriptions of services faster: with msgspec, and little of services other than S3.
 
-It builds on botocore's documented loaders. A botocore that does it differently reads them by itself, as slowly as ever.
+It is based on botocore's documented loaders. If a release of botocore works differently, its own slower loading
+applies.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _Partitions = list[dict[str, msgspec.Raw]]
 
 class _FastFiles(JSONFileLoader):
     def load_file(self, file_path: str) -> Any:
-        """What a file of JSON holds, perhaps compressed; `None` if there is none."""
+        """The content of a JSON file, which may be compressed; `None` if there is no file."""
         decode = _endpoints if Path(file_path).name == "endpoints" else msgspec.json.decode
         with suppress(OSError, KeyError, msgspec.MsgspecError):
             return decode(gzip.decompress(Path(f"{file_path}.json.gz").read_bytes()))
@@ -29,9 +30,9 @@ class _FastFiles(JSONFileLoader):
 
 
 def _endpoints(text: bytes) -> Any:
-    """The endpoints of all services, each still JSON text: only those of S3 are needed.
+    """The endpoints of all services, as JSON text, because only those of S3 are needed.
 
-    As objects they would slow down each full garbage collection, of which there are several when Python exits.
+    As objects, they would slow down each full garbage collection, several of which happen when Python exits.
     """
     members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     partitions = [_partition(each) for each in msgspec.json.decode(members.pop("partitions"), type=_Partitions)]
@@ -44,7 +45,7 @@ def _partition(members: dict[str, msgspec.Raw]) -> dict[str, Any]:
 
 
 class _Lazy(Mapping[str, Any]):
-    """Values that stay JSON text, and are decoded each time they are looked at."""
+    """Values that stay JSON text, and are decoded at each access."""
 
     def __init__(self, members: dict[str, msgspec.Raw]) -> None:
         self._members = members
@@ -60,7 +61,7 @@ class _Lazy(Mapping[str, Any]):
 
 
 class FastLoader(Loader):
-    """A loader that finds S3 at once; for other services, such as those that give credentials, it looks as always."""
+    """A loader that knows S3's files. For other services, such as those for credentials, it searches as usual."""
 
     def __init__(self) -> None:
         super().__init__(file_loader=_FastFiles())
@@ -74,7 +75,7 @@ class FastLoader(Loader):
 
 
 class _Services(Sequence[str]):
-    """Names of services, of which S3 is known to be one without looking at the folders of all others."""
+    """The names of services. Checks for S3 without listing the folders of all others."""
 
     def __init__(self, loader: FastLoader, type_name: str) -> None:
         self._loader = loader

@@ -1,7 +1,7 @@
-"""A big object, read over several connections: one connection gives only a part of what S3 and the network can.
+"""Reads a large object over several connections, because a single one uses only a part of the available bandwidth.
 
-The answer to a plain GET comes first. Its beginning is read from there, the rest by GETs of ranges of the same version.
-If one of these fails, for whatever reason, the plain answer is read to its end.
+A plain GET comes first. The beginning is read from its answer, and the rest with GETs of ranges of the same version. If
+one of these fails for any reason, the plain answer is read to its end.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from .clients import is_real
 log = logging.getLogger("s3dictionary")
 
 BIG = 32_000_000
-"""Bytes of the largest object that is read over one connection."""
+"""Largest object, in bytes, that is read over one connection."""
 
 PART = 8_000_000
-"""Bytes that are worth a connection of their own."""
+"""Fewest bytes for an additional connection."""
 
 CONNECTIONS = 8
-"""How many to use at most, the first one included."""
+"""Most connections, including the first one."""
 
 
 def read(client: Any, request: Mapping[str, Any], answer: Mapping[str, Any], limit: int) -> bytes:
-    """Read the body of GetObject's answer, over several connections if it is big.
+    """Read the body of GetObject's answer, over several connections if it is large.
 
     Args:
-        client: what the request was sent with.
-        request: what was asked for.
-        answer: what GetObject gave.
-        limit: bytes that it may have.
+        client: the client that sent the request.
+        request: the arguments of the request.
+        answer: the answer of GetObject.
+        limit: the most bytes that it may have.
 
     Raises:
         TooLargeError: it has more than `limit` bytes.
@@ -59,12 +59,12 @@ def read(client: Any, request: Mapping[str, Any], answer: Mapping[str, Any], lim
 
 
 class _Rest:
-    """The rest of an object, read by threads with a connection each.
+    """The rest of an object, read by threads with one connection each.
 
     Args:
-        client: for all of them.
-        request: what each asks for, besides its range.
-        bounds: where the ranges begin and end. The last one is the object's length.
+        client: the client of all threads.
+        request: the arguments of each request, besides its range.
+        bounds: the bounds of the ranges. The last one is the object's length.
     """
 
     def __init__(self, client: Any, request: Mapping[str, Any], bounds: list[int]) -> None:
@@ -81,19 +81,19 @@ class _Rest:
             thread = threading.Thread(target=beside(self._work), args=(number,), name="s3dictionary", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # there are no more threads, or Python is shutting down
+            except RuntimeError:  # no thread can be started, for example because Python is shutting down
                 self._ends.put(False)
                 return
 
     def pieces(self) -> Iterable[bytes] | None:
-        """Wait for all of it; `None` as soon as one range has failed."""
+        """Wait for all ranges; `None` as soon as one has failed."""
         if all(self._ends.get() for _ in self._ranges):
             return chain.from_iterable(self._pieces)
         self.close()
         return None
 
     def close(self) -> None:
-        """Have the threads end at their next piece. One that waits for the network holds nothing until then."""
+        """Make the threads stop at their next piece. A thread that waits for the network keeps no data meanwhile."""
         self._closed = True
         for pieces in self._pieces:
             pieces.clear()
@@ -108,12 +108,12 @@ class _Rest:
             self._ends.put(complete)
 
     def _read(self, start: int, end: int, pieces: list[bytes]) -> bool:
-        """Read one range; gives whether it is all there."""
+        """Read one range. Returns whether it is complete."""
         answer = self._client.get_object(**self._request, Range=f"bytes={start}-{end - 1}")
         with closing(answer["Body"]) as stream:
             if answer["ContentRange"] != f"bytes {start}-{end - 1}/{self._length}":
                 return False
-            if answer["ETag"] != self._request["IfMatch"]:  # not every store looks at the condition of a GET
+            if answer["ETag"] != self._request["IfMatch"]:  # not every store checks the condition of a GET
                 return False
             for piece in bodies.pieces(stream, step, end - start):
                 if self._closed:

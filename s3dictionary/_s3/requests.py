@@ -1,7 +1,7 @@
-"""The one way out to S3: sends a request, and whatever goes wrong comes back as an error of the library's.
+"""The single place that sends requests to S3, and turns every failure into an error of the library.
 
-Every S3 behaviour it relies on is described in Amazon's "Conditional writes" and the API reference of GetObject and
-PutObject; what other stores do differently is said where it is dealt with.
+The S3 behaviour that it relies on is described in Amazon's "Conditional writes" and the API reference of GetObject and
+PutObject. Comments describe where other stores differ.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Read(NamedTuple):
     """An object that was read.
 
     Attributes:
-        body: as it was sent.
+        body: the body as it was sent.
         text: the body, uncompressed if it was gzip; `None` if it is damaged.
-        version: which version it is.
-        date: when it was read, by the store's clock; `None` where the store doesn't tell.
+        version: the version of the object.
+        date: when it was read, by the store's clock; `None` if the store doesn't report it.
     """
 
     body: bytes
@@ -50,10 +50,10 @@ class Requests:
     Args:
         bucket: the bucket's name, or an access point's ARN.
         key: the object's key.
-        connect: gives the client, at each request: it may change, as after a fork.
-        put_options: further arguments of every PutObject.
-        secrets: what mustn't be shown, besides what the client has.
-        renew: told of a client whose credentials were refused; says whether the next one may get in.
+        connect: returns the client for each request. It may change, for example after a fork.
+        put_options: additional arguments for every PutObject.
+        secrets: texts that must not be shown, besides the client's secrets.
+        renew: called with a client whose credentials were refused; returns whether a new client may succeed.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Requests:
         return "s3://{Bucket}/{Key}".format_map(self.address)
 
     def get(self, condition: Hidden, limit: int, permission: str | None = None) -> Read:
-        """Read the object, if it has no more bytes than that."""
+        """Read the object, if it isn't larger than the limit."""
         request = Hidden({**self._options["GetObject"], **self.address, **condition})
         return self._call("GetObject", lambda client: _read(client, request, limit), permission)
 
@@ -102,7 +102,7 @@ class Requests:
         self._call("HeadBucket", lambda client: client.head_bucket(Bucket=self.address["Bucket"]))
 
     def version_pages(self) -> Iterator[Mapping[str, Any]]:
-        """The pages of a listing of all versions of keys that begin like this one, which comes first."""
+        """The pages of a listing of all versions of keys with this one as a prefix. This key comes first."""
         prefix = {"Bucket": self.address["Bucket"], "Prefix": self.address["Key"]}
         markers: dict[str, str] = {}
         while True:
@@ -114,7 +114,7 @@ class Requests:
             markers = following
 
     def objects(self) -> Iterator[Mapping[str, Any]]:
-        """The objects whose keys begin like this one, as a listing has them."""
+        """The objects whose keys begin with this one, as listed by S3."""
         request = {"Bucket": self.address["Bucket"], "Prefix": self.address["Key"]}
         while True:
             page = self._call("ListObjectsV2", partial(_list_objects, request))
@@ -136,7 +136,7 @@ class Requests:
         return self._call(operation, act)
 
     def _call(self, operation: str, act: Callable[[Any], T], permission: str | None = None) -> T:
-        """Do it with the client of the moment; once more with a fresh one, if that may have better credentials."""
+        """Send a request with the current client, and again with a new one if that may have valid credentials."""
         what = f"{operation} of {self.uri}"
         call = Call(what)
         try:
@@ -147,9 +147,9 @@ class Requests:
         return self._try(Call(what), operation, act, permission)
 
     def _try(self, call: Call, operation: str, act: Callable[[Any], T], permission: str | None) -> T:
-        """Turn any exception into this library's.
+        """Turn exceptions into this library's errors.
 
-        What isn't an `Exception`, as Ctrl-C, passes; and what only someone else's stand-in for a client can raise.
+        Not those that aren't an `Exception`, such as Ctrl-C, or that only a stand-in for a client can raise.
         """
         client, doing = None, "connecting"
         problem: Exception | None = None
@@ -159,7 +159,7 @@ class Requests:
             answer = call.run(client, act)
             clients.worked(client)
             return answer
-        except Exception as error:  # botocore lets through what any library below it raises
+        except Exception as error:  # botocore passes on exceptions of the libraries below it
             if clients.is_real(client) or client is None or is_known(error):
                 problem = error
             else:
@@ -171,10 +171,10 @@ class Requests:
             strip_tracebacks(problem)
             raise self._noted(translated(problem, situation), client, call) from (None if hidden else problem)
         finally:
-            del problem  # or the frames that it came through would be kept by this one, and this one by them
+            del problem  # otherwise this frame and those of the exception would keep each other alive
 
     def _noted(self, failure: StorageError, client: Any, call: Call) -> StorageError:
-        """The same failure, after noting what it tells of the client's credentials."""
+        """Return the failure, after noting what it shows about the client's credentials."""
         if client is not None and (call.failed_to_sign or is_refusal_of_credentials(failure)):
             call.may_get_in = self._renew(client)
         elif failure.status in (304, 404, 412):
@@ -233,9 +233,9 @@ def _has_etag(answer: Mapping[str, Any]) -> None:
 
 
 def _is_saved(answer: Mapping[str, Any]) -> None:
-    """Raise an `OSError` if an answer doesn't say that something was done, or isn't an S3 store's.
+    """Raise an `OSError` if an answer doesn't confirm the operation, or doesn't come from an S3 store.
 
-    A proxy's error page, or the login page of a network, may come with status 200, too.
+    The error page of a proxy, or the login page of a network, may have status 200, too.
     """
     etag_of(answer)
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})

@@ -1,4 +1,4 @@
-"""Saves and deletes that take effect at most once, and what is known of the ones that got no answer."""
+"""Saves and deletes that take effect at most once, and the outcome of those without an answer."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .version import Version, superseded, version_of, written
 
 
 class _Request:
-    """A PUT or DELETE on condition, sent again while the store is busy, and with other forms of the ETag."""
+    """A conditional PUT or DELETE. It is repeated while the store is busy, and with other forms of the ETag."""
 
     operation = ""
     patience = 30.0
-    """Seconds to wait, all in all, for a store that is busy."""
+    """Seconds to wait in total while a store is busy."""
 
     def __init__(self, requests: Requests, tries: Tries, etag: str | None, form: int = 0) -> None:
         self._requests = requests
@@ -38,7 +38,7 @@ class _Request:
         self._sent: list[str] = []
 
     def run(self) -> Any:
-        """Send it until its outcome is known, as far as it can be."""
+        """Send the request, and determine its outcome as far as possible."""
         while True:
             try:
                 return self._send(self._condition())
@@ -64,7 +64,7 @@ class _Request:
         return Hidden(IfMatch=self._forms[0])
 
     def _is_refusal(self, error: StorageError) -> bool:
-        """Did S3 not hold the version that the condition names?"""
+        """Whether S3 refused the condition, because it has another version."""
         if isinstance(error, BucketNotFoundError):
             return False
         return error.status == 412 or (error.code == "NoSuchKey" and bool(self._forms))
@@ -84,7 +84,7 @@ class _Request:
         time.sleep(seconds)
 
     def _look(self) -> Version | None:
-        """What is there now; `None` if there is no such object."""
+        """The current version; `None` if there is no such object."""
         try:
             return version_of(self._requests.head())
         except StorageError as error:
@@ -93,7 +93,7 @@ class _Request:
             raise
 
     def _look_after(self, refusal: StorageError) -> Version | None:
-        """See what is there instead. After a request whose answer got lost, only this tells whether it took effect."""
+        """Look up the current version. After a lost answer, only this shows whether the request took effect."""
         try:
             return self._look()
         except StorageError as error:
@@ -110,7 +110,7 @@ class _Request:
             ) from error.__cause__
 
     def _try_another_form(self, found: Version | None) -> bool:
-        """If what is there is the version that the condition names after all: name it in another way."""
+        """If the current version is the one that the condition names, use another form of its ETag."""
         if found is None or not self._forms or not self._is_base(found):
             return False
         forms = [form for form in (found.etag, *self._forms, *forms_of(found.etag)) if form not in self._sent]
@@ -127,16 +127,16 @@ class _Request:
             return True
         if base.number is None or found.number != base.number:
             return False
-        seen = self._whole()  # another tool may have edited it, and kept the metadata
+        seen = self._whole()  # another tool may have edited it and kept the metadata
         return seen is not None and (seen.number, seen.size, seen.etag) == (base.number, base.size, found.etag)
 
     def _is_by_content(self, found: Version) -> bool:
-        """Is it the save that its metadata names? Another tool may have edited it, and kept the metadata."""
+        """Whether the content is that of the save in the metadata. Another tool may have edited it."""
         seen = self._whole()
         return seen is not None and (seen.number, seen.etag) == (found.number, found.etag)
 
     def _whole(self) -> Version | None:
-        """What is there now, by its content."""
+        """The current version, determined by its content."""
         read = self._read()
         return None if read is None else read.version
 
@@ -167,11 +167,11 @@ class _Request:
         raise NotImplementedError
 
     def _settle(self, error: StorageError) -> Any:
-        """Decide what became of it after a refusal; `None` to send it again."""
+        """Determine the outcome after a refusal; `None` to send the request again."""
         raise NotImplementedError
 
     def _refused(self) -> None:
-        """It is proven that it has not taken effect."""
+        """Note that the request has certainly not taken effect."""
         raise NotImplementedError
 
 
@@ -179,13 +179,13 @@ class Save(_Request):
     """One save.
 
     Args:
-        requests: the way to S3.
-        tries: the saves from the same version, this one among them.
-        attempt: this one.
-        upload: arguments of PutObject.
-        record: the record in it.
-        overwrite: write whatever is there.
-        form: which form of the ETag the store took last.
+        requests: sends the requests.
+        tries: the saves from the same version, including this one.
+        attempt: this save.
+        upload: the arguments of PutObject.
+        record: the record in the metadata.
+        overwrite: whether to write without a condition.
+        form: the form of the ETag that the store accepted last.
     """
 
     operation = "PutObject"
@@ -222,7 +222,7 @@ class Save(_Request):
 
     @property
     def _attempts(self) -> dict[Attempt, None]:
-        """The saves that may have taken effect. A load that came in between counts on none of them; this one does."""
+        """The saves that may have taken effect. A load in between assumes that none of them did; this save doesn't."""
         return dict.fromkeys([*self._tries.open, self._attempt])
 
     def _settle(self, error: StorageError) -> Version | Earlier | None:
@@ -235,25 +235,25 @@ class Save(_Request):
         record, tries = found and found.record, self._tries
         outcome, attempt = settle(record, tries.record, self._attempts)
         if outcome is Outcome.UNKNOWN and self._is_doubtful and found is not None and record is None:
-            found = self._whole() or found  # a store may keep the metadata to itself; the content has the number, too
+            found = self._whole() or found  # a store may not return metadata; the content has the number, too
             attempt = next((each for each in self._attempts if each.number == found.number), None)
         if attempt is not None and found is not None:
             return self._took_effect(attempt, found)
         if outcome is Outcome.UNKNOWN and self._is_doubtful:
             raise self._unknown(error) from error.__cause__
-        tries.open = {}  # from another version than theirs nothing can take effect any more
+        tries.open = {}  # saves based on another version can't take effect any more
         raise conflict(error, None if tries.gone else tries.base, found, seen=True) from error.__cause__
 
     def _is_gone_by_delete(self) -> bool:
-        """Is there no file because a delete of ours did take effect? Not if a save since then may have come first."""
+        """Whether the file is missing because our delete took effect. Not if a later save may have arrived first."""
         deleted = self._tries.deleting
         return deleted is not None and not self._doubt and not set(self._tries.open) - {*deleted, self._attempt}
 
     def _goes_on_from_undone(self, found: Version | None) -> bool:
-        """Is what is there a save of our own that was undone in memory, and nobody's since? Then go on from that."""
+        """Whether the current version is our own save that was rolled back in memory. If so, continue from it."""
         undone = self._tries.undone
         if found is None or found.number not in undone or undone[found.number] is not None:
-            return False  # what it was merged with has to stay, which the caller sees to
+            return False  # the caller must keep the content that it was merged with
         if found.etag in self._sent:
             return False
         if not self._is_by_content(found):
@@ -270,9 +270,9 @@ class Save(_Request):
         return Earlier(version, self._tries.open[attempt])
 
     def _is_intact(self, attempt: Attempt, found: Version) -> bool:
-        """Is there still what was written? Another tool may have edited it, and kept the metadata."""
+        """Whether the content is still what was written. Another tool may have edited it and kept the metadata."""
         if opaque(found.etag) == md5(self._upload["Body"], usedforsecurity=False).hexdigest():
-            return True  # most stores' ETags are that, which needs no other request
+            return True  # in most stores this is the ETag, so it needs no other request
         read = self._read()
         if read is None or read.version.number != attempt.number:
             return False
@@ -283,7 +283,7 @@ class Save(_Request):
 
 
 class Delete(_Request):
-    """One delete, of the version that the tries were made from, or of a save from it of unknown outcome."""
+    """One delete of the version that the tries are based on, or of a save of unknown outcome from it."""
 
     operation = "DeleteObject"
     patience = 10.0
@@ -300,7 +300,7 @@ class Delete(_Request):
     def _settle(self, error: StorageError) -> bool | None:
         found = None if error.status == 404 else self._look_after(error)
         if found is None:
-            return True  # gone, and that was wanted
+            return True  # deleted, as requested
         if self._try_another_form(found):
             return None
         if found.number in self._own and found.etag not in self._sent and self._is_by_content(found):
@@ -319,13 +319,13 @@ class Delete(_Request):
 def conflict(
     refusal: StorageError, base: Version | None, found: Version | None = None, *, seen: bool = False
 ) -> ConflictError:
-    """The error that someone else wrote in between.
+    """The error for a conflict with another writer.
 
     Args:
-        refusal: what S3 said.
-        base: the version that ours was made from.
-        found: the version that is there now, where known; `None` if nothing is.
-        seen: whether that has been looked at.
+        refusal: S3's answer.
+        base: the version that ours is based on.
+        found: the current version, if known; `None` if there is no file.
+        seen: whether the current version was looked up.
     """
     if base is None:
         done = "created"

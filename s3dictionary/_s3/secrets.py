@@ -1,4 +1,4 @@
-"""What must not be seen: keys, tokens, customers' encryption keys, passwords in addresses."""
+"""Hides secrets: keys, tokens, customers' encryption keys, passwords in addresses."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SECRET_PUT_OPTIONS = frozenset({"SSECustomerKey", "SSECustomerKeyMD5", "CopySour
 _PASSWORD = re.compile(r"""(?<=//)[^/\s@'"]*@|[^\s/@:'"=]+:[^\s/@'"]+@""")
 _HIDDEN = "***"
 _SHORTEST = 5
-"""Characters of a secret: shorter ones, as in tests, would be found in any word."""
+"""Fewest characters of a secret: shorter ones, as in tests, would occur in ordinary words."""
 
 
 class Secret(Generic[T]):
-    """Holds something that isn't shown where a traceback, a debugger or a log shows what variables hold."""
+    """Holds a value that tracebacks, debuggers and logs don't show."""
 
     __slots__ = ("_value",)
 
@@ -39,7 +39,7 @@ class Secret(Generic[T]):
 
 
 class Hidden(dict[str, Any]):
-    """Arguments of which some are secret: only their names are shown."""
+    """Arguments, some of them secret. Only their names are shown."""
 
     def __repr__(self) -> str:
         return f"<hidden: {', '.join(map(str, self))}>"
@@ -64,7 +64,7 @@ def has_password(url: str) -> bool:
 
 
 def censored(text: str, secrets: Iterable[str]) -> str:
-    """A text without secrets, as they are or encoded in one of the usual ways."""
+    """A text without secrets, in plain form or in common encodings."""
     for secret in secrets:
         for form in _forms(secret):
             text = text.replace(form, _HIDDEN)
@@ -72,7 +72,7 @@ def censored(text: str, secrets: Iterable[str]) -> str:
 
 
 def shows(error: BaseException, secrets: Iterable[str]) -> bool:
-    """Does an exception, or what led to it, show a secret anywhere?"""
+    """Whether an exception, or one that led to it, contains a secret."""
     secrets = list(secrets)
     text = "\n".join(_texts(error))
     return censored(text, secrets) != text
@@ -80,7 +80,7 @@ def shows(error: BaseException, secrets: Iterable[str]) -> bool:
 
 def _texts(error: BaseException) -> Iterator[str]:
     for each in chain_of(error):
-        with suppress(Exception):  # what can't be looked at shows nothing
+        with suppress(Exception):  # an object that can't be inspected shows nothing
             yield f"{each!r} {each.args!r} {vars(each)!r}"
         with suppress(Exception):
             yield str(each)
@@ -99,7 +99,7 @@ def chain_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def strip_tracebacks(error: BaseException) -> None:
-    """Let go of the frames an exception came through: their variables hold signed requests and bodies."""
+    """Drop the tracebacks of an exception, because the variables of the frames hold signed requests and bodies."""
     for each in chain_of(error):
         each.__traceback__ = None
 
@@ -115,7 +115,7 @@ def secrets_in(*options: Mapping[str, Any]) -> Iterator[str]:
 
 
 def secrets_of(client: Any) -> Iterator[str]:
-    """The secrets that a client has. Looks at what is there, so that no credentials are refreshed by it."""
+    """The secrets of a client. Reads them without refreshing credentials."""
     signer = getattr(client, "_request_signer", None)
     held = getattr(getattr(signer, "_credentials", None), "__dict__", {})
     for name in ("secret_key", "token", "_secret_key", "_token"):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
 _TIMEOUTS = {"connect_timeout": 5, "read_timeout": 14}
 _RETRIES = {"mode": "standard", "total_max_attempts": 3}
-"""A request that gets no answer ends after 3 * (5 + 14) s; boto3's own limits let it wait for 5 minutes, or 14."""
+"""A request without an answer ends after 3 * (5 + 14) s. With boto3's defaults, it could wait for 5 or 14 minutes."""
 
 _PREFIX = "AWS_"
 _VARIABLES = frozenset({"HOME", "USERPROFILE", "BOTO_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
@@ -23,12 +23,12 @@ _FILES = {"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CONFIG_FILE"
 
 
 class Place(NamedTuple):
-    """What a client depends on besides its options. While it is the same, so is the client.
+    """The environment that a client depends on. Clients are shared while it stays the same.
 
     Attributes:
-        process: a forked one has clients of its own.
+        process: the process; a forked one has its own clients.
         environment: the variables that boto3 reads.
-        files: when its files were written, and how big they are.
+        files: the modification times and sizes of the configuration files.
         session: boto3's default session, if the program has one.
     """
 
@@ -42,8 +42,8 @@ class _Session(NamedTuple):
     """A session.
 
     Attributes:
-        core: botocore's.
-        outer: boto3's around it, if there is one.
+        core: botocore's session.
+        outer: boto3's session around it, if there is one.
     """
 
     core: Any
@@ -58,7 +58,7 @@ _idle: dict[tuple[Place, str | None], _Session] = {}
 
 
 def place() -> Place:
-    """The place where the program is now."""
+    """The program's current environment."""
     environment = frozenset(
         (name, value) for name, value in os.environ.items() if name.startswith(_PREFIX) or name.upper() in _VARIABLES
     )
@@ -75,10 +75,11 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
 
 
 def make_client(options: dict[str, Any], place: Place) -> S3Client:
-    """Make a client, with the program's default session if it has one, else with one for this place.
+    """Create a client with the program's default session, if there is one, or else with a session for this place.
 
-    A session isn't thread-safe, so who uses one takes it out of the idle ones, and puts it back afterwards: others
-    that need one meanwhile make another. A default session that this library made would outlive a test's settings.
+    Sessions aren't thread-safe. So a caller removes a session from the idle ones and returns it afterwards; another
+    caller creates a new one meanwhile. The library doesn't create a default session, which would outlive a test's
+    settings.
     """
     options = dict(options)
     profile = options.pop("profile_name", None)
@@ -86,20 +87,20 @@ def make_client(options: dict[str, Any], place: Place) -> S3Client:
         return _client(_Session(place.session._session, place.session), options)
     session = _idle.pop((place, profile), None) or _new_session(profile)
     client = _client(session, options)
-    _idle.clear()  # whatever was there is from another place, or the same again
+    _idle.clear()  # any other idle session is from another place, or equivalent
     _idle[place, profile] = session
     return client
 
 
 def forget(place: Place, profile: str | None) -> None:
-    """Don't use the session of a place again: a new one reads everything anew."""
+    """Forget the session of a place. A new session reads all settings again."""
     _idle.pop((place, profile), None)
 
 
 def _new_session(profile: str | None) -> _Session:
-    """One of botocore's, which is there sooner; if the program uses boto3, and may have patched it, one of that.
+    """Create a session of botocore, which is faster; or of boto3 if the program uses it and may have patched it.
 
-    Descriptions of services that somebody has added are looked for as always.
+    It searches for descriptions of services that were added, as usual.
     """
     import botocore.session
 
@@ -115,7 +116,7 @@ def _new_session(profile: str | None) -> _Session:
 
 
 def _use_environment(core: Any) -> None:
-    """Look for credentials in the environment alone, where boto3 looks first: its other ways take time to set up."""
+    """Look for credentials only in the environment, where boto3 looks first. Other providers take time to set up."""
     from botocore.credentials import CredentialResolver, EnvProvider
 
     core.register_component("credential_provider", CredentialResolver([EnvProvider()]))
@@ -126,12 +127,12 @@ def _read_faster(core: Any) -> None:
         from .loading import FastLoader
 
         core.register_component("data_loader", FastLoader())
-    except (ImportError, AttributeError, TypeError):  # a botocore that does it differently
+    except (ImportError, AttributeError, TypeError):  # a release of botocore that works differently
         return
 
 
 def _client(session: _Session, options: dict[str, Any]) -> S3Client:
-    """Make a client. Checksums depend on its endpoint, which is known for certain only when there is a client."""
+    """Create a client. Checksums depend on its endpoint, which is known only when there is a client."""
     given = options.get("config")
     for_aws = _is_aws(session.core, options.get("endpoint_url") or _likely_endpoint(session.core))
     client = session.client(**{**options, "config": _config(session.core, given, for_aws=for_aws)})
@@ -151,7 +152,7 @@ def _profile(core: Any) -> Mapping[str, Any]:
 
 
 def _config(core: Any, given: Config | None, *, for_aws: bool) -> Config:
-    """The configuration to use: this library's, as far as nobody has chosen another."""
+    """The configuration: this library's values for what the user hasn't configured."""
     from botocore.config import Config
 
     profile = _profile(core)
@@ -178,7 +179,7 @@ def _is_aws(core: Any, endpoint_url: str) -> bool:
 
 
 def _suffixes_of_aws(core: Any) -> tuple[str, ...]:
-    """How the host names end in all of AWS's partitions, which botocore lists: amazonaws.com is but one."""
+    """The suffixes of host names in all of AWS's partitions, from botocore: amazonaws.com is only one of them."""
     data = core.get_component("data_loader").load_data("partitions")
     outputs = [partition.get("outputs", {}) for partition in data["partitions"]]
     names = {output.get(name) for output in outputs for name in ("dnsSuffix", "dualStackDnsSuffix")}

@@ -1,4 +1,4 @@
-"""Which file a dict lives in, and how to get there."""
+"""The address of a dict's file, and the settings to reach it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _GUESSES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """The address and the way to it. What is secret shows neither in its repr nor in a pickle of it."""
+    """The address and connection settings. Neither the repr nor a pickle contains secrets."""
 
     bucket_name: str
     file_name: str
@@ -49,7 +49,7 @@ class Settings:
         return self.secret.reveal()
 
     def check(self) -> None:
-        """Raise a `ValueError`, or a `TypeError`, that says what is wrong with them, if something is."""
+        """Raise a `ValueError` or `TypeError` if a setting is invalid."""
         problem = bucket_problem(self.bucket_name)
         if problem:
             raise ValueError(f"bucket_name {problem}")
@@ -94,7 +94,7 @@ class Settings:
 
     def __getstate__(self) -> dict[str, Any]:
         options = {name: value for name, value in self.client_options.items() if name not in SECRET_OPTIONS}
-        if self.client is not None:  # the next one should go to the same place
+        if self.client is not None:  # a client created later should use the same place
             options = {"endpoint_url": self.client.meta.endpoint_url, "region_name": self.client.meta.region_name}
         if isinstance(options.get("endpoint_url"), str):
             options["endpoint_url"] = url_without_password(options["endpoint_url"])
@@ -153,7 +153,7 @@ def _check_put_options(options: Mapping[str, Any]) -> None:
 
 
 def _without_proxy_passwords(config: Any) -> Any:
-    """A botocore configuration without proxies that need a password: these are the place's."""
+    """A botocore configuration without proxies that need a password, which belong to the place."""
     proxies = getattr(config, "proxies", None)
     if not isinstance(proxies, dict) or not any(has_password(str(url)) for url in proxies.values()):
         return config

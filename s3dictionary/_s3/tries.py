@@ -1,4 +1,4 @@
-"""The saves that were tried from one version of the object, and the forms in which its ETag can be sent back."""
+"""The saves that were tried from one version of the object, and the forms of its ETag."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .version import Version
 
 
 class Content(NamedTuple):
-    """What a save wrote.
+    """The content that a save wrote.
 
     Attributes:
-        members: what of it the caller has in memory; `None` if that can't be told.
-        merged: whether more than that was written: what others had changed, or what has been undone in memory since.
-        theirs: what it was merged with; `None` if it wasn't.
+        members: the part that the caller has in memory; `None` if that isn't known.
+        merged: whether more was written: other writers' changes, or changes that were rolled back in memory since.
+        theirs: the content that it was merged with; `None` if it wasn't merged.
     """
 
     members: Any
@@ -24,11 +24,11 @@ class Content(NamedTuple):
 
 
 class Earlier(NamedTuple):
-    """An earlier save of unknown outcome turned out to have taken effect, so the one that was asked for didn't.
+    """An earlier save of unknown outcome took effect, so the requested one didn't.
 
     Attributes:
-        version: what it wrote.
-        content: that, as the caller knows it.
+        version: the version that it wrote.
+        content: its content, as far as the caller knows it.
     """
 
     version: Version
@@ -36,20 +36,21 @@ class Earlier(NamedTuple):
 
 
 class Tries:
-    """The saves that were tried from one version, until the dict goes on from another.
+    """The saves that were tried from one version, until the dict continues from another.
 
     Args:
         base: the version; `None` if there was no file.
-        before: what the same writer tried before that.
+        before: the same writer's previous tries.
 
     Attributes:
         base: the version.
         record: its record.
-        open: the saves that may have taken effect, with what of them is in memory.
-        undone: the numbers of saves that were interrupted, and undone in memory, with what they were merged with.
-        deleting: the saves that were open when a delete was sent that may have taken effect; `None` if none was.
-        gone: there is no file any more, as that delete did take effect.
-        replaced: what the save wrote that the base is, if the next one takes its place.
+        open: the saves that may have taken effect, with the part of them that is in memory.
+        undone: the numbers of interrupted saves that were rolled back in memory, with the content they were merged
+            with.
+        deleting: the saves that were open when a delete was sent that may have taken effect; `None` if there was none.
+        gone: whether there is no file any more, because that delete took effect.
+        replaced: the content of the save that the base is, if the next save replaces it.
     """
 
     def __init__(self, base: Version | None, before: Tries | None = None) -> None:
@@ -61,11 +62,11 @@ class Tries:
         self.gone = False
         self.replaced: Content | None = None
         self._generation = self.record.generation
-        if before is not None and before.record.lineage == self.record.lineage:  # one of those may still arrive
+        if before is not None and before.record.lineage == self.record.lineage:  # one of them may still arrive
             self._generation = max(self._generation, before._generation)
 
     def begin(self, writer: str, content: Content, *, overwrite: bool = False) -> Attempt:
-        """Note a save before it is sent: whatever interrupts it, it may have taken effect."""
+        """Note a save before it is sent, because it may take effect even if it is interrupted."""
         if overwrite or self.base is None:
             # What it writes over isn't known, or the file that an earlier attempt created may have been deleted since.
             # Nobody may conclude anything from the old lineage
@@ -76,16 +77,16 @@ class Tries:
         return attempt
 
     def content_of(self, version: Version | None) -> Content | None:
-        """What one of these saves wrote, if it is that version."""
+        """The content that one of these saves wrote, if it wrote this version."""
         numbers = {attempt.number: content for attempt, content in self.open.items()}
         return None if version is None or version.number is None else numbers.get(version.number)
 
     def refused(self, attempt: Attempt) -> None:
-        """It is proven that a save has not taken effect, and can't any more."""
+        """Note that a save hasn't taken effect and can't any more."""
         self.open = {each: content for each, content in self.open.items() if each != attempt}
 
     def delete_took_effect(self) -> None:
-        """The next save makes a new file."""
+        """Note that the next save creates a new file."""
         self.open, self.deleting, self.gone = {}, None, True
         self._begin_lineage()
 
@@ -93,19 +94,19 @@ class Tries:
         self.record, self._generation = first_record(), 0
 
     def abandon(self, attempts: Iterable[Attempt], *, interrupted: bool) -> None:
-        """Memory is about to go back to what it was before these saves; `went_back` says what that is."""
+        """Note that memory is about to be rolled back to before these saves. Call `went_back` afterwards."""
         for attempt in attempts:
             if interrupted:
                 self.undone = {**self.undone, attempt.number: self.open[attempt].theirs}
             self.open = {**self.open, attempt: Content(None, merged=True)}
 
     def went_back(self, members: Any, *, unsaved: bool) -> None:
-        """Memory has gone back to before the abandoned saves.
+        """Note that memory was rolled back to before the abandoned saves.
 
         Args:
-            members: what is in memory now, which each of them has written, too.
-            unsaved: whether anything of that is unsaved. If not, it doesn't matter here what becomes of them: what they
-                wrote is as if somebody else had written it.
+            members: the content of memory, which each of these saves also wrote.
+            unsaved: whether any of that is unsaved. If not, the outcome of these saves doesn't matter here: their
+                content counts as another writer's.
         """
         known = {attempt: content for attempt, content in self.open.items() if content.members is not None}
         if unsaved or known:
@@ -114,13 +115,13 @@ class Tries:
 
 
 def opaque(etag: str) -> str:
-    """What identifies the version in an ETag, of which gateways show other forms: weak, bare, or marked as gzip."""
+    """The part of an ETag that identifies the version. Gateways show other forms: weak, unquoted, or marked as gzip."""
     return etag.strip().removeprefix("W/").strip('"').removesuffix("-gzip")
 
 
 def forms_of(etag: str) -> list[str]:
-    """The forms in which a store may want to have an ETag back: as given, strong, and bare.
+    """The forms in which a store may expect an ETag: as received, strong, and unquoted.
 
-    Older Ceph gateways and DigitalOcean Spaces compare it without the quotes.
+    Older Ceph gateways and DigitalOcean Spaces compare it without quotes.
     """
     return list(dict.fromkeys((etag, f'"{opaque(etag)}"', opaque(etag))))

@@ -1,4 +1,4 @@
-"""A version of the object: what S3 and the object's metadata say of it, and what is uploaded as the next one."""
+"""A version of the object: its metadata, and the upload of the next version."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .secrets import Hidden
 
 METADATA_NAME = "s3dictionary-lineage"
 MAX_USER_METADATA = 2048 - len(METADATA_NAME) - MIN_LENGTH
-"""Bytes of names and values that leave room for the library's own: AWS takes 2 KB in all."""
+"""Most bytes of the caller's metadata, which leave room for the library's: AWS allows 2 KB in total."""
 
-_OLD_NAME = "s3dictionary-saves"  # of release 1.0, which listed the ids of saves there
+_OLD_NAME = "s3dictionary-saves"  # of release 1.0, which stored the ids of saves there
 _KEPT = ("CacheControl", "ContentDisposition", "ContentLanguage")
 
 
@@ -23,14 +23,14 @@ class Version(NamedTuple):
     """A version of the object.
 
     Attributes:
-        etag: opaque, as S3 gave it.
-        record: what it says of the saves that it is made of; `None` if it says nothing, or another tool edited it.
-        number: that of the save that wrote it, where known.
-        size: its length in bytes as it is stored, where known.
-        last_modified: when S3 says it was written; `None` for one that was written just now.
-        kept: what it has besides its content, and what stays through a save.
-        current: whether it was the current one when it was last seen. One of ours that others saved on top of
-            before we heard of it never was, and its ETag isn't known.
+        etag: opaque, as S3 returned it.
+        record: the history of its saves; `None` if it has none, or another tool edited the object.
+        number: the number of the save that wrote it, if known.
+        size: its stored size in bytes, if known.
+        last_modified: when S3 says it was written; `None` for a version that was written just now.
+        kept: properties besides the content that a save keeps.
+        current: whether it was the current version when it was last seen. If others saved on top of our save before we
+            learnt of its success, it never was, and its ETag isn't known.
     """
 
     etag: str
@@ -46,7 +46,7 @@ class FileVersion(NamedTuple):
     """A version of a file that the bucket keeps.
 
     Attributes:
-        version_id: to load it with; `"null"` for one from before the bucket had versioning.
+        version_id: the id to load it with; `"null"` for a version from before the bucket had versioning.
         last_modified: when it was written.
         size: its length in bytes.
         etag: its ETag.
@@ -64,10 +64,10 @@ def version_of(answer: Mapping[str, Any], number: int | None = None, *, seen: bo
     """The version in an answer of GetObject or HeadObject.
 
     Args:
-        answer: what botocore gave.
-        number: the number that the content ends in.
-        seen: whether the content has been looked at. If its end disagrees with the metadata, another tool has edited
-            it and kept the metadata, which says nothing then.
+        answer: botocore's answer.
+        number: the number at the end of the content.
+        seen: whether the content was read. If its number differs from the metadata's, another tool has edited the
+            object and kept the metadata, which then proves nothing.
     """
     metadata = {name.strip().lower(): value for name, value in (answer.get("Metadata") or {}).items()}
     record = parse(metadata.pop(METADATA_NAME, ""))
@@ -80,19 +80,19 @@ def version_of(answer: Mapping[str, Any], number: int | None = None, *, seen: bo
 
 
 def written(etag: str, record: Record, sent: Mapping[str, Any]) -> Version:
-    """The version that an upload has made."""
+    """The version that an upload created."""
     metadata = {name.lower(): value for name, value in sent["Metadata"].items() if name != METADATA_NAME}
     kept = Hidden({name: sent[name] for name in _KEPT if name in sent}, Metadata=metadata)
     return Version(etag, record, record.number, len(sent["Body"]), kept=kept)
 
 
 def superseded(record: Record) -> Version:
-    """A version that a save wrote and that others have saved on top of, so that its ETag isn't known any more."""
+    """A version of ours that others have saved on top of, so that its ETag isn't known."""
     return Version(f'"superseded-{record.number:016x}"', record, record.number, current=False)
 
 
 def kept_options(base: Version | None, put_options: Mapping[str, Any]) -> Hidden:
-    """What the next version has besides its content: as `put_options` says, else as the one before."""
+    """The properties of the next version besides its content: from `put_options`, or else from the previous version."""
     before = Hidden() if base is None else base.kept
     own = put_options.get("Metadata") or {}
     theirs = {name: value for name, value in before.get("Metadata", {}).items() if name not in map(str.lower, own)}
@@ -101,7 +101,7 @@ def kept_options(base: Version | None, put_options: Mapping[str, Any]) -> Hidden
 
 
 def upload(content: bytes, record: Record, options: Mapping[str, Any], *, compress: bool) -> Hidden:
-    """Arguments of PutObject for a save. A record for which there is no room is left out."""
+    """The arguments of PutObject for a save. A record that doesn't fit is left out."""
     body = packed(numbered(content, record.number), compress=compress)
     metadata = dict(options["Metadata"])
     if len(str(record)) <= room(metadata):
@@ -111,7 +111,7 @@ def upload(content: bytes, record: Record, options: Mapping[str, Any], *, compre
 
 
 def room(metadata: Mapping[str, str]) -> int:
-    """Bytes that an object's other metadata leaves for a record."""
+    """The bytes that an object's other metadata leaves for a record."""
     return min(MAX_LENGTH, MAX_USER_METADATA + MIN_LENGTH - length_of(metadata))
 
 
@@ -120,11 +120,11 @@ def length_of(metadata: Mapping[str, str]) -> int:
 
 
 def _sendable(value: str) -> str:
-    """Metadata that isn't ASCII can't be sent as it was received, but as RFC 2047 has it, which S3 decodes."""
+    """Encode metadata that isn't ASCII as in RFC 2047, which S3 decodes."""
     if value.isascii():
         return value
     try:
-        raw = value.encode("latin-1")  # as http.client reads headers
+        raw = value.encode("latin-1")  # http.client decodes headers like this
     except UnicodeEncodeError:
         raw = value.encode()
     return f"=?UTF-8?B?{base64.b64encode(raw).decode()}?="
