@@ -11,10 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from s3dictionary import CorruptFileError
+from s3dictionary import CorruptFileError, NotStorableError, S3Dict
 from s3dictionary._format import codec
 from s3dictionary._format.limits import MAX_NESTING_READ
 from support import inside
+from support.memory_s3 import MemoryS3
 
 # What msgspec refuses, and Python's json takes
 ODD = ["NaN", "-Infinity", "[Infinity]", '"\\ud800"', '{"\\udfff": 1}', '{"a": {"b": [NaN]}}', "1e400"]
@@ -191,3 +192,19 @@ def test_what_jsonpickle_wrote_stays_as_it_is(value: Any) -> None:
     found = codec.decode(raw)
     assert inside.written({"a": (found, raw)})["a"] is raw
     assert json.loads(bytes(raw)) == value
+
+
+def test_a_value_that_is_nested_more_deeply_than_may_be_written_can_be_read_and_the_rest_saved() -> None:
+    """It stays as the file has it, unless it is changed."""
+    s3 = MemoryS3()
+    deep = b"[" * 700 + b"]" * 700
+    s3.write("key", b'{"deep":' + deep + b',"n":1}')
+    d = S3Dict[str, Any]("bucket", file_name="key", client=s3)
+    value = d["deep"]
+    with d:
+        d["n"] = 2
+    assert not d.changed
+    assert s3.objects["key"][0].strip() == b'{"deep":' + deep + b',"n":2}'
+    value.append(1)
+    with pytest.raises(NotStorableError, match="nested"):
+        d.save()

@@ -59,6 +59,40 @@ def encode_changes(touched: Touched, types: Types = BUILT_IN) -> list[Raw]:
 
 
 def _encode_part(part: Touched, types: Types) -> list[Raw]:
+    try:
+        return _encode_together(part, types)
+    except NotStorableError:
+        if len(part.keys) > 1:
+            return [text for at in range(len(part.keys)) for text in _encode_part(part.part(at, at + 1), types)]
+        [value], [raw] = part.values, part.raws
+        if raw is None or not _is_still(raw, value, types):
+            raise
+        return [raw]
+
+
+def _is_still(raw: Raw, value: Any, types: Types) -> bool:
+    """Does a value equal what the file holds? Files may be nested more deeply than what is written here."""
+    try:
+        pairs = [(decode(raw, types), value)]
+    except CorruptFileError:
+        return False
+    for read, held in pairs:  # it grows meanwhile
+        if type(read) is not type(held):
+            return False
+        if type(read) is dict:
+            if list(read) != list(held) or list(map(type, read)) != list(map(type, held)):
+                return False
+            pairs += zip(read.values(), held.values(), strict=True)
+        elif type(read) is list:
+            if len(read) != len(held):
+                return False
+            pairs += zip(read, held, strict=True)
+        elif read != held or repr(read) != repr(held):
+            return False
+    return True
+
+
+def _encode_together(part: Touched, types: Types) -> list[Raw]:
     known: list[Any] = part.raws
     texts, copies = encode_batch(part.keys, part.values, types, None if None in known else known)
     if texts is known:
