@@ -318,7 +318,7 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a block's load takes no second look at memory",
         LOADS,
-        "elif not self._memory.changed:  # by one",
+        "elif not self._memory.changed:  # by a caller",
         "else:  # by one",
         PROMISES,
     ),
