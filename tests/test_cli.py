@@ -333,7 +333,7 @@ def test_restore_saves_an_old_version_as_a_new_one(cli: CommandLine, moto_s3: Si
 
 
 def test_restore_of_what_is_there_writes_nothing(cli: CommandLine, versioned: list[str]) -> None:
-    assert "nothing written" in cli("restore", versioned[-1]).err
+    assert "nothing was written" in cli("restore", versioned[-1]).err
     assert len(cli("history").json) == 3
 
 

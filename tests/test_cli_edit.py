@@ -146,7 +146,7 @@ def test_a_key_that_was_typed_twice_is_not_lost(cli: CommandLine, moto_s3: Site,
     editor(replacing('"b"', '"a"'))
     ended = cli("edit")
     assert ended.code == ExitCode.INPUT
-    assert "'a' is there twice" in ended.err
+    assert "'a' occurs twice" in ended.err
     assert moto_s3.read(FILE) == BODY
 
 
@@ -341,7 +341,7 @@ def test_an_editor_that_is_back_at_once_is_waited_for(
     monkeypatch.setattr("s3dictionary.cli.drafts.wait_for_enter", press_enter_when_done)
     ended = cli("edit", terminal=True)
     assert ended.code == 0
-    assert "back at once" in ended.err
+    assert "returned at once" in ended.err
     assert moto_s3.read(FILE) == BODY.replace(b"x", b"y")
 
 
@@ -446,7 +446,7 @@ def test_what_looks_like_a_type_but_does_not_fit_is_not_saved(
     editor(replacing("1.10", wrong))
     ended = cli("edit")
     assert ended.code == ExitCode.INPUT
-    assert "whose content doesn't fit. What fits is like" in ended.err
+    assert "whose content is invalid. What fits is like" in ended.err
     assert wrong in kept(ended).read_text()
     assert moto_s3.read(FILE) == BODY
 

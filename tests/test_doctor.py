@@ -151,7 +151,7 @@ def test_a_store_that_does_not_know_conditions(cli: CommandLine) -> None:
     )
     code, results = examine(cli, has_condition)
     assert code == ExitCode.UNFIT
-    assert "doesn't know conditional writes" in results["create twice"]["detail"]
+    assert "doesn't support conditional writes" in results["create twice"]["detail"]
     assert {name for name, status in statuses(results).items() if status == "fails"} == {
         "create twice",
         "update",

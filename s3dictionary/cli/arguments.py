@@ -43,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--print-completion",
         action=_PrintCompletion,
         choices=["bash", "zsh"],
-        help="print what makes the shell complete commands and options (needs the extra cli), and exit",
+        help="print the shell code that completes commands and options (needs the extra cli), and exit",
     )
     _add_connection(parser, default=None)
     commands = _Commands(parser)

@@ -27,7 +27,7 @@ class Status(str, Enum):
     WORKS = "works"
     FAILS = "fails"
     LACKS = "lacks"
-    """It doesn't work, but the library does without."""
+    """It doesn't work, but the library doesn't need it."""
     UNKNOWN = "unknown"
 
 
@@ -76,7 +76,7 @@ def _credentials(trial: Trial, client: S3Client) -> Finding:
     except (BotoCoreError, OSError) as error:
         return (
             Status.FAILS,
-            f"can't be had: {without_passwords(str(error))}",
+            f"can't be obtained: {without_passwords(str(error))}",
             "If that is single sign-on: `aws sso login`.",
         )
     return (
@@ -100,7 +100,7 @@ def _open(trial: Trial, client: S3Client) -> Finding:
         return Status.FAILS, str(failure_of(error)), ""
     except S3DictError as error:
         return Status.FAILS, str(failure_of(error)), ""
-    return Status.WORKS, "the bucket is there, and says of a missing file that it is missing", ""
+    return Status.WORKS, "the bucket exists, and reports missing files as missing", ""
 
 
 def _write(trial: Trial, client: S3Client) -> Finding:
@@ -117,14 +117,14 @@ def _read(trial: Trial, client: S3Client) -> Finding:
     if not answer.ok:
         return Status.FAILS, str(answer), _permission(answer, "s3:GetObject", trial)
     if answer.content["Body"] != b'{"write":1}':
-        return Status.FAILS, "something else came back than was written", _OTHER_STORE
+        return Status.FAILS, "the content differs from what was written", _OTHER_STORE
     if answer.content.get("ETag") != trial.etag:
-        return Status.FAILS, "it has another ETag than its writer was told", _OTHER_STORE
+        return Status.FAILS, "the ETag differs from the one that the write returned", _OTHER_STORE
     metadata = {name.lower(): value for name, value in answer.content.get("Metadata", {}).items()}
     if not METADATA.items() <= metadata.items():
         return (
             Status.FAILS,
-            "the file came back without its metadata, which says who has saved it",
+            "the file came back without its metadata, which identifies the writer",
             "A save whose answer is lost can't be told from someone else's here. " + _OTHER_STORE,
         )
     return Status.WORKS, "it came back with its ETag and its metadata", ""
@@ -138,12 +138,12 @@ def _second_create(trial: Trial, client: S3Client) -> Finding:
 def _update(trial: Trial, client: S3Client) -> Finding:
     answer = trial.put(b'{"update":1}', **trial.current)
     if answer.ok:
-        return Status.WORKS, "a save that names the current version is taken", ""
+        return Status.WORKS, "a save that names the current version is accepted", ""
     trial.quotes = False
     if answer.status == 412 and trial.put(b'{"update":1}', **trial.current).ok:
         return (
             Status.WORKS,
-            "a save that names the current version is taken, without quotes: the library sees to it",
+            "a save that names the current version is accepted, without quotes; the library handles that",
             "",
         )
     return Status.FAILS, f"a save that names the current version was {answer}", _OTHER_STORE
@@ -172,21 +172,21 @@ def _outdated_delete(trial: Trial, client: S3Client) -> Finding:
         return (
             Status.LACKS,
             "a newer version was deleted by a delete that named an older one (If-Match ignored)",
-            "delete() can take along what someone else has just saved here. Don't delete a file that others write.",
+            "Here, delete() can delete what someone else has just saved. Don't delete a file that others write.",
         )
     if answer.ok:
-        return Status.WORKS, "nothing was deleted, as it has to be", ""
+        return Status.WORKS, "nothing was deleted, as required", ""
     if answer.is_unknown_condition:
-        return Status.LACKS, f"the store doesn't know conditional deletes: {answer}", _DELETE_ANYWAY
+        return Status.LACKS, f"the store doesn't support conditional deletes: {answer}", _DELETE_ANYWAY
     if answer.is_refusal:
-        return Status.WORKS, f"refused, as it has to be ({answer.status})", ""
+        return Status.WORKS, f"refused, as required ({answer.status})", ""
     return Status.UNKNOWN, str(answer), _permission(answer, "s3:DeleteObject", trial, "Only delete() needs that.")
 
 
 def _delete(trial: Trial, client: S3Client) -> Finding:
     answer = trial.delete(**trial.current)
     if answer.ok:
-        return Status.WORKS, "a delete that names the current version is done", ""
+        return Status.WORKS, "a delete that names the current version is accepted", ""
     return Status.LACKS, str(answer), _permission(answer, "s3:DeleteObject", trial, "Only delete() needs that.")
 
 
@@ -195,8 +195,8 @@ def _create(trial: Trial, client: S3Client) -> Finding:
         return Status.UNKNOWN, "the file could not be deleted, so it can't be created again", ""
     answer = trial.put(b'{"create":1}', IfNoneMatch="*")
     if answer.ok:
-        return Status.WORKS, "a file that isn't there is created", ""
-    return Status.FAILS, f"creating a file that isn't there was {answer}", _OTHER_STORE
+        return Status.WORKS, "a missing file is created", ""
+    return Status.FAILS, f"creating a missing file was {answer}", _OTHER_STORE
 
 
 def _update_of_deleted(trial: Trial, client: S3Client) -> Finding:
@@ -211,7 +211,7 @@ def _versioning(trial: Trial, client: S3Client) -> Finding:
     if not trial.versioned:
         return (
             Status.LACKS,
-            "off: there will be no history to go back to",
+            "off: no old versions are kept",
             f"aws s3api put-bucket-versioning --bucket {trial.bucket} --versioning-configuration Status=Enabled",
         )
     answer = trial.versions()
@@ -226,16 +226,16 @@ def _versioning(trial: Trial, client: S3Client) -> Finding:
 
 def _clock(trial: Trial, client: S3Client) -> Finding:
     if trial.skew is None:
-        return Status.UNKNOWN, "the store doesn't tell the time", ""
+        return Status.UNKNOWN, "the store doesn't report the time", ""
     off = f"{abs(trial.skew):.0f} s {'ahead of' if trial.skew > 0 else 'behind'} the store's"
     if abs(trial.skew) > _SKEW:
-        return Status.LACKS, f"this machine's is {off}", "Set it: from 15 minutes on, requests are refused."
+        return Status.LACKS, f"this machine's is {off}", "Set the clock: from 15 minutes on, requests are refused."
     return Status.WORKS, f"this machine's is within {_SKEW} s of the store's", ""
 
 
 def _tidied_up(trial: Trial) -> Finding:
     if not trial.left:
-        return Status.WORKS, "nothing of this is left in the bucket", ""
+        return Status.WORKS, "the bucket is clean again", ""
     return (
         Status.LACKS,
         f"left there: {', '.join(trial.left)}",
@@ -266,7 +266,9 @@ _SKEW = 60
 _WRITERS = 8
 _OTHER_STORE = "Use a newer release of this store, or another one."
 _DELETE_ANYWAY = 'delete() works here only with on_conflict="overwrite".'
-_UNSAFE = "Programs that write at once lose each other's changes here. Have only one write, or use another store."
+_UNSAFE = (
+    "Programs that write at the same time lose each other's changes here. Let only one write, or use another store."
+)
 
 
 def _refusal(answer: Answer, trial: Trial, otherwise: str) -> Finding:
@@ -274,9 +276,9 @@ def _refusal(answer: Answer, trial: Trial, otherwise: str) -> Finding:
     if answer.ok:
         return Status.FAILS, otherwise, _UNSAFE
     if answer.is_unknown_condition:
-        return Status.FAILS, f"the store doesn't know conditional writes: {answer}", _UNSAFE
+        return Status.FAILS, f"the store doesn't support conditional writes: {answer}", _UNSAFE
     if answer.is_refusal:
-        return Status.WORKS, f"refused, as it has to be ({answer.status})", ""
+        return Status.WORKS, f"refused, as required ({answer.status})", ""
     return Status.UNKNOWN, str(answer), _permission(answer, "s3:PutObject", trial)
 
 

@@ -147,8 +147,8 @@ class Draft:
             raise Failure(ExitCode.EDITOR, f"the editor ended with exit code {code}, so nothing was written")
         if time.monotonic() - begin < _AT_ONCE and not self._is_edited() and is_interactive():
             say_first(
-                "the editor was back at once. If it is open elsewhere, press Enter when you have saved the text and "
-                "closed it. (EDITOR='code --wait' has it wait.)"
+                "the editor returned at once. If it is open in another window, press Enter when you have saved and "
+                "closed the text. (EDITOR='code --wait' makes it wait.)"
             )
             wait_for_enter()
 
@@ -176,8 +176,8 @@ class Draft:
         uri, quoted = shlex.quote(self._file.uri), shlex.quote(str(path))
         return (
             f"Your text is kept in {path}\n"
-            f"  what differs from what is there now: s3dictionary diff {uri} --file {quoted}\n"
-            f"  edit it further, and save it:        s3dictionary edit {uri} --from {quoted}"
+            f"  compare it with the current file:    s3dictionary diff {uri} --file {quoted}\n"
+            f"  continue editing, and save it:       s3dictionary edit {uri} --from {quoted}"
         )
 
 

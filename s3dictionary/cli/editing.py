@@ -39,7 +39,7 @@ def edit(arguments: Namespace) -> None:
         saved = is_changed and _save(file, found, before, after)
     if kept is not None:
         kept.remove()
-    say(f"saved {file.uri}" if saved else "nothing changed, nothing written")
+    say(f"saved {file.uri}" if saved else "nothing changed, so nothing was written")
 
 
 def _members(file: File, found: Found | None) -> codec.Members | None:
@@ -49,7 +49,7 @@ def _members(file: File, found: Found | None) -> codec.Members | None:
     try:
         return file.split(found)
     except CorruptFileError as error:
-        say_first(f"{str(error).rstrip('.')}. You get it as it is; what you save replaces it.")
+        say_first(f"{str(error).rstrip('.')}. The editor shows its raw content; what you save replaces it.")
         return None
 
 
@@ -101,8 +101,8 @@ def _refusal(file: File, reason: str, theirs: codec.Members | None, ours: codec.
     shown = "\n".join(f"  {line}" for line in lines)
     return Failure(
         ExitCode.CONFLICT,
-        f"{reason}, and nothing was overwritten. This would go:\n{shown}\n"
-        "Change your text accordingly, or pass --overwrite to have it as your text says.",
+        f"{reason}, and nothing was overwritten. This would be lost:\n{shown}\n"
+        "Change your text accordingly, or pass --overwrite to save it as it is.",
     )
 
 

@@ -14,7 +14,7 @@ class Fate(Enum):
 
     NOT_SAVED = "nothing was saved"
     SAVED = "it was saved"
-    UNKNOWN = "it isn't known whether it was saved; `get` shows what is there"
+    UNKNOWN = "it isn't known whether it was saved; `get` shows the current content"
 
 
 _fate: Fate | None = None

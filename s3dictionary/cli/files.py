@@ -136,7 +136,7 @@ class File:
         """The error that there is no such file, or no such version of it."""
         if version is not None:
             return Failure(
-                ExitCode.NOT_THERE, f"{self.uri} has no version {version}. `history` lists the ones there are."
+                ExitCode.NOT_THERE, f"{self.uri} has no version {version}. `history` lists the existing ones."
             )
         return Failure(ExitCode.NOT_THERE, f"there is no {self.uri}. Check the address; `set` would create it.")
 

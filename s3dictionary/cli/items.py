@@ -123,8 +123,8 @@ def _hint(key: Any, present: Any) -> str:
         if isinstance(key, str) and not isinstance(other, str) and codec.encode(other) == key.encode():
             return "There is one that isn't a string: pass --json-keys."
     if isinstance(key, str) and any(key.startswith((f"{other}.", f"{other}[")) for other in present):
-        return f"For what is inside a value, there is `get` with --query {shlex.quote(_query(key))}"
-    return "`keys` lists the ones there are."
+        return f"To get a part of a value, use `get` with --query {shlex.quote(_query(key))}"
+    return "`keys` lists the existing ones."
 
 
 def _query(path: str) -> str:
@@ -147,5 +147,6 @@ def _json_value(text: bytes) -> Any:
         return parse_value(text, "VALUE")
     except Failure as failure:
         raise Failure(
-            failure.code, f"{failure}. A string needs quotes that the shell leaves on, as in '\"text\"'; or --string."
+            failure.code,
+            f"{failure}. A string needs quotes that the shell doesn't remove, as in '\"text\"'; or use --string.",
         ) from failure

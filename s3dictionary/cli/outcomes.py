@@ -59,7 +59,7 @@ def failure_of(error: S3DictError) -> Failure:
         happened = str(error).partition(" load() ")[0]  # what follows is for a program that has a dict
         return Failure(ExitCode.CONFLICT, f"{happened} Do it again.")
     if isinstance(error, CorruptFileError):
-        advice = "`edit` opens it as it is; `history` lists older versions, and `restore` brings one back."
+        advice = "`edit` opens its raw content; `history` lists older versions, and `restore` brings one back."
         return Failure(ExitCode.CORRUPT, f"{str(error).rstrip('.')}. {advice}")
     return Failure(_code(error), _as_typed(str(error)))
 

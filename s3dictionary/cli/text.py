@@ -109,7 +109,7 @@ def load_plain(text: bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:  # a number of thousands of digits
-        raise Failure(ExitCode.USAGE, f"that can't be done with what the file holds: {error}") from error
+        raise Failure(ExitCode.USAGE, f"the query doesn't fit the file's content: {error}") from error
 
 
 # Reading what people write
@@ -194,7 +194,7 @@ def _mistakes(text: bytes, name: str, *, is_file: bool) -> list[codec.Mistake]:
 
 
 def _unfit(mistake: codec.Mistake, name: str) -> Failure:
-    message = f"{name} has a {mistake.tag}{mistake.place} whose content doesn't fit. {mistake.advice}"
+    message = f"{name} has a {mistake.tag}{mistake.place} whose content is invalid. {mistake.advice}"
     return Failure(ExitCode.INPUT, message.rstrip())
 
 
@@ -202,7 +202,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> None:
     seen: set[str] = set()
     for key, _ in pairs:
         if key in seen:
-            raise ValueError(f"the key {key!r} is there twice in one object")
+            raise ValueError(f"the key {key!r} occurs twice in one object")
         seen.add(key)
 
 

@@ -38,7 +38,7 @@ def restore(arguments: Namespace) -> None:
             file.check_version(error, version_id)
             raise
         changed = d.changed
-    say(f"{file.uri} is now as in version {version_id}" + ("" if changed else ", as it was before: nothing written"))
+    say(f"{file.uri} is now as in version {version_id}" + ("" if changed else ", unchanged: nothing was written"))
 
 
 # Differences
@@ -61,7 +61,7 @@ def diff(arguments: Namespace) -> ExitCode:
         old = _side(file, arguments.old)
         new = _local_side(arguments.file)
     else:
-        raise Failure(ExitCode.USAGE, "--file is compared with one version, not with two")
+        raise Failure(ExitCode.USAGE, "--file can be compared with only one version")
     lines = differences(old, new, differing(old.members, new.members))
     if lines:
         out("\n".join(lines))

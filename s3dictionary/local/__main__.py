@@ -15,13 +15,13 @@ from .block import ENGINES, new_bucket, new_server
 
 PROGRAM = "python -m s3dictionary.local"
 DESCRIPTION = """\
-Run an S3 server on 127.0.0.1, with one empty bucket whose name is in S3DICT_BUCKET. Without a command: print what leads
-a shell there, and run until Ctrl-C. With one: run it there, and end with its exit code. What was stored is gone
-afterwards."""
+Run an S3 server on 127.0.0.1 with one empty bucket, whose name is in S3DICT_BUCKET. Without a command: print the
+settings for a shell, and run until Ctrl-C. With a command: run it with these settings, and exit with its exit code. The
+server's data is deleted at the end."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
+    """Run the command line. Returns the exit code."""
     options, command = _parse(sys.argv[1:] if arguments is None else list(arguments))
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -42,10 +42,14 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(
         prog=PROGRAM, usage="%(prog)s [options] [-- command [argument ...]]", description=DESCRIPTION
     )
-    parser.add_argument("--bucket", metavar="NAME", default="my-bucket", help="the bucket to make (default: my-bucket)")
+    parser.add_argument(
+        "--bucket", metavar="NAME", default="my-bucket", help="the bucket to create (default: my-bucket)"
+    )
     parser.add_argument("--engine", choices=ENGINES, default="moto", help="the server (default: moto)")
-    parser.add_argument("--port", metavar="N", type=_port, default=0, help="where to listen (default: a free port)")
-    parser.add_argument("--versioning", action="store_true", help="have the bucket keep old versions")
+    parser.add_argument(
+        "--port", metavar="N", type=_port, default=0, help="the port to listen on (default: a free port)"
+    )
+    parser.add_argument("--versioning", action="store_true", help="enable versioning on the bucket")
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, command = parser.parse_args(arguments[:end]), arguments[end + 1 :]
     if end < len(arguments) and not command:
