@@ -189,6 +189,8 @@ class Turns:
         """
         failures: list[Exception] = []
         savepoints: list[Any] = self._memory.savepoints
+        with self._memory.lock:
+            self._memory.finish()  # an interrupted step, which may have been the end of this very block
         undone = turn in savepoints and self.current is turn
         while turn in savepoints:
             failures += self._memory.rollback(savepoints[-1])

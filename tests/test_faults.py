@@ -50,7 +50,7 @@ from support.proxy import (
 )
 from support.servers import SeaweedFS, Server, Site
 
-TIMEOUT = 0.4
+TIMEOUT = 0.25
 RETRIES = {
     "mode": "legacy",
     "total_max_attempts": 2,

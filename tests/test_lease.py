@@ -328,7 +328,7 @@ def test_a_store_that_fails_when_it_is_given_back_loses_nothing(
 ) -> None:
     with lease(s3):
         s3.faults.append(LOST)
-    assert "runs out by itself" in caplog.text
+    assert "could not be given back" in caplog.text
 
 
 def test_an_object_that_is_no_lease_is_left_alone(s3: ClockedS3) -> None:

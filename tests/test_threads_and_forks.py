@@ -314,8 +314,8 @@ def test_a_value_that_is_read_for_the_first_time_does_not_undo_a_write(
     fresh = S3Dict("bucket", file_name="state.json", client=client_of(d))
     decode, decoding = codec.decode, threading.Event()
 
-    def slowly(raw: Any) -> Any:
-        value = decode(raw)
+    def slowly(*arguments: Any) -> Any:
+        value = decode(*arguments)
         decoding.set()
         time.sleep(0.1)
         return value
