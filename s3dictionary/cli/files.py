@@ -197,7 +197,7 @@ def connect(uri: str, options: dict[str, Any]) -> S3Client:
 
     Raises:
         Failure: there is no such profile, no region, or the endpoint isn't a URL.
-        StorageError: there are no credentials to be had.
+        StorageError: no credentials were found.
     """
     from botocore.exceptions import BotoCoreError
 

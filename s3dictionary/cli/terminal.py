@@ -18,7 +18,7 @@ def out(text: str) -> None:
 
     Raises:
         Failure: standard output is closed or full.
-        BrokenPipeError: whoever read it has gone.
+        BrokenPipeError: the reader has closed it.
     """
     write_out(f"{text}\n")
 
