@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VERSIONS ?= 3.10 3.11 3.12 3.13
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
-PYTEST = -m pytest -n 2
+PYTEST = -m pytest -n 3
 
 .PHONY: demo test check coverage docs package release-check stress matrix oldest sid matrix-sid bench bench-quick
 .PHONY: contention faults clean
