@@ -34,7 +34,7 @@ class MemoryS3:
         self.objects: dict[str, tuple[bytes, str, dict[str, str]]] = {}
         self.requests: Counter[str] = Counter()
         self.faults: deque[BaseException] = deque()
-        self._etags = (f'"{number}"' for number in count(1))
+        self._numbers = count(1)  # not a generator, which an interrupt in it would end for good
         self._lock = threading.RLock()
 
     @_one_at_a_time
@@ -73,7 +73,7 @@ class MemoryS3:
     @_one_at_a_time
     def write(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> str:
         """What another program writes, whatever is there; gives the new ETag."""
-        self.objects[key] = (body, next(self._etags), dict(metadata or {}))
+        self.objects[key] = (body, f'"{next(self._numbers)}"', dict(metadata or {}))
         return self.objects[key][1]
 
     def _find(self, operation: str, key: str, missing: str) -> dict[str, Any]:
