@@ -16,7 +16,7 @@ from ._memory import Memory
 from ._not_loaded import NotLoaded
 from ._s3.file import MAX_SIZE
 from ._s3.secrets import Hidden, Secret
-from ._s3.settings import Settings
+from ._s3.settings import Settings, with_profile
 from ._store import OnConflict
 from ._store import Options as StoreOptions
 from ._task_runs import TaskRuns
@@ -131,29 +131,11 @@ class AsyncS3Dict(FileDict[K, V]):
         put_options: Mapping[str, Any] | None = None,
         **client_options: Any,
     ) -> None:
-        if profile_name is not None:
-            client_options["profile_name"] = profile_name
-        self._memory = Memory()
-        settings = Settings(
-            bucket_name,
-            file_name,
-            access_key_id,
-            Secret(access_secret_key),
-            client,
-            Hidden(client_options),
-            Hidden(put_options or {}),
-            max_size,
-        )
-        access_secret_key, put_options = None, None  # a traceback can show what a function's variables hold
+        secret, access_secret_key = Secret(access_secret_key), None  # a traceback can show what the variables hold
+        put_options, options = Hidden(put_options or {}), with_profile(client_options, profile_name)
         client_options.clear()
-        self._open(
-            settings,
-            default=default,
-            on_conflict=on_conflict,
-            types=types,
-            read_only=read_only,
-            writes=data is not None,
-        )
+        settings = Settings(bucket_name, file_name, access_key_id, secret, client, options, put_options, max_size)
+        self._open(settings, default, on_conflict, types, read_only=read_only, replaces=data is not None)
         self._first = None if data is None else dict(data)
         self._memory = NotLoaded(self.uri)
 

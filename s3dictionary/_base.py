@@ -45,12 +45,13 @@ class FileDict(LazyDict[K, V]):
     def _open(
         self,
         settings: Settings,
-        *,
         default: Default[K] | None,
         on_conflict: OnConflict,
-        types: codec.Spec = (),
+        types: codec.Spec,
+        *,
         read_only: bool,
-        writes: bool,
+        autosave: bool = False,
+        replaces: bool,
     ) -> None:
         """Check the constructor's arguments and set up the dict.
 
@@ -60,11 +61,14 @@ class FileDict(LazyDict[K, V]):
             on_conflict: what a save does if someone else has written.
             types: classes to store as themselves.
             read_only: whether writing is forbidden.
-            writes: whether other arguments require a save.
+            autosave: whether each update is saved.
+            replaces: whether `data` replaces the file's content.
         """
+        self._memory = Memory()  # so that the dict can be shown from here on
         settings.check()
+        check_bool("autosave", autosave)
         check_bool("read_only", read_only)
-        if read_only and writes:
+        if read_only and (autosave or replaces):
             raise ValueError("read_only=True can't be combined with autosave or data, as these save")
         if on_conflict not in _STRATEGIES and not callable(on_conflict):
             raise ValueError(

@@ -152,6 +152,11 @@ def _check_put_options(options: Mapping[str, Any]) -> None:
         )
 
 
+def with_profile(client_options: Mapping[str, Any], profile_name: str | None) -> Hidden:
+    """The options of a client, with the profile if there is one."""
+    return Hidden(client_options) if profile_name is None else Hidden({**client_options, "profile_name": profile_name})
+
+
 def _without_proxy_passwords(config: Any) -> Any:
     """A botocore configuration without proxies that need a password, which belong to the place."""
     proxies = getattr(config, "proxies", None)
