@@ -35,7 +35,7 @@ class Mutation(NamedTuple):
     tests: tuple[str, ...]
 
 
-MEMORY, SAVEPOINT = "_memory/memory.py", "_memory/savepoint.py"
+MEMORY, FILED, SAVEPOINT = "_memory/memory.py", "_memory/filed.py", "_memory/savepoint.py"
 ITEMS, UNDOING = "_memory/items.py", "_memory/undoing.py"
 GROUPS = "_groups.py"
 TURNS, BLOCKS, LOADS, STORE = "_turns.py", "_blocks.py", "_loads.py", "_store.py"
@@ -61,8 +61,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "the turn is not given back after a block",
         TURNS,
-        "            self.current = None\n        turn.held = None",
-        "            pass\n        turn.held = None",
+        "                self.current = None\n            turn.held = None",
+        "                pass\n            turn.held = None",
         OWNERS,
     ),
     Mutation(
@@ -96,8 +96,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "who waits last is served first",
         TURNS,
-        "self._next = self._waiting.pop(0)",
-        "self._next = self._waiting.pop()",
+        "waiting = self._waiting.pop(0)",
+        "waiting = self._waiting.pop()",
         TURN_TAKING,
     ),
     Mutation(
@@ -110,8 +110,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "an update in between doesn't pass the turn on",
         TURNS,
-        "                    if self._waiting:\n                        self._tell_next()\n",
-        "",
+        "        if self._waiting:\n            self._tell_next()\n        return function(*args)",
+        "        return function(*args)",
         TURN_TAKING,
     ),
     Mutation(
@@ -139,7 +139,7 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "who wants the turn doesn't look for those who have gone",
         TURNS,
-        "        if self.current is not None:\n            self.end_abandoned()",
+        "        if self.current is not None:\n            self.end_gone()",
         "",
         LEAVING,
     ),
@@ -194,7 +194,7 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "a save lets go of what a handler has just read",
-        MEMORY,
+        FILED,
         "                and self.items[key] is entry  # no signal",
         "                # no signal",
         HANDLERS,
@@ -331,9 +331,9 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "what is saved is noted for the values of now, not for those that were encoded",
-        MEMORY,
-        "entry.raw = members.get(key)",
-        "entry.raw = codec.encode_all({key: object_of(entry)})[key]",
+        FILED,
+        "            entry.raw = raw\n",
+        "            entry.raw = codec.encode_all({0: entry.kept if type(entry) is Asleep else entry.value})[0]\n",
         PROMISES,
     ),
     Mutation(
@@ -381,14 +381,14 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "memory isn't compared with an earlier save where nothing was touched",
-        MEMORY,
+        FILED,
         "if type(entry) is Raw and entry != members.get(key):",
         "if False:",
         OUTCOMES,
     ),
     Mutation(
         "an open block can't be undone exactly after an earlier save turned out to have taken effect",
-        MEMORY,
+        FILED,
         "savepoint.prepare_rebase(members)",
         "pass",
         OUTCOMES,
@@ -452,7 +452,7 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "what is written of instances is not read again",
-        MEMORY,
+        FILED,
         "codec.verify(((key, text) for key, raw, text in encoded if text is not raw), self.types)",
         "pass",
         CLASSES,
