@@ -7,6 +7,9 @@ VERSIONS ?= 3.10 3.11 3.12 3.13
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 PYTEST = -m pytest -n 3
 
+# The tests start hundreds of programs; without bytecode, each of them would compile the library anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check coverage docs package release-check stress matrix oldest sid matrix-sid bench bench-quick
 .PHONY: contention faults clean
 
