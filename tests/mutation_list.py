@@ -231,7 +231,7 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "an inner block's notes are not handed on when it commits",
         UNDOING,
-        "                self._hand_on(savepoint)  # doing it again comes to the same",
+        "                self._hand_on(savepoint)  # can be repeated after an interrupt",
         "                pass",
         ("tests/test_interrupts.py", "tests/test_scheduled_threads.py"),
     ),

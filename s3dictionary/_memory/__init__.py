@@ -1,4 +1,4 @@
-"""Values that stay raw JSON until touched, and what it takes to roll them back. Knows neither S3 nor blocks."""
+"""A dict's items in memory: raw JSON until touched, with savepoints for rollback. Doesn't know about S3 or blocks."""
 
 from .entries import MISSING as MISSING
 from .entries import Awake as Awake
