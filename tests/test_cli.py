@@ -703,7 +703,7 @@ def test_each_type_says_what_fits() -> None:
     for tag in READERS:
         [mistake] = codec.mistakes(b'{"py/%s":null}' % tag.encode())
         assert mistake.is_wrong
-        example = mistake.advice.removeprefix("What fits is like ").encode()
+        example = mistake.advice.removeprefix("A valid example is ").encode()
         assert f"py/{tag}".encode() in example
         assert not codec.mistakes(example)
         assert type(codec.decode(example)) is not dict or tag == "dict"

@@ -1,4 +1,4 @@
-"""Values as JSON texts, one or many at once."""
+"""Writes values as JSON texts, one or many at a time."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ def encode(value: Any, *path: Any, types: Types = BUILT_IN) -> bytes:
     """Write a value as JSON.
 
     Args:
-        value: anything made of the types in docs/file-format.md. Another thread may edit it meanwhile: what is written
-            of each container in it was there together.
-        path: the keys that lead to it, for the error message.
+        value: anything made of the types in docs/file-format.md. Another thread may edit it meanwhile. Each container
+            is written as it was at one moment.
+        path: the keys that lead to the value, for the error message.
         types: the table of types.
 
     Raises:
-        NotStorableError: it, or something in it, can't be stored.
+        NotStorableError: the value, or something in it, can't be stored.
     """
     written = write_plain([value])
     return write_exactly(value, path, types) if written is None else written[0][1:-1]
 
 
 def encode_all(items: dict[Any, Any], types: Types = BUILT_IN) -> dict[Any, Raw]:
-    """Write many values at once, which are new. Most are small, so several are written together.
+    """Write many new values at once. Writes several together, because most are small.
 
     Raises:
-        NotStorableError: one of them can't be stored.
+        NotStorableError: one of the values can't be stored.
     """
     texts: list[Raw] = []
     for keys, values in batches(items):
@@ -48,12 +48,12 @@ def encode_all(items: dict[Any, Any], types: Types = BUILT_IN) -> dict[Any, Raw]
 
 
 def canonical(raw: Raw | bytes) -> bytes:
-    """The same value as `encode` would write it: other programs space and escape differently."""
+    """The text that `encode` writes for the same value. Other programs use spaces and escapes differently."""
     return encode(decode(raw))
 
 
 def batches(items: dict[Any, Any]) -> Iterator[tuple[list[Any], list[Any]]]:
-    """The keys and values of a dict that nobody else has, some at a time."""
+    """The keys and values of a dict, in batches. Nobody else may change the dict meanwhile."""
     keys, values = list(items), list(items.values())
     for start in range(0, len(keys), _BATCH):
         here = slice(start, start + _BATCH)
@@ -66,13 +66,13 @@ def encode_batch(
     """Write values together.
 
     Args:
-        keys: whose values they are, for the error message.
+        keys: the keys of the values, for the error message.
         values: the values.
         types: the table of types.
-        raws: texts to give, as they are, should they be just what is written.
+        raws: texts to return unchanged if the new texts are equal to them.
 
     Returns:
-        Their texts, and a copy of the values as written, if they are made of nothing but what JSON has.
+        The texts, and a copy of the values as written, or `None` if they aren't all of JSON's own types.
     """
     written = write_plain(values)
     if written is None:

@@ -1,7 +1,7 @@
-"""How memory looks into instances that hold what can't be seen.
+"""How memory looks into instances whose attributes don't show all that they hold.
 
-A pandas `DataFrame`, say, has its values in an object of pandas' own. A copy of the whole instance is kept. Whether the
-instance has changed is told by what it is written as.
+A pandas `DataFrame`, for example, keeps its values in an internal object of pandas. Memory keeps a copy of the whole
+instance, and compares what is written to find out whether the instance has changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .refusals import name_of
 
 
 class Whole:
-    """A copy of an instance, and what the instance was written as."""
+    """A copy of an instance, and the text that was written for it."""
 
     def __init__(self, text: bytes, twin: Any) -> None:
         self.text = text
@@ -24,12 +24,12 @@ class Whole:
 
 
 def hiding(kind: type, write: Callable[[Any], bytes], is_known: Callable[[Any], bool]) -> Contents:
-    """How to look into instances of a class that may hold what can't be seen.
+    """How to look into instances of a class that may hold more than its attributes show.
 
     Args:
         kind: the class.
         write: writes an instance. May raise anything.
-        is_known: is a value one that can be looked into, or that can't change?
+        is_known: whether memory can look into a value, or the value can't change.
     """
     own = attributes_of(kind)
 
@@ -39,7 +39,7 @@ def hiding(kind: type, write: Callable[[Any], bytes], is_known: Callable[[Any], 
             return attributes
         try:
             return Whole(write(instance), deepcopy(instance))
-        except Exception:  # noqa: BLE001  # it can't be stored, as is told when it is saved
+        except Exception:  # noqa: BLE001  # it can't be stored: the next save reports that
             return attributes
 
     def refill(instance: Any, held: Any) -> None:

@@ -1,7 +1,7 @@
-"""Values made of nothing but what JSON has: most are, and these msgspec writes fast.
+"""Writes values of JSON's own types, fast, with msgspec. Most values are of these types.
 
-Another thread may edit a value meanwhile. So a container is read just once, by a single call that copies it in C; what
-is looked at and what is written is that copy, which nobody else has.
+Another thread may edit a value meanwhile. So each container is read only once, by a single call that copies it in C.
+All checks and the encoding use that copy, which nobody else has.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 from .types import JSON_GROUPS, JSON_SCALARS
 
 MAX_NESTING = 500
-"""Levels of JSON a value may have: half of Python's usual recursion limit, so that what is written can be read again
-from anywhere in a program."""
+"""Levels of JSON that a value may have: half of Python's usual recursion limit, so that a program can read it back
+even deep inside its own calls."""
 
 TAG = b'"py/'
 
@@ -25,7 +25,7 @@ _decoder = msgspec.json.Decoder()
 
 
 def write_plain(values: list[Any]) -> tuple[bytes, list[Any]] | None:
-    """Write values as a JSON array; None if there is anything in them that JSON lacks.
+    """Write values as a JSON array; None if anything in them isn't of JSON's own types.
 
     Args:
         values: a list that nobody else has.
@@ -38,18 +38,18 @@ def write_plain(values: list[Any]) -> tuple[bytes, list[Any]] | None:
         if copy is None:
             return None
         text = _encoder.encode(copy)
-        # NaN is written as null, and what only looks tagged must be told from what is
+        # msgspec writes NaN as null. A plain dict that looks tagged must be escaped
         if TAG in text or (b"null" in text and _decoder.decode(text) != copy):
             return None
-    except Exception:  # noqa: BLE001  # a surrogate, a huge integer, no stack left: the exact way tells
+    except Exception:  # noqa: BLE001  # a surrogate, a huge integer, no stack left: write_exactly() decides
         return None
     return text, copy
 
 
 def _plain_copy(values: list[Any]) -> list[Any] | None:
-    """A deep copy of a list; None if it isn't made of nothing but what JSON has, with at most `MAX_NESTING` levels.
+    """A deep copy of a list; None if it has other types than JSON's own, or more than `MAX_NESTING` levels.
 
-    Looks at a whole level of nesting at a time, so that most loops run in C.
+    Handles a whole level of nesting at a time, so that most loops run in C.
     """
     copy = values.copy()
     level: list[Any] = [copy]
@@ -75,7 +75,7 @@ def _plain_copy(values: list[Any]) -> list[Any] | None:
 
 
 def _hold_scalars(lists: list[list[Any]], dicts: list[dict[str, Any]]) -> bool:
-    """Do containers hold nothing but scalars? Mostly the first dict tells of all that they don't."""
+    """Whether containers hold only scalars. Looks at the first dict first, which mostly decides it."""
     if dicts and not JSON_SCALARS.issuperset(map(type, dicts[0].values())):
         return False
     values = chain.from_iterable(map(dict.values, dicts))
@@ -83,11 +83,11 @@ def _hold_scalars(lists: list[list[Any]], dicts: list[dict[str, Any]]) -> bool:
 
 
 _Inner = tuple[list[Any], list[Any]]
-"""What stood in the containers of one level, and the copies that stand there now."""
+"""The containers inside those of one level, and the copies that replaced them there."""
 
 
 def _copy_inner(level: list[Any]) -> _Inner | None:
-    """Put copies in the place of the containers in containers; None if there is anything that JSON lacks."""
+    """Replace the containers inside containers by copies; None if anything isn't of JSON's own types."""
     alike = _copy_inner_of_alike(level)
     if alike is not None:
         return alike
@@ -114,9 +114,9 @@ def _copy_inner(level: list[Any]) -> _Inner | None:
 
 
 def _copy_inner_of_alike(level: list[Any]) -> _Inner | None:
-    """The same for dicts with the same names, as records are: a name at a time, most of which stand for scalars alone.
+    """The same for records: dicts with the same keys. Handles one key at a time, because most have only scalars.
 
-    None if they aren't like that, or if there is anything that JSON lacks.
+    None if they aren't records, or if anything isn't of JSON's own types.
     """
     if len(level) < _MANY or set(map(type, level)) != {dict} or len(set(map(tuple, level))) > 1:
         return None
@@ -144,8 +144,8 @@ _MANY = 8
 
 
 def _copy_inner_once(level: list[Any]) -> _Inner | None:
-    """The same, but what stands in several places is copied once, or a circle could grow with each level."""
-    originals: list[Any] = []  # while they are here, no other object gets an id of theirs
+    """The same, but copies a shared container once. Otherwise a circular one would grow with each level."""
+    originals: list[Any] = []  # keeps them alive, so that no other object gets the same id
     copies: dict[int, Any] = {}
     for container in level:
         for place, item in container.items() if type(container) is dict else enumerate(container):
