@@ -421,6 +421,23 @@ def test_what_memory_has_gone_back_behind_is_a_change() -> None:
     assert not d.changed
 
 
+def test_a_block_whose_own_save_is_unknown_keeps_its_changes_in_the_error_and_in_the_file() -> None:
+    """The next save doesn't take them back: it is a conflict."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    s3.losing = ConnectionClosedError(endpoint_url="http://s3")
+    with pytest.raises(UnknownOutcomeError) as info:
+        _block(d)
+    s3.losing = None
+    assert info.value.unsaved == {"count": 0, "other": 1}
+    assert d == {"count": 0}
+    add_one(d)
+    with pytest.raises(ConflictError):
+        d.save()
+    assert s3.versions[-1] == {"count": 0, "other": 1}
+
+
 def test_a_block_that_meets_such_a_save_can_still_be_undone_exactly() -> None:
     """The list is decoded in the block, from a text that isn't what the file has then."""
     s3, d = went_back_behind_a_save()
