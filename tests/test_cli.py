@@ -357,7 +357,7 @@ def test_restore_overwrites_nobody(cli: CommandLine, moto_s3: Site, versioned: l
     ended = cli("restore", "-1")
     assert ended.code == ExitCode.CONFLICT
     assert f"{cli.uri} was written by someone else" in ended.err
-    assert "nothing was overwritten. Do it again." in ended.err
+    assert "nothing was overwritten. Run the command again." in ended.err
     assert moto_s3.read(FILE) == b'{"theirs":1}'
 
 

@@ -1,4 +1,4 @@
-"""What became of a command's save, as far as can be seen from its requests: for a person who presses Ctrl-C."""
+"""The outcome of a command's save, observed from its requests: what to say after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Fate(Enum):
-    """What can be said of a save."""
+    """The outcome of a save, as far as it is known."""
 
     NOT_SAVED = "nothing was saved"
     SAVED = "it was saved"
@@ -21,12 +21,12 @@ _fate: Fate | None = None
 
 
 def current() -> Fate | None:
-    """The fate of this process's last save; `None` if its command saves nothing."""
+    """The outcome of this command's last save; `None` if the command saves nothing."""
     return _fate
 
 
 def forget() -> None:
-    """Begin a new command."""
+    """Forget the previous command."""
     _note(None)
 
 
@@ -47,7 +47,7 @@ def _sent(**_: Any) -> None:
 
 
 def _answered(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
-    """Note what an answer proves. A refusal after a request without an answer proves nothing of that one."""
+    """Note what an answer proves. A refusal proves nothing about an earlier attempt without an answer."""
     was_sent_once = not parsed.get("ResponseMetadata", {}).get("RetryAttempts")
     if http_response.status_code < 300:
         _note(Fate.SAVED)

@@ -1,4 +1,4 @@
-"""Runs a command, and turns what goes wrong into a message and an exit code."""
+"""Runs a command, and turns exceptions into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run a command line.
 
     Args:
-        words: its words, without the program's name; `sys.argv` if left out.
+        words: the arguments, without the program's name. The default is `sys.argv`.
 
     Returns:
-        The exit code, one of `ExitCode`.
+            The exit code, one of `ExitCode`.
     """
     calls.on_wait = lambda what: say(f"waiting for {what}")
     fate.forget()
