@@ -694,7 +694,6 @@ SAID_BY_OTHERS = {
 SAYS_ENOUGH = {
     "Read-only and something to save",
     "Read-only",
-    "The block of another thread",
     "A block left by another thread, or out of order",
     "A block that isn't open any more",
     "A value that can't be restored",

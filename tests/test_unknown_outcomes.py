@@ -373,7 +373,7 @@ def test_data_that_a_lost_delete_left_in_memory_is_not_dropped_by_a_merge() -> N
     other: D = S3Dict("bucket", file_name="key", client=s3, data={"theirs": 1})  # type: ignore[arg-type]
     other.save()
     d["new"] = 1
-    with pytest.raises(ConflictError, match="has made the file anew"):
+    with pytest.raises(ConflictError, match="has created the file again"):
         d.save()
     assert d == {"kept": 1, "new": 1}
     assert s3.versions[-1] == {"theirs": 1}
