@@ -18,7 +18,7 @@ from .._s3.file import S3File
 from .._s3.requests import Requests
 from .._s3.secrets import without_passwords
 from ..errors import CorruptFileError, S3DictError, StorageError
-from . import fate, progress
+from . import progress, save_outcome
 from .outcomes import ExitCode, Failure
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class File:
 
     def dict(self, **options: Any) -> S3Dict[Any, Any]:
         """Load the file as an `S3Dict` with these options."""
-        fate.watch(clients.connect(self.client_options))
+        save_outcome.watch(clients.connect(self.client_options))
         try:
             return S3Dict.from_uri(self.uri, put_options=self.put_options, **self.client_options, **options)
         except S3DictError:
