@@ -13,8 +13,8 @@ from ..errors import NotStorableError
 from .ahead import ReadingAhead
 from .entries import Asleep, Awake, Entry, object_of, raw_of
 from .filed import FiledItems, add
-from .holding import is_held
 from .items import Base, objects_of
+from .refcounts import is_held
 from .snapshots import detached, refill
 
 

@@ -11,7 +11,7 @@ from msgspec import Raw
 from .._format import codec
 from .._format.types import BUILT_IN, SCALARS, Types
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, Missing, references
-from .holding import add_references
+from .refcounts import add_references
 from .snapshots import (
     Snapshot,
     add_snapshot_references,

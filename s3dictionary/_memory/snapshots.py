@@ -14,7 +14,7 @@ from typing import Any
 
 from .._format.types import BUILT_IN, GROUPS, SCALARS, Types
 from .entries import Inner
-from .holding import add_references
+from .refcounts import add_references
 
 _BUILT_IN = SCALARS | GROUPS
 

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from .entries import Asleep, Awake, Entry
-from .holding import is_held, is_in_use
 from .items import Items, objects_of
+from .refcounts import is_held, is_in_use
 from .savepoint import Savepoint
 from .snapshots import containers, refill, shows_all
 
