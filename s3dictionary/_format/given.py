@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from .contents import Contents
-from .hidden import hiding
 from .instances import (
     ARRAY,
     SEQUENCE,
@@ -20,6 +19,7 @@ from .instances import (
     with_attributes,
 )
 from .misfits import Misfit
+from .opaque import opaque_contents
 from .records import NoRecord, Record, record_of
 from .refusals import name_of
 from .types import BUILT_IN, READERS, TABLE, Form, Type, Types
@@ -62,7 +62,7 @@ def types_of(spec: Spec, place: str = "") -> Types:
         return types.find(type(value)) is not None
 
     may_hide = [row for row in rows if _may_hide(row)]
-    rows += [row._replace(contents=hiding(row.kind, write, is_known)) for row in may_hide]
+    rows += [row._replace(contents=opaque_contents(row.kind, write, is_known)) for row in may_hide]
     types = Types(rows, place)
     return types
 

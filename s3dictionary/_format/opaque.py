@@ -15,7 +15,7 @@ from .instances import attributes_of
 from .refusals import name_of
 
 
-class Whole:
+class InstanceCopy:
     """A copy of an instance, and the text that was written for it."""
 
     def __init__(self, text: bytes, twin: Any) -> None:
@@ -23,7 +23,7 @@ class Whole:
         self.twin = twin
 
 
-def hiding(kind: type, write: Callable[[Any], bytes], is_known: Callable[[Any], bool]) -> Contents:
+def opaque_contents(kind: type, write: Callable[[Any], bytes], is_known: Callable[[Any], bool]) -> Contents:
     """How to look into instances of a class that may hold more than its attributes show.
 
     Args:
@@ -38,12 +38,12 @@ def hiding(kind: type, write: Callable[[Any], bytes], is_known: Callable[[Any], 
         if attributes and all(map(is_known, attributes.values())):
             return attributes
         try:
-            return Whole(write(instance), deepcopy(instance))
+            return InstanceCopy(write(instance), deepcopy(instance))
         except Exception:  # noqa: BLE001  # it can't be stored: the next save reports that
             return attributes
 
     def refill(instance: Any, held: Any) -> None:
-        if not isinstance(held, Whole):
+        if not isinstance(held, InstanceCopy):
             own.refill(instance, held)
             return
         own.refill(instance, own.copy(deepcopy(held.twin)))
@@ -51,8 +51,8 @@ def hiding(kind: type, write: Callable[[Any], bytes], is_known: Callable[[Any], 
             raise TypeError(f"a {name_of(kind)} can't be put back in place")
 
     def same(now: Any, then: Any) -> bool:
-        if isinstance(then, Whole):
-            return isinstance(now, Whole) and now.text == then.text
-        return not isinstance(now, Whole) and same_dicts(now, then)
+        if isinstance(then, InstanceCopy):
+            return isinstance(now, InstanceCopy) and now.text == then.text
+        return not isinstance(now, InstanceCopy) and same_dicts(now, then)
 
     return Contents(own.children, copy, refill, same)
