@@ -19,7 +19,7 @@ def main(words: Sequence[str] | None = None) -> int:
         words: the arguments, without the program's name. The default is `sys.argv`.
 
     Returns:
-            The exit code, one of `ExitCode`.
+        The exit code, one of `ExitCode`.
     """
     calls.on_wait = lambda what: say(f"waiting for {what}")
     save_outcome.forget()
