@@ -46,9 +46,8 @@ def decode(raw: Raw | bytes, types: Types = BUILT_IN, path: tuple[Any, ...] = ()
         return loads(text.decode())
 
 
-def decode_plain(raws: list[Raw]) -> list[Any] | None:
-    """Build the values of many texts at once; None if one of them isn't just what JSON has."""
-    text = b"[" + b",".join(raws) + b"]"
+def decode_plain(text: bytes) -> list[Any] | None:
+    """Build the values of a JSON array's text; None if one of them isn't just what JSON has."""
     if is_tagged(text):
         return None
     try:

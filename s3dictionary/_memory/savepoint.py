@@ -104,7 +104,7 @@ class Savepoint:
         """The file holds these members now."""
         for key, entry in self.journal.items():
             if isinstance(entry, (Awake, Asleep)):
-                entry.raw = members.get(key)
+                entry.rebase(members.get(key))
 
     def let_go(self) -> None:
         """Let go of containers that have been removed: the block won't be undone."""
