@@ -269,7 +269,7 @@ def test_nothing_gets_in_between_the_looks_and_the_write_of_an_item() -> None:
     assert not {
         operation for operation in passed if "CALL" in operation or "BACKWARD" in operation or "ABSOLUTE" in operation
     }
-    assert "BINARY_SUBSCR" in passed
+    assert passed & {"BINARY_SUBSCR", "BINARY_OP"}  # from 3.14 on, a look-up by a key is one of the latter
 
 
 class Leaving:
