@@ -113,7 +113,6 @@ $(SID)/made:
 	  --include=ca-certificates,python3.14-venv,python3.15-venv sid $(SID) $(MIRROR)
 	touch $@
 
-# Without SeaweedFS, whose program stands in for S3 in some tests only.
 matrix-sid: $(SID)/made
 	@for version in $(SID_VERSIONS); do \
 	  venv=.venvs/$$version-sid; \

@@ -825,7 +825,6 @@ def change_in_child(d: S3Dict[Any, Any], number: int) -> str | None:
     return d.etag
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork with threads
 @pytest.mark.parametrize("method", [pytest.param("fork", marks=needs_fork), "spawn"])
 def test_a_dict_can_be_sent_to_the_processes_of_a_pool(
     moto_s3: Site, monkeypatch: pytest.MonkeyPatch, method: str
