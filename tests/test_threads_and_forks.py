@@ -14,7 +14,6 @@ import sys
 import textwrap
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
@@ -636,9 +635,7 @@ def test_a_child_of_multiprocessing_saves_what_it_changed_in_a_dict_of_its_own(m
         d["jobs"].append("child")
     """
     process = multiprocessing.get_context(method).Process(target=exec, args=(program,))  # type: ignore[attr-defined]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads
-        process.start()
+    process.start()
     process.join(SECONDS)
     assert process.exitcode == 0
     assert content(moto_s3) == {"jobs": ["child"]}
