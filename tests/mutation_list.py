@@ -202,7 +202,7 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a list isn't of one moment",
         MAPPING,
-        "if self._is_listed and",
+        "if _instruction_of(sys._getframe(1)) == begun_by and",
         "if False and",
         THREADS,
     ),

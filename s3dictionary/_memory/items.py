@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import compress, islice, repeat
@@ -15,6 +14,7 @@ from .._format import codec
 from .._format.types import BUILT_IN, SCALARS, Types
 from .ahead import ReadingAhead
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of
+from .lock import MemoryLock
 from .savepoint import Savepoint
 from .snapshots import Snapshot, chained, containers, fresh_containers, inner_containers_of_each, refill, snapshot
 
@@ -54,7 +54,7 @@ class Items:
 
     def __init__(self) -> None:
         self.types: Types = BUILT_IN
-        self.lock = threading.RLock()
+        self.lock = MemoryLock()
         self.items: dict[Any, Entry] = {}
         self.data: dict[Any, Any] | None = None
         self.filed: dict[Any, Raw | None] = {}
