@@ -22,6 +22,8 @@ from s3dictionary import (
     TransactionError,
     UnknownOutcomeError,
 )
+from s3dictionary._groups import Groups
+from s3dictionary._runs import _ThreadMember
 from support.adversary.crowd import Blocker, in_one_group, queue_up, until
 from support.adversary.hooked_s3 import HookedS3
 from support.adversary.scenes import Boom, assert_usable, check_invariants
@@ -146,14 +148,17 @@ def test_each_function_is_called_in_the_thread_that_called_run(d: D) -> None:
     assert results(in_one_group(d, [call] * 3)) == [True] * 3
 
 
-def test_an_exception_is_its_callers_alone_and_undoes_what_his_function_did(s3: HookedS3, d: D) -> None:
-    calls = logging(d, 1, 2)
+@pytest.mark.parametrize("others", [[1], [1, 2]], ids=len)
+def test_an_exception_is_its_callers_alone_and_undoes_what_his_function_did(
+    s3: HookedS3, d: D, others: list[int]
+) -> None:
+    calls = logging(d, *others)
     calls.insert(1, partial(d.run, fails))
-    one, error, two = results(in_one_group(d, calls))
-    assert (one, two) == (1, 2)
-    assert isinstance(error, Boom)
+    found = results(in_one_group(d, calls))
+    assert isinstance(found.pop(1), Boom)
+    assert found == others
     assert s3.requests["PutObject"] == 1
-    assert_whole(d, s3, {"log": [1, 2]})
+    assert_whole(d, s3, {"log": others})
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -244,6 +249,13 @@ def test_an_outcome_that_is_not_known_is_told_to_all_and_never_repeated(s3: Hook
     assert [type(error) for error in errors] == [UnknownOutcomeError] * 3
     s3.after = lambda _: None
     assert s3.stored() == {"log": [1, 2, 3]}
+
+
+def test_who_has_an_error_of_his_own_gets_that_also_if_the_save_fails(s3: HookedS3, d: D) -> None:
+    s3.faults.append(refusal("PutObject", 403, "AccessDenied"))
+    error, saves = results(in_one_group(d, [partial(d.run, fails), *logging(d, 1)]))
+    assert isinstance(error, Boom)
+    assert isinstance(saves, StorageError)
 
 
 def test_a_value_that_cannot_be_stored_is_its_callers_error_alone(s3: HookedS3, d: D) -> None:
@@ -402,6 +414,21 @@ def test_if_the_one_that_saves_is_interrupted_the_others_are_told_that_the_outco
     assert_usable(d)
 
 
+def test_nobody_waits_for_one_who_leaves_while_the_others_get_ready_to_go_again(d: D) -> None:
+    groups = d._runs._groups
+    stays, leaves = (_ThreadMember(dict, 2) for _ in range(2))
+    group = [groups.join(member) for member in (stays, leaves)][0]
+
+    def waits() -> Iterator[float]:
+        groups.leave(leaves, KeyboardInterrupt())
+        yield 0.0
+
+    group.waits = waits()
+    groups.failed(group, ConflictError("someone else has written"), repeats=True)
+    assert group.members == [stays]
+    groups.leave(stays, KeyboardInterrupt())
+
+
 def test_a_child_forked_inside_a_function_does_not_save_what_others_did(s3: HookedS3, d: D) -> None:
     """That is the parent's. The child goes on with the function that forked, alone."""
     read, write = os.pipe()
@@ -426,6 +453,42 @@ def test_a_child_forked_inside_a_function_does_not_save_what_others_did(s3: Hook
     with os.fdopen(read) as pipe:
         assert pipe.read() == repr(({"log": ["forks"]}, 0))
     assert_whole(d, s3, {"log": [1, "forks", 2]})
+
+
+def test_a_child_forked_inside_a_function_alone_goes_on_with_it(d: D) -> None:
+    """It has nothing of others to undo, so the function isn't called again."""
+    children: list[int] = []
+
+    def fork(d: D) -> None:
+        if children:
+            os._exit(1)
+        children.append(os.fork())
+
+    d.run(fork)
+    if not children[0]:
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork with threads
+def test_threads_of_a_forked_child_join_no_group_of_the_parents(d: D) -> None:
+    """Two that come at the same time, while threads of the parent wait, form a group of their own."""
+    with Blocker(d):
+        threads = queue_up(d, logging(d, 1))
+        child = os.fork()
+        if not child:
+            os._exit(not _two_that_join_are_in_a_group(d._runs._groups))
+    results(threads)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _two_that_join_are_in_a_group(groups: Groups[_ThreadMember]) -> bool:
+    """Both have joined before either goes on."""
+    members = [_ThreadMember(dict, 1) for _ in range(2)]
+    joined = [groups.join(member) for member in members]
+    for group, member in zip(joined, members, strict=True):
+        groups.after_fork(group, member)
+    return [group.members for group in joined] == [members, members]
 
 
 def test_what_one_leaves_behind_keeps_neither_the_dict_nor_its_function_alive(s3: HookedS3, d: D) -> None:
