@@ -7,12 +7,14 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pytest
 
 from s3dictionary import (
+    AccessDeniedError,
     ConflictError,
     NotStorableError,
     ReadOnlyError,
@@ -22,8 +24,6 @@ from s3dictionary import (
     TransactionError,
     UnknownOutcomeError,
 )
-from s3dictionary._groups import Groups
-from s3dictionary._runs import _ThreadMember
 from support.adversary.crowd import Blocker, in_one_group, queue_up, until
 from support.adversary.hooked_s3 import HookedS3
 from support.adversary.scenes import Boom, assert_usable, check_invariants
@@ -228,6 +228,35 @@ def test_after_a_conflict_all_are_called_again_from_a_fresh_load(s3: HookedS3, d
     assert_whole(d, s3, {"log": ["theirs 0", 1, 2]})
 
 
+def test_if_the_fresh_load_fails_all_get_its_error(s3: HookedS3, d: D) -> None:
+    """Those who had raised, too: it isn't known whether they would again."""
+
+    def write_and_refuse(operation: str) -> None:
+        if operation == "PutObject":
+            s3.write("key", b'{"log":["theirs"]}')
+            s3.before = refuse
+
+    def refuse(operation: str) -> None:
+        if operation == "GetObject":
+            raise refusal("GetObject", 403, "AccessDenied")
+
+    s3.before = write_and_refuse
+    errors = results(in_one_group(d, [partial(d.run, fails), *logging(d, 1)]))
+    assert [type(error) for error in errors] == [AccessDeniedError] * 2
+
+
+def test_who_comes_while_a_group_waits_to_go_again_joins_it(
+    s3: HookedS3, d: D, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late: list[InThread[Any]] = []
+    monkeypatch.setattr("s3dictionary._runs.time.sleep", lambda _: late.extend(queue_up(d, logging(d, 2))))
+    other_writes(s3, 1)
+    d.run(log, 1)
+    assert results(late) == [2]
+    assert s3.requests["PutObject"] == 2
+    assert_whole(d, s3, {"log": ["theirs 0", 1, 2]})
+
+
 def test_each_caller_has_its_own_number_of_attempts(s3: HookedS3, d: D) -> None:
     """Whose attempts are spent gets the conflict, and the others go on."""
     other_writes(s3, 2)
@@ -414,21 +443,6 @@ def test_if_the_one_that_saves_is_interrupted_the_others_are_told_that_the_outco
     assert_usable(d)
 
 
-def test_nobody_waits_for_one_who_leaves_while_the_others_get_ready_to_go_again(d: D) -> None:
-    groups = d._runs._groups
-    stays, leaves = (_ThreadMember(dict, 2) for _ in range(2))
-    group = [groups.join(member) for member in (stays, leaves)][0]
-
-    def waits() -> Iterator[float]:
-        groups.leave(leaves, KeyboardInterrupt())
-        yield 0.0
-
-    group.waits = waits()
-    groups.failed(group, ConflictError("someone else has written"), repeats=True)
-    assert group.members == [stays]
-    groups.leave(stays, KeyboardInterrupt())
-
-
 def test_a_child_forked_inside_a_function_does_not_save_what_others_did(s3: HookedS3, d: D) -> None:
     """That is the parent's. The child goes on with the function that forked, alone."""
     read, write = os.pipe()
@@ -455,6 +469,7 @@ def test_a_child_forked_inside_a_function_does_not_save_what_others_did(s3: Hook
     assert_whole(d, s3, {"log": [1, "forks", 2]})
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork with threads
 def test_a_child_forked_inside_a_function_alone_goes_on_with_it(d: D) -> None:
     """It has nothing of others to undo, so the function isn't called again."""
     children: list[int] = []
@@ -470,38 +485,32 @@ def test_a_child_forked_inside_a_function_alone_goes_on_with_it(d: D) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork with threads
-def test_threads_of_a_forked_child_join_no_group_of_the_parents(d: D) -> None:
-    """Two that come at the same time, while threads of the parent wait, form a group of their own."""
-    with Blocker(d):
-        threads = queue_up(d, logging(d, 1))
-        child = os.fork()
-        if not child:
-            os._exit(not _two_that_join_are_in_a_group(d._runs._groups))
-    results(threads)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-def _two_that_join_are_in_a_group(groups: Groups[_ThreadMember]) -> bool:
-    """Both have joined before either goes on."""
-    members = [_ThreadMember(dict, 1) for _ in range(2)]
-    joined = [groups.join(member) for member in members]
-    for group, member in zip(joined, members, strict=True):
-        groups.after_fork(group, member)
-    return [group.members for group in joined] == [members, members]
-
-
-def test_what_one_leaves_behind_keeps_neither_the_dict_nor_its_function_alive(s3: HookedS3, d: D) -> None:
+@pytest.mark.parametrize("error", [None, Boom, KeyboardInterrupt])
+def test_what_one_leaves_behind_keeps_neither_the_dict_nor_its_function_alive(
+    d: D, error: type[BaseException] | None
+) -> None:
     class Function:
         def __call__(self, d: D) -> None:
             log(d, 1)
+            if error is not None:
+                raise error
 
-    function = Function()
-    gone = weakref.ref(function)
+    def call() -> weakref.ref[Any]:
+        function = Function()
+        with suppress(Boom, KeyboardInterrupt):
+            d.run(function)
+        return weakref.ref(function)
+
     gc.disable()
     try:
-        in_thread(partial(d.run, function))
-        del function
-        assert gone() is None
+        assert in_thread(call)() is None
     finally:
         gc.enable()
+
+
+def test_a_call_that_is_refused_amid_a_step_leaves_no_group_behind(s3: HookedS3, d: D) -> None:
+    """As a signal handler's, while its own thread changes the dict."""
+    with d._memory.lock, pytest.raises(TransactionError, match="A signal handler can't change"):
+        d.run(log, "refused")
+    assert in_thread(partial(d.run, log, 1)) == 1
+    assert_whole(d, s3, {"log": [1]})
