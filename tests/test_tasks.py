@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from collections.abc import Awaitable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import pytest
@@ -301,3 +303,58 @@ def test_a_request_that_outlives_its_loop_ends_without_a_word(saving: Saving, mo
         if thread.name == "s3dictionary":
             thread.join(LONG_ENOUGH)
     assert not failed
+
+
+@pytest.mark.parametrize("name", ["load", "save", "delete", "block", "run"])
+def test_an_error_goes_when_it_is_let_go_of(s3: HookedS3, name: str) -> None:
+    """Without the garbage collector: it refers to frames that have the dict, or a request's body."""
+
+    async def block(d: D) -> None:
+        async with d:
+            d["n"] = 1
+
+    async def fail_once() -> tuple[weakref.ref[Any], weakref.ref[Any]]:
+        d: D = AsyncS3Dict("bucket", file_name="key", client=s3)
+        await d.load()
+        s3.before = always_refuse
+        call = {"block": partial(block, d), "run": partial(d.run, log, 1)}.get(name) or getattr(d, name)
+        try:
+            await call()
+        except AccessDeniedError as error:
+            return weakref.ref(error), weakref.ref(d)
+        raise AssertionError("it hasn't failed")
+
+    def always_refuse(operation: str) -> None:
+        raise refusal(operation, 403, "AccessDenied")
+
+    gc.disable()
+    try:
+        assert [gone() for gone in asyncio.run(fail_once())] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_a_cancellation_that_came_during_a_save_goes_when_it_is_let_go_of(s3: HookedS3, d: D) -> None:
+    held = Held(s3, "PutObject")
+
+    async def save() -> weakref.ref[Any]:
+        try:
+            await d.save()
+        except asyncio.CancelledError as cancellation:
+            return weakref.ref(cancellation)
+        raise AssertionError("it wasn't cancelled")
+
+    async def main() -> weakref.ref[Any]:
+        await d.load()
+        task = asyncio.create_task(save())
+        await held.has_arrived()
+        task.cancel()
+        await asyncio.sleep(0)
+        held.go_on()
+        return await task
+
+    gc.disable()
+    try:
+        assert in_time(main())() is None
+    finally:
+        gc.enable()
