@@ -292,6 +292,15 @@ def test_a_value_that_somebody_holds_costs_alone(d: State, work: Work) -> None:
     assert d["log"] is log
 
 
+def test_the_end_of_a_with_takes_no_snapshot_of_what_somebody_holds(d: State, work: Work) -> None:
+    """The next block does, if there is one."""
+    held = d["r1"]
+    with d:
+        held["number"] = -1
+        work.clear()
+    assert work.keys().isdisjoint({"snapshots", "looked at"})
+
+
 def test_what_nobody_holds_and_the_file_has_becomes_raw_again(d: State) -> None:
     for number in range(10):
         with d:
