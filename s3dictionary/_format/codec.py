@@ -1,4 +1,4 @@
-"""The front of this package: all that others call.
+"""The front of this package: all that others call, except for `strict`, which only the command line needs.
 
 A file is split into its members, each still raw, and joined from them again; a member is decoded only when somebody
 asks for it. What JSON lacks is written as an object with one `py/…` member: see docs/file-format.md.
@@ -27,8 +27,6 @@ from .reading import decode_leniently as decode_leniently
 from .reading import decode_plain as decode_plain
 from .reading import is_tagged as is_tagged
 from .scalars import MAX_DIGITS as MAX_DIGITS
-from .strict import Mistake as Mistake
-from .strict import mistakes as mistakes
 from .types import BUILT_IN as BUILT_IN
 from .types import Types as Types
 from .verifying import verify as verify

@@ -22,7 +22,6 @@ _FAST = 0.1
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _DIGITS = 64
-_END = re.compile(rb"[ \t]{%d}\n\Z" % _DIGITS)
 _TO_BLANKS = bytes.maketrans(b"01", b" \t")
 _FROM_BLANKS = bytes.maketrans(b" \t", b"01")
 _ZEROS = re.compile(rb"\0*")
@@ -39,8 +38,10 @@ def numbered(content: bytes, number: int) -> bytes:
 
 def number_of(content: bytes) -> int | None:
     """The number at the end of a body; `None` if there is none."""
-    end = content[-_DIGITS - 1 :]
-    return int(end[:-1].translate(_FROM_BLANKS), 2) if _END.fullmatch(end) else None
+    blanks, newline = content[-_DIGITS - 1 : -1], content[-1:]
+    if len(blanks) < _DIGITS or newline != b"\n" or blanks.strip(b" \t"):
+        return None
+    return int(blanks.translate(_FROM_BLANKS), 2)
 
 
 def packed(content: bytes, *, compress: bool) -> bytes:
