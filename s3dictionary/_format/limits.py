@@ -60,7 +60,7 @@ def _has_long_run(body: bytes) -> bool:
 
 def is_deep(raw: Raw, levels: int) -> bool:
     """Is a JSON text, known to be valid, nested more levels deep than that?"""
-    if memoryview(raw)[:1] == b'"':
+    if bytes(memoryview(raw)[:1]) == b'"':
         return False
     text = bytes(raw)
     if len(text.translate(None, _NO_OPENING)) <= levels:
