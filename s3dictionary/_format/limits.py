@@ -25,6 +25,7 @@ _STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"?'
 _numbers = re.compile(_STRING + rb"|(?P<digits>[0-9]+)(?P<float>[.eE][0-9eE.+-]*)?", re.DOTALL).finditer
 _brackets = re.compile(_STRING + rb"|[\[{]|[\]}]", re.DOTALL).finditer
 
+_NO_OPENING = bytes(set(range(256)) - set(b"[{"))
 _NO_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _ROUNDS = 16
@@ -59,7 +60,12 @@ def _has_long_run(body: bytes) -> bool:
 
 def is_deep(raw: Raw, levels: int) -> bool:
     """Whether a valid JSON text is nested more than this many levels deep."""
-    structure = _structure(bytes(raw))
+    if bytes(memoryview(raw)[:1]) == b'"':
+        return False
+    text = bytes(raw)
+    if len(text.translate(None, _NO_OPENING)) <= levels:
+        return False
+    structure = _structure(text)
     for _ in range(_ROUNDS):  # each round removes the innermost level
         if not structure:
             return False
