@@ -34,7 +34,8 @@ class TooLargeError(OSError):
 
 def numbered(content: bytes, number: int) -> bytes:
     """Append white space that encodes a number, so that no two saves have the same bytes or ETag."""
-    return content + f"{number:0{_DIGITS}b}".encode().translate(_TO_BLANKS) + b"\n"
+    end = f"{number:0{_DIGITS}b}".encode().translate(_TO_BLANKS)
+    return b"".join((content, end, b"\n"))  # which releases the GIL if the content is large, as `+` doesn't
 
 
 def number_of(content: bytes) -> int | None:
