@@ -75,12 +75,15 @@ def is_deep(raw: Raw, levels: int) -> bool:
 
 def _structure(text: bytes) -> bytes:
     """The brackets outside strings, with braces turned into square brackets."""
+    return b"".join(signs_of(text).split(b'"')[::2]).translate(_ONE_KIND)
+
+
+def signs_of(text: bytes) -> bytes:
+    """The brackets and quotes of a text, without escaped quotes."""
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    signs = text.translate(None, _NO_STRUCTURE)
     # Two quotes in a row open and close a string, so dropping them changes nothing
-    outside = signs.replace(b'""', b"").split(b'"')[::2]
-    return b"".join(outside).translate(_ONE_KIND)
+    return text.translate(None, _NO_STRUCTURE).replace(b'""', b"")
 
 
 def check_nesting(body: bytes, levels: int) -> None:
