@@ -21,7 +21,7 @@ SEED = "1"
 
 
 def main(word: str = "") -> int:
-    """Try the breakages, and tell what came of them. Returns how many went unnoticed, or don't apply."""
+    """Try the breakages, and print the results. Returns how many went unnoticed or don't apply."""
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory)
         _copy(copy)
@@ -60,7 +60,7 @@ def _is_noticed(copy: Path, mutation: Mutation) -> bool:
 
 
 def _notices(copy: Path, tests: list[str], name: str) -> bool:
-    """Does a test fail? One that never ends counts."""
+    """Whether a test fails. A test that never ends counts as failed."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "2", "-p", "no:cacheprovider", *tests]
     environ = os.environ | {"S3DICT_SEED": SEED, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
