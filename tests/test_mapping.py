@@ -737,7 +737,7 @@ def test_a_pickle_of_an_open_dict_and_of_one_that_contains_itself(moto_s3: Site)
 
 
 class Labelled(S3Dict[Any, Any]):
-    """A dict subclass with additional attributes."""
+    """An S3Dict with additional attributes."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -538,7 +538,7 @@ def test_a_failing_block_hides_no_key_from_other_threads(open_dict: Opener) -> N
 
 
 class Guarded(dict):  # type: ignore[type-arg]
-    """A class whose own methods refuse changes."""
+    """A dict whose own methods mustn't be called."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise AssertionError("not for rolling back")
@@ -547,7 +547,7 @@ class Guarded(dict):  # type: ignore[type-arg]
 
 
 class Shy(list):  # type: ignore[type-arg]
-    """A class that doesn't show its content."""
+    """A list whose own methods don't show its content."""
 
     def __iter__(self) -> Any:
         return iter([])
