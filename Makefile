@@ -102,6 +102,7 @@ bench-quick: .venvs/bench/with-bench .venvs/original/with-0.13
 
 # Python 3.14 and 3.15 from Debian sid, in a folder, for a Linux without them. Needs root and debootstrap.
 SID = .venvs/sid
+SID_VERSIONS ?= 3.14 3.15
 MIRROR ?= $(or $(shell sed -n 's/^URIs: *//p; s/^deb \(\[.*\] \)*\(http[^ ]*\) .*/\2/p' /etc/apt/sources.list \
   /etc/apt/sources.list.d/* 2>/dev/null | grep -v security | head -n 1),http://deb.debian.org/debian)
 
@@ -113,9 +114,8 @@ $(SID)/made:
 	  --include=ca-certificates,python3.14-venv,python3.15-venv sid $(SID) $(MIRROR)
 	touch $@
 
-# Without SeaweedFS, which only some tests need.
 matrix-sid: $(SID)/made
-	@for version in 3.14 3.15; do \
+	@for version in $(SID_VERSIONS); do \
 	  venv=.venvs/$$version-sid; \
 	  [ -f $$venv/with-test ] && [ $$venv/with-test -nt setup.cfg ] || { \
 	    tools/in_sid.sh $(SID) python$$version -m venv $$venv && \

@@ -13,6 +13,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING
 
+from ._memory import MemoryLock
 from ._turns import Turn
 from .errors import NotStorableError, UnsavedChangesWarning
 
@@ -97,7 +98,7 @@ class Ending:
 
     def after_fork_in_child(self) -> None:
         """In the child, which has only the thread that forked."""
-        self._memory.lock = threading.RLock()
+        self._memory.lock = MemoryLock()
         self._blocks.after_fork_in_child()
         self.inherit()
 

@@ -502,7 +502,6 @@ def test_a_put_to_another_store_has_no_checksum_of_boto3s_own_accord(moto_s3: Si
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork with threads: the proxy's, which the child lets be
 def test_after_a_fork_the_child_makes_a_client_of_its_own(moto_s3: Site, made: list[Any]) -> None:
     d = state(moto_s3, data={"a": 1})
     d.save()
@@ -528,7 +527,6 @@ def test_after_a_fork_the_child_makes_a_client_of_its_own(moto_s3: Site, made: l
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_after_a_fork_the_child_uses_no_connection_of_a_given_clients(moto_s3: Site) -> None:
     """A request on a shared connection may get the answer to the other process's request."""
     connections: list[int] = []

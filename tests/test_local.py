@@ -233,7 +233,6 @@ def test_boto3s_default_session_is_another_one_and_comes_back(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_fork_that_leaves_the_block_does_not_stop_the_server() -> None:
     with ExitStack() as stack:
         s3 = stack.enter_context(local_s3())

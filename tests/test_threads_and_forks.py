@@ -14,7 +14,6 @@ import sys
 import textwrap
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
@@ -269,7 +268,7 @@ def test_nothing_gets_in_between_the_looks_and_the_write_of_an_item() -> None:
     assert not {
         operation for operation in passed if "CALL" in operation or "BACKWARD" in operation or "ABSOLUTE" in operation
     }
-    assert "BINARY_SUBSCR" in passed
+    assert passed & {"BINARY_SUBSCR", "BINARY_OP"}  # from 3.14 on, a look-up by a key is one of the latter
 
 
 class Leaving:
@@ -636,9 +635,7 @@ def test_a_child_of_multiprocessing_saves_what_it_changed_in_a_dict_of_its_own(m
         d["jobs"].append("child")
     """
     process = multiprocessing.get_context(method).Process(target=exec, args=(program,))  # type: ignore[attr-defined]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads
-        process.start()
+    process.start()
     process.join(SECONDS)
     assert process.exitcode == 0
     assert content(moto_s3) == {"jobs": ["child"]}
@@ -825,7 +822,6 @@ def change_in_child(d: S3Dict[Any, Any], number: int) -> str | None:
     return d.etag
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork with threads
 @pytest.mark.parametrize("method", [pytest.param("fork", marks=needs_fork), "spawn"])
 def test_a_dict_can_be_sent_to_the_processes_of_a_pool(
     moto_s3: Site, monkeypatch: pytest.MonkeyPatch, method: str

@@ -166,6 +166,7 @@ LISTS: dict[str, Callable[[Any], Any]] = {
     "items": lambda d: list(d.items()),
     "values": lambda d: list(d.values()),
     "a tuple of items": lambda d: tuple(d.items()),
+    "a dict of items": lambda d: dict(d.items()),
     "sorted items": lambda d: sorted(d.items(), key=str),
     "a copy": lambda d: dict(d.copy()),
 }
@@ -193,7 +194,6 @@ WALKS: dict[str, Callable[[Any], Any]] = {
     "a loop": lambda d: [key for key, _ in d.items()],
     "dict": dict,
     "**": lambda d: {**d},
-    "a dict of items": lambda d: dict(d.items()),
     "reversed": lambda d: list(reversed(d.items())),
     "a look for a value": lambda d: "nothing" in d.values(),
     "a look for an item": lambda d: ("text", "abc") in d.items(),

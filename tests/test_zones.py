@@ -231,7 +231,7 @@ def test_a_moment_may_be_a_key(key: Any) -> None:
 
 @pytest.mark.parametrize("microseconds", [-999_999, -1, 1, 999_999])
 def test_an_offset_of_less_than_a_second_is_refused(microseconds: int) -> None:
-    """Python's own reader takes it for UTC."""
+    """Before 3.14, Python's own reader takes it for UTC."""
     zone = timezone(timedelta(microseconds=microseconds))
     for value in (datetime(2026, 1, 1, tzinfo=zone), time(1, tzinfo=zone)):
         with pytest.raises(NotStorableError, match="ISO 8601 can't represent"):

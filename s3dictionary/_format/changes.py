@@ -7,15 +7,16 @@ and True are equal but not the same, and the order of keys counts.
 from __future__ import annotations
 
 from contextlib import suppress
-from operator import is_
+from itertools import compress
+from operator import eq, is_
 from typing import Any, NamedTuple
 
 from msgspec import Raw
 
 from .._collector import collector_paused
 from ..errors import CorruptFileError, NotStorableError
-from .encoding import canonical, encode, encode_batch
-from .reading import decode, decode_plain, is_tagged
+from .encoding import canonical, decode_together, encode, encode_batch
+from .reading import decode, is_tagged
 from .types import BUILT_IN, Types
 
 
@@ -26,15 +27,23 @@ class Touched(NamedTuple):
         keys: the keys of the values, for the error message.
         values: the values.
         raws: the text that the file holds for each value; `None` if it holds none.
+        written: the text that this library writes for what the file holds, which may be spelled differently; `None` if
+            it isn't known.
     """
 
     keys: list[Any]
     values: list[Any]
     raws: list[Raw | None]
+    written: list[Raw | None]
+
+    @classmethod
+    def of(cls, keys: list[Any], values: list[Any], raws: list[Raw | None]) -> Touched:
+        """Values whose `written` texts aren't known."""
+        return cls(keys, values, raws, [None] * len(keys))
 
     def part(self, start: int, stop: int) -> Touched:
-        """A slice of each of the three lists."""
-        return Touched(self.keys[start:stop], self.values[start:stop], self.raws[start:stop])
+        """A slice of each of the lists."""
+        return Touched(*[column[start:stop] for column in self])
 
 
 _AT_ONCE = 256
@@ -93,11 +102,11 @@ def _is_still(raw: Raw, value: Any, types: Types) -> bool:
 
 
 def _encode_together(part: Touched, types: Types) -> list[Raw]:
-    known: list[Any] = part.raws
-    texts, copies = encode_batch(part.keys, part.values, types, None if None in known else known)
-    if texts is known:
-        return texts
-    for index, raw in _unchanged(part.raws, texts, copies, types).items():
+    before: list[Any] = [raw if text is None else text for raw, text in zip(part.raws, part.written, strict=True)]
+    texts = encode_batch(part.keys, part.values, types, None if None in before else before)
+    if texts is before:
+        return list(part.raws)  # type: ignore[arg-type]  # none of them is `None`
+    for index, raw in _unchanged(part, texts, types).items():
         texts[index] = raw
     return texts
 
@@ -129,27 +138,19 @@ def any_change(touched: Touched, types: Types = BUILT_IN) -> bool:
     return False
 
 
-def _unchanged(raws: list[Raw | None], texts: list[Raw], copies: list[Any] | None, types: Types) -> dict[int, Raw]:
+def _unchanged(part: Touched, texts: list[Raw], types: Types) -> dict[int, Raw]:
     """The file's texts of unchanged values, by their index in a batch."""
     kept: dict[int, Raw] = {}
     differing: dict[int, Raw] = {}
-    for index, (raw, text) in enumerate(zip(raws, texts, strict=True)):
-        if raw is not None:
-            (kept if raw == text else differing)[index] = raw
-    if differing:
-        found = decode_plain(list(differing.values())) if copies is not None else None
-        if copies is None or found is None:
-            kept |= {index: raw for index, raw in differing.items() if _stands_for(raw, texts[index], types)}
-        else:
-            kept |= _unchanged_plain(differing, found, texts, copies)
-    return kept
-
-
-def _unchanged_plain(raws: dict[int, Raw], found: list[Any], texts: list[Raw], copies: list[Any]) -> dict[int, Raw]:
-    """The same for values of JSON's own types. `found` has the values decoded from `raws`."""
-    equal = {index: value for index, value in zip(raws, found, strict=True) if value == copies[index]}
-    written, _ = encode_batch([()] * len(equal), list(equal.values()))
-    return {index: raws[index] for index, text in zip(equal, written, strict=True) if text == texts[index]}
+    for index, (raw, written, text) in enumerate(zip(part.raws, part.written, texts, strict=True)):
+        if raw is None or (written is not None and written != text):
+            continue
+        (kept if written is not None or raw == text else differing)[index] = raw
+    fresh = decode_together(list(differing.values())) if differing else None
+    if fresh is None:
+        return kept | {index: raw for index, raw in differing.items() if _stands_for(raw, texts[index], types)}
+    same = map(eq, fresh.written, map(texts.__getitem__, differing))
+    return kept | dict(compress(differing.items(), same))
 
 
 def _stands_for(raw: Raw, text: Raw, types: Types) -> bool:

@@ -15,6 +15,7 @@ from .changes import any_change as any_change
 from .changes import encode_changes as encode_changes
 from .changes import remember as remember
 from .encoding import canonical as canonical
+from .encoding import decode_together as decode_together
 from .encoding import encode as encode
 from .encoding import encode_all as encode_all
 from .files import Members as Members
@@ -24,7 +25,6 @@ from .files import split as split
 from .plain import MAX_NESTING as MAX_NESTING
 from .reading import decode as decode
 from .reading import decode_leniently as decode_leniently
-from .reading import decode_plain as decode_plain
 from .reading import is_tagged as is_tagged
 from .scalars import MAX_DIGITS as MAX_DIGITS
 from .strict import Mistake as Mistake

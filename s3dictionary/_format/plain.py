@@ -24,14 +24,11 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
 
-def write_plain(values: list[Any]) -> tuple[bytes, list[Any]] | None:
+def write_plain(values: list[Any]) -> bytes | None:
     """Write values as a JSON array; None if anything in them isn't of JSON's own types.
 
     Args:
         values: a list that nobody else has.
-
-    Returns:
-        The text, and the copy of the values that was written.
     """
     try:
         copy = _plain_copy(values)
@@ -43,7 +40,15 @@ def write_plain(values: list[Any]) -> tuple[bytes, list[Any]] | None:
             return None
     except Exception:  # noqa: BLE001  # a surrogate, a huge integer, no stack left: write_exactly() decides
         return None
-    return text, copy
+    return text
+
+
+def write_fresh(values: list[Any]) -> bytes | None:
+    """Write values of JSON's own types that nobody else holds yet; None if msgspec can't write one of them."""
+    try:
+        return _encoder.encode(values)
+    except Exception:  # noqa: BLE001  # a huge integer, or no stack left
+        return None
 
 
 def _plain_copy(values: list[Any]) -> list[Any] | None:
@@ -88,9 +93,6 @@ _Inner = tuple[list[Any], list[Any]]
 
 def _copy_inner(level: list[Any]) -> _Inner | None:
     """Replace the containers inside containers by copies; None if anything isn't of JSON's own types."""
-    alike = _copy_inner_of_alike(level)
-    if alike is not None:
-        return alike
     originals: list[Any] = []
     copies: list[Any] = []
     for container in level:
@@ -111,36 +113,6 @@ def _copy_inner(level: list[Any]) -> _Inner | None:
                 container[place] = copy = item.copy()
                 copies.append(copy)
     return originals, copies
-
-
-def _copy_inner_of_alike(level: list[Any]) -> _Inner | None:
-    """The same for records: dicts with the same keys. Handles one key at a time, because most have only scalars.
-
-    None if they aren't records, or if anything isn't of JSON's own types.
-    """
-    if len(level) < _MANY or set(map(type, level)) != {dict} or len(set(map(tuple, level))) > 1:
-        return None
-    originals: list[Any] = []
-    copies: list[Any] = []
-    for name, column in zip(tuple(level[0]), zip(*map(dict.values, level), strict=True), strict=True):
-        kinds = set(map(type, column))
-        if kinds <= JSON_SCALARS:
-            continue
-        if not kinds <= JSON_SCALARS | JSON_GROUPS:
-            return None
-        containers: Iterable[Any] = level
-        if not kinds <= JSON_GROUPS:
-            containers = [container for container in level if type(container[name]) not in JSON_SCALARS]
-            column = tuple([item for item in column if type(item) not in JSON_SCALARS])
-        inner = [item.copy() for item in column]
-        for container, copy in zip(containers, inner, strict=True):
-            container[name] = copy
-        originals += column
-        copies += inner
-    return originals, copies
-
-
-_MANY = 8
 
 
 def _copy_inner_once(level: list[Any]) -> _Inner | None:

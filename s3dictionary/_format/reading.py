@@ -46,9 +46,8 @@ def decode(raw: Raw | bytes, types: Types = BUILT_IN, path: tuple[Any, ...] = ()
         return loads(text.decode())
 
 
-def decode_plain(raws: list[Raw]) -> list[Any] | None:
-    """Decode many texts at once; None if one of them has a tag."""
-    text = b"[" + b",".join(raws) + b"]"
+def decode_plain(text: bytes) -> list[Any] | None:
+    """Decode a JSON array; None if it has a tag."""
     if is_tagged(text):
         return None
     try:

@@ -3,6 +3,7 @@
 from .entries import MISSING as MISSING
 from .entries import Awake as Awake
 from .entries import Missing as Missing
+from .lock import MemoryLock as MemoryLock
 from .memory import Memory as Memory
 from .refcounts import GIL as GIL
 from .savepoint import Savepoint as Savepoint

@@ -33,6 +33,10 @@ class Awake(Struct, eq=False):
     value: Any
     raw: Raw | None
 
+    def rebase(self, raw: Raw | None) -> None:
+        """The file holds another text now."""
+        self.raw = raw
+
 
 class Inner(Struct, eq=False, gc=False):
     """A linked list of the containers in a decoded value. The garbage collector would look at every item of a list."""
@@ -49,9 +53,18 @@ class Decoded(Awake, eq=False, gc=False):
 
     Attributes:
         inner: the other containers in the value when it was decoded in a block; see `fresh_containers`.
+        written: the text that this library writes for what `raw` stands for, which may be spelled differently; `None`
+            if it isn't known.
     """
 
     inner: Inner | None = None
+    written: Raw | None = None
+
+    def rebase(self, raw: Raw | None) -> None:
+        """The file holds another text now."""
+        if raw is not self.raw:
+            self.written = None  # first: with the other text it would be wrong
+            self.raw = raw
 
     @property
     def containers(self) -> list[Any]:
@@ -75,6 +88,10 @@ class Asleep(Struct, eq=False):
     kept: Any
     raw: Raw | None
     found: Sequence[Any] = ()
+
+    def rebase(self, raw: Raw | None) -> None:
+        """The file holds another text now."""
+        self.raw = raw
 
 
 Entry: TypeAlias = Raw | Awake | Asleep

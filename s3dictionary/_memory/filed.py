@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from itertools import islice
+from itertools import compress, islice
+from operator import is_, is_not
 from typing import Any, NamedTuple
 
 from msgspec import Raw
 
 from .._format import codec
-from .entries import Asleep, Awake, Entry
+from .entries import Asleep, Awake, Decoded, Entry
 from .items import Base
 from .snapshots import comes_back, containers, snapshot
 from .undoing import UndoableItems
@@ -46,14 +47,15 @@ class FiledItems(UndoableItems):
 
     def _touched_values(self, items: dict[Any, Entry] | None = None) -> codec.Touched:
         """The values that may have changed, and what the file holds for them. `items` defaults to the current ones."""
-        touched = codec.Touched([], [], [])
+        touched = codec.Touched([], [], [], [])
         if self.data is not None:
             for key, value in list(self.data.items()):
                 add(touched, key, value, self.filed.get(key))
             return touched
         keys, entries = self._touched_entries(self.items if items is None else items)
         values = [entry.kept if type(entry) is Asleep else entry.value for entry in entries]  # type: ignore[union-attr]
-        return codec.Touched(keys, values, [entry.raw for entry in entries])
+        written = [entry.written if type(entry) is Decoded else None for entry in entries]
+        return codec.Touched(keys, values, [entry.raw for entry in entries], written)
 
     def _touched_entries(self, items: dict[Any, Entry]) -> tuple[list[Any], list[Awake | Asleep]]:
         """The entries that aren't raw, and their keys. Usually all touched keys still have one."""
@@ -76,9 +78,8 @@ class FiledItems(UndoableItems):
             members: dict[Any, Any] = dict(self.items)
             touched = self._touched_values(members)
             texts = codec.encode_changes(touched, self.types)
-            encoded = list(zip(touched.keys, touched.raws, texts, strict=True))
-            same = [key for key, raw, text in encoded if text is raw]
-            codec.verify(((key, text) for key, raw, text in encoded if text is not raw), self.types)
+            same = list(compress(touched.keys, map(is_, texts, touched.raws)))
+            codec.verify(compress(zip(touched.keys, texts, strict=True), map(is_not, texts, touched.raws)), self.types)
             members.update(zip(touched.keys, texts, strict=True))
             self._let_go(same, members)
             return Encoded(members, len(same) < len(texts) or self._keys_differ())
@@ -146,7 +147,7 @@ class FiledItems(UndoableItems):
     def _rebase_touched(self, members: codec.Members) -> None:
         keys, entries = self._touched_entries(self.items)
         for entry, raw in zip(entries, map(members.get, keys), strict=True):
-            entry.raw = raw
+            entry.rebase(raw)
 
     def rebase(self, members: codec.Members, base: Base) -> None:
         """Record that the file holds these members, which memory had at an earlier moment. Memory doesn't change.
@@ -195,6 +196,7 @@ def add(touched: codec.Touched, key: Any, value: Any, raw: Raw | None) -> None:
     touched.keys.append(key)
     touched.values.append(value)
     touched.raws.append(raw)
+    touched.written.append(None)
 
 
 def _same_keys(then: list[Any], now: list[Any]) -> bool:

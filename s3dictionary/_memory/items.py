@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import compress, islice, repeat
@@ -15,6 +14,7 @@ from .._format import codec
 from .._format.types import BUILT_IN, SCALARS, Types
 from .ahead import ReadingAhead
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of
+from .lock import MemoryLock
 from .savepoint import Savepoint
 from .snapshots import Snapshot, chained, containers, fresh_containers, inner_containers_of_each, refill, snapshot
 
@@ -54,7 +54,7 @@ class Items:
 
     def __init__(self) -> None:
         self.types: Types = BUILT_IN
-        self.lock = threading.RLock()
+        self.lock = MemoryLock()
         self.items: dict[Any, Entry] = {}
         self.data: dict[Any, Any] | None = None
         self.filed: dict[Any, Raw | None] = {}
@@ -152,20 +152,31 @@ class Items:
     def _decode_ahead(self, keys: list[Any]) -> None:
         """Decode values that are likely to be touched next, all at once. Skips those that a block has noted."""
         savepoints, items = self.savepoints, self.items
-        noted: set[Any] = set().union(*[each.journal.keys() & keys for each in savepoints])
-        raws: dict[Any, Raw] = {key: entry for key in keys if type(entry := items.get(key)) is Raw and key not in noted}
-        values = codec.decode_plain(list(raws.values()))
-        if values is None:
+        raws = self._raw_and_not_noted(keys)
+        fresh = codec.decode_together(list(raws.values()))
+        if fresh is None:
             return
-        inner = inner_containers_of_each(values) if savepoints else repeat(None)
-        awake = dict(zip(raws, map(Decoded, values, raws.values(), inner), strict=False))
-        containers = {key: entry for key, entry in awake.items() if type(entry.value) not in SCALARS}
+        inner = inner_containers_of_each(fresh.values, fresh.text) if savepoints else repeat(None)
+        awake = dict(zip(raws, map(Decoded, fresh.values, raws.values(), inner, fresh.written), strict=False))
+        containers = awake
+        if not SCALARS.isdisjoint(map(type, fresh.values)):
+            containers = {key: entry for key, entry in awake.items() if type(entry.value) not in SCALARS}
+            self._quiet.update(dict.fromkeys(awake))
         if savepoints:
             savepoints[-1].journal.update(_unread(containers, items))
         self._awake.update(dict.fromkeys(containers))
-        if len(containers) < len(awake):
-            self._quiet.update(dict.fromkeys(awake))
         items.update(_unread(awake, items))
+
+    def _raw_and_not_noted(self, keys: list[Any]) -> dict[Any, Raw]:
+        entries: list[Any] = list(map(self.items.get, keys))
+        journals = [savepoint.journal for savepoint in self.savepoints]
+        if set(map(type, entries)) == {Raw} and all(journal.keys().isdisjoint(keys) for journal in journals):
+            return dict(zip(keys, entries, strict=True))
+        return {
+            key: entry
+            for key, entry in zip(keys, entries, strict=True)
+            if type(entry) is Raw and not any(key in journal for journal in journals)
+        }
 
     def _decode_given(self, key: Any, raw: Raw) -> Any:
         """Decode a value that may hold instances. A class needn't make equal instances of the same text."""

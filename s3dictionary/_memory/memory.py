@@ -51,8 +51,8 @@ class Memory(FiledItems):
             self.finish()
             edited = {
                 key: value
-                for key, value, _ in zip(*self._touched_values(), strict=True)
-                if key not in ours or codec.any_change(codec.Touched([key], [value], [ours[key]]), self.types)
+                for key, value, *_ in zip(*self._touched_values(), strict=True)
+                if key not in ours or codec.any_change(codec.Touched.of([key], [value], [ours[key]]), self.types)
             }
             removed = [key for key in self.touched_keys() if key in ours and key not in self.keys]
             self._take_over(merged, base, None, edited, removed, ending)
@@ -88,15 +88,15 @@ class Memory(FiledItems):
 
     def _kept(self, members: codec.Members) -> dict[Any, Entry]:
         """Entries for the objects that equal what the file holds, and are kept."""
-        held = codec.Touched([], [], [])
-        for key, value, _ in zip(*self._touched_values(), strict=True):
+        held = codec.Touched([], [], [], [])
+        for key, value, *_ in zip(*self._touched_values(), strict=True):
             if key in members:
                 add(held, key, value, members[key])
         try:
             texts = codec.encode_changes(held, self.types) if held.keys else []
         except NotStorableError:
             return self._kept_one_by_one(held)
-        return {key: Awake(value, raw) for key, value, raw, text in zip(*held, texts, strict=True) if text is raw}
+        return {key: Awake(value, raw) for key, value, raw, _, text in zip(*held, texts, strict=True) if text is raw}
 
     def _kept_one_by_one(self, held: codec.Touched) -> dict[Any, Entry]:
         parts = [held.part(at, at + 1) for at in range(len(held.keys))]

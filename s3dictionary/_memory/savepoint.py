@@ -104,7 +104,7 @@ class Savepoint:
         """Record that the file holds these members now."""
         for key, entry in self.journal.items():
             if isinstance(entry, (Awake, Asleep)):
-                entry.raw = members.get(key)
+                entry.rebase(members.get(key))
 
     def let_go(self) -> None:
         """Let go of removed containers, because the block won't be rolled back any more."""

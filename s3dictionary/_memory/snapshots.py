@@ -180,27 +180,31 @@ def chained(found: list[Any]) -> Inner | None:
     return inner
 
 
-def inner_containers_of_each(values: list[Any]) -> Iterable[Inner | None]:
+def inner_containers_of_each(values: list[Any], text: bytes) -> Iterable[Inner | None]:
     """The containers inside each of many fresh values.
 
     Most values are records: dicts with scalars and lists of scalars in the same places. Handles these one column at a
-    time.
+    time. If the text has no other brackets than those of the containers that were found, there are no others.
+
+    Args:
+        values: the values.
+        text: their text as a JSON array.
     """
-    if set(map(type, values)) != {dict} or len(set(map(len, values))) > 1:
-        return [chained(fresh_containers(value)) for value in values]
-    columns = zip(*map(dict.values, values), strict=True)
-    lists = [column for column in columns if not SCALARS.issuperset(map(type, column))]
-    items = chain.from_iterable(lists)
-    if not set(map(type, items)) <= {list} or not SCALARS.issuperset(map(type, _items_of(lists))):
-        return [chained(fresh_containers(value)) for value in values]
-    inner: Iterable[Inner | None] = repeat(None)
-    for column in reversed(lists):
-        inner = map(Inner, column, inner)
-    return inner
+    lists = _columns_of_lists(values)
+    if text.count(b"{") == len(values) and text.count(b"[") == 1 + sum(map(len, lists)):
+        inner: Iterable[Inner | None] = repeat(None)
+        for column in reversed(lists):
+            inner = map(Inner, column, inner)
+        return inner
+    return [chained(fresh_containers(value)) for value in values]
 
 
-def _items_of(lists: list[tuple[list[Any], ...]]) -> Iterable[Any]:
-    return chain.from_iterable(chain.from_iterable(lists))
+def _columns_of_lists(records: list[Any]) -> list[tuple[list[Any], ...]]:
+    """The lists in records, one tuple for each column of lists; none if the records differ in length."""
+    if set(map(type, records)) != {dict} or len(set(map(len, records))) > 1:
+        return []
+    columns = list(zip(*map(dict.values, records), strict=True))
+    return [column for column in columns if type(column[0]) is list and set(map(type, column)) == {list}]
 
 
 def contents_of_twins(twins: Iterable[Any], originals: Iterable[Any]) -> tuple[list[Any], list[Any]]:

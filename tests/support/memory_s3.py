@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections import Counter, deque
 from functools import wraps
 from itertools import count
 from typing import Any
 
 from botocore.exceptions import ClientError
+
+from s3dictionary._memory import MemoryLock
 
 
 def _one_at_a_time(method: Any) -> Any:
@@ -35,7 +36,7 @@ class MemoryS3:
         self.requests: Counter[str] = Counter()
         self.faults: deque[BaseException] = deque()
         self._numbers = count(1)  # not a generator, which an interrupt in it would end for good
-        self._lock = threading.RLock()
+        self._lock = MemoryLock()
 
     @_one_at_a_time
     def get_object(self, **request: Any) -> dict[str, Any]:

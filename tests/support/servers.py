@@ -133,7 +133,7 @@ class Site:
     def read(self, key: str) -> bytes:
         """Read an object directly from the server, without the white space at the end of a save."""
         body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        return re.sub(rb"[ \t]{64}\n\Z", b"", body)
+        return re.sub(rb"[ \t]{96}\n\Z", b"", body)
 
     def write(self, key: str, body: bytes, **options: Any) -> str:
         """Put an object directly, as another program would. Returns its ETag."""

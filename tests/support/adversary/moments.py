@@ -4,7 +4,7 @@ CPython delivers signals, and switches threads, only where it looks at its "eval
 begins, after a call, and after a jump backwards. Three kinds of moments follow from that:
 
 - SIGNAL: a function of the library begins, or a built-in one that it has called returns (`sys.setprofile`). Every
-  CPython looks there.
+  CPython looks there. (But for a built-in `__enter__`: only 3.14 looks between that and the block.)
 - OPCODE: the library is about to execute an instruction, and the one before it in that frame was a call, a RESUME or
   a jump backwards (`sys.settrace`). So in addition to the above, that is where a Python function returns: 3.10 looks.
 - LINE: those of them at which a line begins.
@@ -101,7 +101,7 @@ class Moments:
         self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}, {event}"
         self._action()
 
-    def _profile(self, frame: FrameType, event: str, _argument: Any) -> None:
+    def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
         if frame.f_code in _ON_THE_WIRE:
             counts = event == "call"
         elif not _is_ours(frame):
@@ -110,7 +110,7 @@ class Moments:
             # A generator that is resumed would be ended here without its `finally`; its other moments are enough
             counts = not frame.f_code.co_flags & _GENERATORS
         else:
-            counts = event == "c_return"
+            counts = event == "c_return" and not _goes_on_into_block(argument)
         if counts and not _is_swallowed(frame):
             self._reached(frame, event)
 
@@ -178,6 +178,10 @@ class _Code:
 def can_be_interrupted(frame: FrameType) -> bool:
     """Whether an exception of a signal handler would propagate from here."""
     return not _is_swallowed(frame)
+
+
+def _goes_on_into_block(function: Any) -> bool:
+    return sys.version_info >= (3, 15) and function.__name__ == "__enter__"
 
 
 def _is_ours(frame: FrameType | None) -> bool:
