@@ -7,8 +7,11 @@ VERSIONS ?= 3.10 3.11 3.12 3.13
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 PYTEST = -m pytest -n 3
 
+# The tests start hundreds of programs; without bytecode, each of them would compile the library anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check coverage docs package release-check stress matrix oldest sid matrix-sid bench bench-quick
-.PHONY: contention faults clean
+.PHONY: contention faults clean stress-writers stress-network stress-kills stress-interrupts stress-mutations
 
 demo: .venv/with-local
 	@echo "Running examples/quickstart.py on an S3 server of its own:"
@@ -18,12 +21,27 @@ test: .venv/with-dev
 	.venv/bin/python $(PYTEST)
 
 # The long forms of the tests with many writers, kills, threads and forks, and of those that interrupt at every moment;
-# and a check that the tests notice deliberate breakages.
-stress: .venv/with-dev
-	S3DICT_STRESS=1 .venv/bin/python -m pytest -v --durations=0 tests/test_linearizability.py tests/test_many_writers.py \
-	  tests/test_kills.py tests/test_threads_and_forks.py
+# and a check that the tests notice deliberate breakages. Each part is also a target.
+STRESS = S3DICT_STRESS=1 .venv/bin/python -m pytest -v --durations=0
+
+stress: stress-writers stress-network stress-kills stress-interrupts stress-mutations
+
+# Of 32 writers of one file, one saves and 31 start again. So the time grows with the square of their number.
+stress-writers: .venv/with-dev
+	$(STRESS) tests/test_many_writers.py -k "no_update and not unreliable"
+
+stress-network: .venv/with-dev
+	$(STRESS) tests/test_many_writers.py -k "no_update and unreliable"
+
+stress-kills: .venv/with-dev
+	$(STRESS) tests/test_linearizability.py tests/test_many_writers.py tests/test_kills.py tests/test_threads_and_forks.py \
+	  -k "not no_update"
+
+stress-interrupts: .venv/with-dev
 	S3DICT_STRESS=1 .venv/bin/python $(PYTEST) tests/test_interrupts.py tests/test_threads_at_any_moment.py \
-	  tests/test_signal_storm.py tests/test_scheduled_threads.py
+	  tests/test_signal_storm.py tests/test_scheduled_threads.py tests/test_costs.py
+
+stress-mutations: .venv/with-dev
 	.venv/bin/python tests/mutations.py
 
 check: .venv/with-dev docs

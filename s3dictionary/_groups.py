@@ -191,7 +191,6 @@ class Groups(Generic[M]):
             return
         was_shared, group.process = group.is_shared, os.getpid()
         group.members, group.holder = [member], member
-        group.todo = [each for each in group.todo if each is member]
         if was_shared:
             self.call_again(group)
 

@@ -111,9 +111,6 @@ class TaskRuns:
         except S3DictError as error:  # an error for all members
             self._turns.end(block)
             self._groups.failed(group, error, repeats=False)
-        except BaseException:
-            self._turns.end(block)
-            raise
 
     async def _call(self, group: Group[_TaskMember], member: _TaskMember) -> None:
         """Call a member's function, in its own block if others share the group's. Its exceptions go to the member."""
@@ -143,7 +140,6 @@ class TaskRuns:
         if finished.error is None:
             self._groups.succeeded(group)
         elif isinstance(finished.error, Exception):
-            self._turns.end(group.block)
             self._groups.failed(group, finished.error, repeats=self._may_repeat(finished.error))
         else:
             raise finished.error

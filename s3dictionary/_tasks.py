@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ._turns import Turn, Turns, Waiting, acting_for, current_owner
+from ._yielding import is_beside_loop
 
 T = TypeVar("T")
 
@@ -123,12 +124,16 @@ class Finished(Generic[T]):
 
     def get(self) -> T:
         """The result. Raises the error or the cancellation, if there was one."""
-        if self.cancelled is not None:
-            if self.error is not None:
-                log.warning("failed while its task was being cancelled: %s", self.error)
-            raise self.cancelled from self.error
-        if self.error is not None:
-            raise self.error
+        error, cancelled, self.error, self.cancelled = self.error, self.cancelled, None, None
+        try:
+            if cancelled is not None:
+                if error is not None:
+                    log.warning("failed while its task was being cancelled: %s", error)
+                raise cancelled from error
+            if error is not None:
+                raise error
+        finally:
+            del error, cancelled  # their tracebacks refer to this frame
         return self.result  # type: ignore[return-value]  # it has one
 
 
@@ -138,6 +143,7 @@ class _Call(Generic[T]):
     def __init__(self, function: Callable[..., T], args: tuple[Any, ...]) -> None:
         self._function, self._args = function, args
         self._owner, self._context = current_owner(), copy_context()
+        self._context.run(is_beside_loop.set, True)
         self._is_done, self._notification = threading.Event(), Notification()
         self.result: T | None = None
         self.error: BaseException | None = None
@@ -169,7 +175,13 @@ class _Call(Generic[T]):
             except GeneratorExit:  # the task is garbage-collected, and can't wait for anything else
                 self._is_done.wait(_LONGEST_SAVE)
                 raise
-        error, self.error = self.error, None
+        try:
+            return self.finished(cancelled)
+        finally:
+            del cancelled  # its traceback refers to this frame
+
+    def finished(self, cancelled: asyncio.CancelledError | None = None) -> Finished[T]:
+        error, self.error = self.error, None  # its traceback refers to the frames of those who wait
         return Finished(self.result, error, cancelled)
 
 
@@ -177,7 +189,7 @@ async def in_thread(function: Callable[..., T], *args: Any) -> T:
     """Call a function in a worker thread. It must have no effects, because it continues if the task is cancelled."""
     call = _Call(function, args)
     await call.received()
-    return Finished(call.result, call.error, None).get()
+    return call.finished().get()
 
 
 async def to_the_end(function: Callable[..., T], *args: Any) -> Finished[T]:

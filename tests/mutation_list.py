@@ -327,7 +327,7 @@ MUTATIONS: list[Mutation] = [
         STORE,
         "members, ending=True))",
         "members, ending=False))",
-        (*INTERRUPTS, *OWNERS),
+        ("tests/test_costs.py::test_the_end_of_a_with_takes_no_snapshot_of_what_somebody_holds",),
     ),
     Mutation(
         "what is saved is noted for the values of now, not for those that were encoded",

@@ -18,6 +18,7 @@ import pytest
 
 from s3dictionary import S3Dict
 from s3dictionary._format import codec
+from s3dictionary._format.strict import mistakes
 from s3dictionary._format.types import READERS
 from s3dictionary.cli import main
 from s3dictionary.cli.arguments import make_parser
@@ -701,11 +702,11 @@ def test_what_looks_like_a_type_but_does_not_fit_is_refused(
 def test_each_type_says_what_fits() -> None:
     """The example in the message is valid."""
     for tag in READERS:
-        [mistake] = codec.mistakes(b'{"py/%s":null}' % tag.encode())
+        [mistake] = mistakes(b'{"py/%s":null}' % tag.encode())
         assert mistake.is_wrong
         example = mistake.advice.removeprefix("A valid example is ").encode()
         assert f"py/{tag}".encode() in example
-        assert not codec.mistakes(example)
+        assert not mistakes(example)
         assert type(codec.decode(example)) is not dict or tag == "dict"
 
 

@@ -720,7 +720,7 @@ NO_MESSAGES = {
     "Invalid header value",  # only looked for
     ", not loaded yet>",  # the repr says it
     *(outcome.value for outcome in Outcome),  # only named
-    flat(addresses._ARN.pattern),
+    flat(addresses._ARN),
 }
 
 

@@ -7,12 +7,14 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pytest
 
 from s3dictionary import (
+    AccessDeniedError,
     ConflictError,
     NotStorableError,
     ReadOnlyError,
@@ -146,14 +148,17 @@ def test_each_function_is_called_in_the_thread_that_called_run(d: D) -> None:
     assert results(in_one_group(d, [call] * 3)) == [True] * 3
 
 
-def test_an_exception_is_its_callers_alone_and_undoes_what_his_function_did(s3: HookedS3, d: D) -> None:
-    calls = logging(d, 1, 2)
+@pytest.mark.parametrize("others", [[1], [1, 2]], ids=len)
+def test_an_exception_is_its_callers_alone_and_undoes_what_his_function_did(
+    s3: HookedS3, d: D, others: list[int]
+) -> None:
+    calls = logging(d, *others)
     calls.insert(1, partial(d.run, fails))
-    one, error, two = results(in_one_group(d, calls))
-    assert (one, two) == (1, 2)
-    assert isinstance(error, Boom)
+    found = results(in_one_group(d, calls))
+    assert isinstance(found.pop(1), Boom)
+    assert found == others
     assert s3.requests["PutObject"] == 1
-    assert_whole(d, s3, {"log": [1, 2]})
+    assert_whole(d, s3, {"log": others})
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -223,6 +228,35 @@ def test_after_a_conflict_all_are_called_again_from_a_fresh_load(s3: HookedS3, d
     assert_whole(d, s3, {"log": ["theirs 0", 1, 2]})
 
 
+def test_if_the_fresh_load_fails_all_get_its_error(s3: HookedS3, d: D) -> None:
+    """Those who had raised, too: it isn't known whether they would again."""
+
+    def write_and_refuse(operation: str) -> None:
+        if operation == "PutObject":
+            s3.write("key", b'{"log":["theirs"]}')
+            s3.before = refuse
+
+    def refuse(operation: str) -> None:
+        if operation == "GetObject":
+            raise refusal("GetObject", 403, "AccessDenied")
+
+    s3.before = write_and_refuse
+    errors = results(in_one_group(d, [partial(d.run, fails), *logging(d, 1)]))
+    assert [type(error) for error in errors] == [AccessDeniedError] * 2
+
+
+def test_who_comes_while_a_group_waits_to_go_again_joins_it(
+    s3: HookedS3, d: D, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late: list[InThread[Any]] = []
+    monkeypatch.setattr("s3dictionary._runs.time.sleep", lambda _: late.extend(queue_up(d, logging(d, 2))))
+    other_writes(s3, 1)
+    d.run(log, 1)
+    assert results(late) == [2]
+    assert s3.requests["PutObject"] == 2
+    assert_whole(d, s3, {"log": ["theirs 0", 1, 2]})
+
+
 def test_each_caller_has_its_own_number_of_attempts(s3: HookedS3, d: D) -> None:
     """Whose attempts are spent gets the conflict, and the others go on."""
     other_writes(s3, 2)
@@ -244,6 +278,13 @@ def test_an_outcome_that_is_not_known_is_told_to_all_and_never_repeated(s3: Hook
     assert [type(error) for error in errors] == [UnknownOutcomeError] * 3
     s3.after = lambda _: None
     assert s3.stored() == {"log": [1, 2, 3]}
+
+
+def test_who_has_an_error_of_his_own_gets_that_also_if_the_save_fails(s3: HookedS3, d: D) -> None:
+    s3.faults.append(refusal("PutObject", 403, "AccessDenied"))
+    error, saves = results(in_one_group(d, [partial(d.run, fails), *logging(d, 1)]))
+    assert isinstance(error, Boom)
+    assert isinstance(saves, StorageError)
 
 
 def test_a_value_that_cannot_be_stored_is_its_callers_error_alone(s3: HookedS3, d: D) -> None:
@@ -428,17 +469,48 @@ def test_a_child_forked_inside_a_function_does_not_save_what_others_did(s3: Hook
     assert_whole(d, s3, {"log": [1, "forks", 2]})
 
 
-def test_what_one_leaves_behind_keeps_neither_the_dict_nor_its_function_alive(s3: HookedS3, d: D) -> None:
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork with threads
+def test_a_child_forked_inside_a_function_alone_goes_on_with_it(d: D) -> None:
+    """It has nothing of others to undo, so the function isn't called again."""
+    children: list[int] = []
+
+    def fork(d: D) -> None:
+        if children:
+            os._exit(1)
+        children.append(os.fork())
+
+    d.run(fork)
+    if not children[0]:
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+
+
+@pytest.mark.parametrize("error", [None, Boom, KeyboardInterrupt])
+def test_what_one_leaves_behind_keeps_neither_the_dict_nor_its_function_alive(
+    d: D, error: type[BaseException] | None
+) -> None:
     class Function:
         def __call__(self, d: D) -> None:
             log(d, 1)
+            if error is not None:
+                raise error
 
-    function = Function()
-    gone = weakref.ref(function)
+    def call() -> weakref.ref[Any]:
+        function = Function()
+        with suppress(Boom, KeyboardInterrupt):
+            d.run(function)
+        return weakref.ref(function)
+
     gc.disable()
     try:
-        in_thread(partial(d.run, function))
-        del function
-        assert gone() is None
+        assert in_thread(call)() is None
     finally:
         gc.enable()
+
+
+def test_a_call_that_is_refused_amid_a_step_leaves_no_group_behind(s3: HookedS3, d: D) -> None:
+    """As a signal handler's, while its own thread changes the dict."""
+    with d._memory.lock, pytest.raises(TransactionError, match="A signal handler can't change"):
+        d.run(log, "refused")
+    assert in_thread(partial(d.run, log, 1)) == 1
+    assert_whole(d, s3, {"log": [1]})

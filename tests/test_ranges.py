@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -178,20 +180,35 @@ def test_a_file_that_breaks_off_everywhere_is_an_error(moto_big: Site) -> None:
         state(moto_big)
 
 
-def test_an_interrupt_leaves_no_thread_that_holds_the_body(moto_big: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_an_interrupt_no_thread_holds_the_body(moto_big: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[ranges._Rest] = []
 
     def interrupt(self: ranges._Rest) -> None:
         begun.append(self)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ranges._Rest, "pieces", interrupt)
+    monkeypatch.setattr(ranges._Rest, "is_complete", interrupt)
     with pytest.raises(KeyboardInterrupt):
         S3Dict(moto_big.bucket, file_name="state.json", client=moto_big.proxied_client())
-    for thread in threading.enumerate():
-        if thread.name == "s3dictionary":
-            thread.join()
-    assert sum(map(len, begun[0]._pieces)) <= len(begun[0]._pieces)
+    with pytest.raises(ValueError, match="released"):
+        begun[0]._view[:]
+
+
+def test_a_big_body_is_in_memory_only_once(moto_s3: Site) -> None:
+    """On CPython, the buffer that is written to becomes the body. A copy would take as long as many requests."""
+    content = os.urandom(4_000_000)
+    moto_s3.write("state.json", content)
+    client, request = moto_s3.client, {"Bucket": moto_s3.bucket, "Key": "state.json"}
+    answer = client.get_object(**request)
+    tracemalloc.start()
+    try:
+        body = ranges.read(client, request, answer, len(content))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert body == content
+    if sys.implementation.name == "cpython":
+        assert peak < 1.9 * len(content)
 
 
 # Clients

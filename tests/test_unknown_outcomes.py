@@ -467,6 +467,21 @@ def test_a_block_whose_own_save_is_unknown_keeps_its_changes_in_the_error_and_in
     assert s3.versions[-1] == {"count": 0, "other": 1}
 
 
+def test_a_block_that_fails_does_not_go_back_behind_a_save_before_it() -> None:
+    """What that one has saved is still in memory. So the next save finds that it took effect, and meets no conflict."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    add_one(d)
+    lose_answer(s3, d.save)
+    s3.faults.append(refusal("PutObject", 403, "AccessDenied"))
+    with pytest.raises(StorageError):
+        _block(d)
+    d.save()
+    assert d == s3.versions[-1] == {"count": 1}
+    assert not d.changed
+
+
 def test_a_block_that_meets_such_a_save_can_still_be_undone_exactly() -> None:
     """The block decodes the list from a text that differs from the file's."""
     s3, d = went_back_behind_a_save()

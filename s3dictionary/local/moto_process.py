@@ -33,12 +33,21 @@ def one_write_at_a_time(app: WSGIApplication) -> WSGIApplication:
     return serve
 
 
+def list_services_once() -> None:
+    """Keep moto from looking at its folder for each AWS service at every request, which takes a third of its time."""
+    from moto import backends
+
+    services = frozenset(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: services
+
+
 def main(port: int) -> None:
     """Serve until the end of the input."""
     import logging
 
     from moto.server import ThreadedMotoServer
 
+    list_services_once()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()

@@ -67,6 +67,7 @@ class Moments:
         modules: Collection[str] = (),
     ) -> None:
         self._kind, self._number, self._action, self._modules = kind, number, action, modules
+        self._outermost: FrameType | None = None
         self.count = 0
         self.where: str | None = None
 
@@ -74,6 +75,7 @@ class Moments:
         self._collects = gc.isenabled()
         gc.disable()
         self._traced_before = sys.gettrace()  # a debugger's, or coverage's
+        self._outermost = sys._getframe(1)
         if self._kind is Kind.SIGNAL:
             sys.setprofile(self._profile)
         else:
@@ -90,6 +92,7 @@ class Moments:
     def _stop(self) -> None:
         sys.setprofile(None)
         sys.settrace(None)
+        self._outermost = None  # it would keep what its function has made
 
     def _reached(self, frame: FrameType, event: str) -> None:
         if self._modules and Path(frame.f_code.co_filename).stem not in self._modules:
@@ -111,11 +114,11 @@ class Moments:
             counts = not frame.f_code.co_flags & _GENERATORS
         else:
             counts = event == "c_return" and not _goes_on_into_block(argument)
-        if counts and not _is_swallowed(frame):
+        if counts and not _is_swallowed(frame, self._outermost):
             self._reached(frame, event)
 
     def _trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        if not _is_ours(frame) or _is_swallowed(frame):
+        if not _is_ours(frame) or _is_swallowed(frame, self._outermost):
             return None
         frame.f_trace_opcodes = True
         code = _Code.of(frame.f_code)
@@ -127,8 +130,8 @@ class Moments:
                 begins_line = True
             elif event == "opcode":
                 offset = frame.f_lasti
-                possible = code.may_be_interrupted(previous, offset)
-                if possible and (begins_line or self._kind is Kind.OPCODE):
+                counts = begins_line or self._kind is Kind.OPCODE
+                if counts and code.may_be_interrupted(previous, offset):
                     self._reached(frame, event)
                 previous, begins_line = offset, False
             return local
@@ -188,9 +191,14 @@ def _is_ours(frame: FrameType | None) -> bool:
     return frame is not None and frame.f_code.co_filename.startswith(PACKAGE)
 
 
-def _is_swallowed(frame: FrameType | None) -> bool:
-    """Whether this runs while an object is freed. Python only prints exceptions that are raised then."""
-    while frame is not None:
+def _is_swallowed(frame: FrameType | None, outermost: FrameType | None = None) -> bool:
+    """Whether this runs while an object is freed. Python only prints exceptions that are raised then.
+
+    Args:
+        frame: the current frame.
+        outermost: a caller that isn't called while an object is freed. The search ends there.
+    """
+    while frame is not outermost and frame is not None:
         if frame.f_code.co_name == "__del__" or frame.f_code.co_filename.endswith("weakref.py"):
             return True
         frame = frame.f_back
