@@ -1,4 +1,4 @@
-"""What a process does before its first value: as little as it can, and never less than it must."""
+"""What a process does before its first value: as little as possible, and never less than necessary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODELS = [("s3", "service-2"), ("s3", "endpoint-rule-set-1"), ("sts", "service-2
 
 
 def run(s3: Site, code: str, **environment: str) -> str:
-    """Run a program that finds the server in its environment; gives what it printed."""
+    """Run a program that finds the server in its environment. Returns what it printed."""
     keys = {
         "AWS_ACCESS_KEY_ID": s3.server.access_key,
         "AWS_SECRET_ACCESS_KEY": s3.server.secret_key,
@@ -54,7 +54,7 @@ def test_a_first_load_does_not_import_boto3(moto_s3: Site) -> None:
 
 
 def test_the_garbage_collector_is_as_it_was(moto_s3: Site) -> None:
-    """It works, and nothing is frozen that wasn't; Python 3.12 begins with some objects frozen."""
+    """It works, and nothing additional is frozen. Python 3.12 begins with some frozen objects."""
     look = "import gc; print(gc.isenabled(), gc.get_freeze_count())"
     before = subprocess.check_output([sys.executable, "-c", look], text=True).split()
     enabled, frozen = run(moto_s3, look).split()

@@ -1,4 +1,4 @@
-"""Big files come in over several connections, as one version and as a whole, or over one as ever."""
+"""Big files are loaded over several connections, as one whole version, or over one connection as before."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ CONTENT = {"a": os.urandom(50_000).hex()}  # bytes that were swapped would show
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of 100 kB count as big ones."""
+    """Let files of 100 kB count as big."""
     monkeypatch.setattr(ranges, "BIG", 80_000)
     monkeypatch.setattr(ranges, "PART", 30_000)
 
 
 @pytest.fixture
 def big(s3: Site) -> Site:
-    """A site that has a big file."""
+    """A site with a big file."""
     s3.write("state.json", json.dumps(CONTENT).encode())
     return s3
 
@@ -48,12 +48,12 @@ def state(s3: Site, **options: Any) -> S3Dict:
 
 
 def asked(s3: Site) -> list[str]:
-    """The ranges of the GETs so far; empty for one of the whole."""
+    """The ranges of the GETs so far; empty for a GET of the whole file."""
     return sorted(exchange.headers.get("Range", "") for exchange in s3.requests.log)
 
 
 def on_ranges(act: Callable[[Request, Forward], Response | None]) -> Call:
-    """A fault of GETs of ranges; the others pass."""
+    """A fault for GETs of ranges only."""
 
     def check(request: Request, forward: Forward) -> Response | None:
         return act(request, forward) if "Range" in request.headers else forward(request)
@@ -100,7 +100,7 @@ def test_a_load_that_finds_nothing_new_needs_no_ranges(moto_big: Site) -> None:
 
 
 def test_a_changed_file_is_loaded_in_ranges_too(moto_big: Site) -> None:
-    """The condition of the plain GET, that it has changed, isn't one of the ranges."""
+    """The plain GET has the condition that the file has changed. The range GETs don't."""
     d = state(moto_big)
     moto_big.write("state.json", json.dumps(CONTENT | {"b": 1}).encode())
     moto_big.requests.clear()
@@ -123,7 +123,7 @@ def without_range(request: Request, forward: Forward) -> Response | None:
 
 
 def another_version(request: Request, forward: Forward) -> Response | None:
-    """As of a store that doesn't look at the condition, when somebody has just saved."""
+    """Answer as a store that ignores the condition, after somebody has saved."""
     return AlterHeaders({"ETag": '"of another version"'})(request, forward)
 
 
@@ -147,7 +147,7 @@ def test_if_a_range_fails_the_first_answer_is_read_to_its_end(moto_big: Site, fa
 
 
 def test_what_another_program_writes_meanwhile_is_not_mixed_in(moto_big: Site) -> None:
-    """The loaded version is the first answer's."""
+    """The loaded version is that of the first answer."""
 
     def write(request: Request, forward: Forward) -> Response | None:
         moto_big.write("state.json", json.dumps({"a": "x" * 100_000}).encode())
