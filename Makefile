@@ -4,7 +4,8 @@
 
 PYTHON ?= python3
 VERSIONS ?= 3.10 3.11 3.12 3.13
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+# Python compiles what it imports, which is a small part of what is installed.
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
 PYTEST = -m pytest -n 3
 
 .PHONY: demo test check coverage docs package release-check stress matrix oldest sid matrix-sid bench bench-quick
@@ -14,7 +15,7 @@ demo: .venv/with-local
 	@echo "Running examples/quickstart.py on an S3 server of its own:"
 	@.venv/bin/python examples/quickstart.py
 
-test: .venv/with-dev
+test: .venv/with-test
 	.venv/bin/python $(PYTEST)
 
 # The tests with many writers, kills, threads and forks, with hundreds of kills and thousands of updates; those that
@@ -155,9 +156,7 @@ clean:
 
 .venv/with-%: setup.cfg | .venv/bin/python
 	@echo "Installing S3Dictionary with the extra '$*' into .venv, from PyPI: $(or $(INSTALLS_$*),a minute or more)"
-	@.venv/bin/python $(PIP_INSTALL) $(OPTIONS_$*) -e '.[$*]'
+	@.venv/bin/python $(PIP_INSTALL) -e '.[$*]'
 	@touch $@
 
-# Python compiles what it imports, which is a small part of what these packages have.
-OPTIONS_local = --no-compile
 INSTALLS_local = boto3 and moto (an S3 server), about 30 packages in about half a minute
