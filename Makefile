@@ -35,7 +35,7 @@ check: .venv/with-dev docs
 	.venv/bin/basedpyright
 	.venv/bin/zizmor --offline --quiet .github/workflows
 	.venv/bin/pre-commit validate-config
-	.venv/bin/python -m pytest --doctest-modules s3dictionary tests/test_docs.py
+	.venv/bin/python -m pytest --doctest-modules s3dictionary tests/test_docs.py tests/test_typing.py
 
 # What the quick tests reach that work in this process. Those that trace the interpreter, kill or fork aren't among them.
 MEASURED = answers async autosave blocks changes cli cli_edit clients codec construction delete doctor error_messages errors \
