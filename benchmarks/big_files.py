@@ -19,10 +19,10 @@ from .timing import side_by_side, wall
 VALUE = 10_000
 
 TEXT = """\
-Opening a file of {size}, its values of 10 kB each, through the same proxy: 20 ms a request, and 85 MB/s on each
-connection. S3Dict loads it over several. The figures need a machine with a processor or two to spare, as server and
-proxy run on it as well. Memory is the most that a process takes to open a file of {records} in small records over
-several connections, edit one record and save, less what it had before."""
+Opening a file of {size} with values of 10 kB, through the same proxy: 20 ms for each request, and 85 MB/s on each
+connection. S3Dict loads it over several connections. The figures need a machine with a processor or two to spare,
+because the server and the proxy run on it, too. Memory is the peak of a process that opens a file of {records} in
+small records over several connections, edits one record and saves, minus what the process had before."""
 
 
 def measure(stage: Stage) -> Section:

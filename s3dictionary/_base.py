@@ -69,7 +69,7 @@ class FileDict(LazyDict[K, V]):
         check_bool("autosave", autosave)
         check_bool("read_only", read_only)
         if read_only and (autosave or replaces):
-            raise ValueError("read_only=True can't be combined with autosave or data, as these save")
+            raise ValueError("read_only=True can't be combined with autosave or data, because these save")
         if on_conflict not in _STRATEGIES and not callable(on_conflict):
             raise ValueError(
                 f"on_conflict must be a function or one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}"

@@ -132,8 +132,8 @@ class Loader:
             return
         self._memory.load(self._memory.filed_members(), self.version)
         warnings.warn(
-            f"{self.uri} was opened with read_only=True, but something in it was changed, as inside a value or in "
-            "`data`. That was undone. Use copy.deepcopy(value) to get a value that can be changed",
+            f"{self.uri} was opened with read_only=True, but something in it was changed, inside a value or in "
+            "`data`. The change was undone. To change a value, use copy.deepcopy(value)",
             UnsavedChangesWarning,
             _callers_level(),
         )

@@ -232,10 +232,10 @@ class First:
     ("types", "problem"),
     [
         ([Path], "isn't a dataclass"),
-        ([int], "stored as itself anyway"),
-        ([type("set", (Job,), {})], "stands for the built-in set"),
-        ([Job, type("Job", (Point,), {})], "two classes of the name Job"),
-        ([Job("a")], "must have classes"),
+        ([int], "stores without types="),
+        ([type("set", (Job,), {})], "is the tag of the built-in set"),
+        ([Job, type("Job", (Point,), {})], "two classes named Job"),
+        ([Job("a")], "must contain classes"),
         (Job, "list of classes"),
         ("Job", "list of classes"),
         (7, "list of classes"),
@@ -273,10 +273,10 @@ class Special(Job):
     ("value", "types", "advice"),
     [
         (Job("a"), [Point], r"types=\[Job\]"),
-        (Special("a"), [Job], r"types= has \S+\.Job, so add Special, too"),
+        (Special("a"), [Job], r"types= has only its base class \S+\.Job; add Special"),
         (namedtuple("Sub", Pair._fields)(1, 2), [], None),  # type: ignore[call-arg]
-        (type("Sub", (Pair,), {})(1, 2), [Pair], "so add Sub, too"),
-        (type("Far", (type(Path()),), {})("a"), {Path: (str, Path)}, "so add Far, too"),
+        (type("Sub", (Pair,), {})(1, 2), [Pair], "; add Sub$"),
+        (type("Far", (type(Path()),), {})("a"), {Path: (str, Path)}, "; add Far$"),
     ],
 )
 def test_an_instance_of_another_class_is_refused_and_the_message_names_types(

@@ -357,7 +357,7 @@ def test_restore_overwrites_nobody(cli: CommandLine, moto_s3: Site, versioned: l
     ended = cli("restore", "-1")
     assert ended.code == ExitCode.CONFLICT
     assert f"{cli.uri} was written by someone else" in ended.err
-    assert "nothing was overwritten. Do it again." in ended.err
+    assert "nothing was overwritten. Run the command again." in ended.err
     assert moto_s3.read(FILE) == b'{"theirs":1}'
 
 
@@ -703,7 +703,7 @@ def test_each_type_says_what_fits() -> None:
     for tag in READERS:
         [mistake] = codec.mistakes(b'{"py/%s":null}' % tag.encode())
         assert mistake.is_wrong
-        example = mistake.advice.removeprefix("What fits is like ").encode()
+        example = mistake.advice.removeprefix("A valid example is ").encode()
         assert f"py/{tag}".encode() in example
         assert not codec.mistakes(example)
         assert type(codec.decode(example)) is not dict or tag == "dict"

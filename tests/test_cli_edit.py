@@ -446,7 +446,7 @@ def test_what_looks_like_a_type_but_does_not_fit_is_not_saved(
     editor(replacing("1.10", wrong))
     ended = cli("edit")
     assert ended.code == ExitCode.INPUT
-    assert "whose content is invalid. What fits is like" in ended.err
+    assert "whose content is invalid. A valid example is" in ended.err
     assert wrong in kept(ended).read_text()
     assert moto_s3.read(FILE) == BODY
 

@@ -16,7 +16,7 @@ import pytest
 
 from s3dictionary import Rollback, S3Dict
 from s3dictionary._format import codec
-from s3dictionary._memory import holding, savepoint, undoing
+from s3dictionary._memory import refcounts, savepoint, undoing
 from support.inside import awake_keys, raw_keys
 from support.memory_s3 import MemoryS3
 
@@ -147,7 +147,7 @@ def test_a_load_that_brings_something_new_decodes_only_what_was_touched(s3: Memo
 
 # The ten-thousandth block ---------------------------------------------------------------------------------------------
 
-MANY, FEWER = (10_000, 300) if holding._COUNTS_TELL else (100, 100)
+MANY, FEWER = (10_000, 300) if refcounts._COUNTS_TELL else (100, 100)
 
 
 def read_one(d: State, number: int) -> None:
@@ -305,13 +305,13 @@ def test_what_nobody_holds_and_the_file_has_becomes_raw_again(d: State) -> None:
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="there are no reference counts here")
 def test_reference_counts_are_used_where_there_is_one_thread_at_a_time() -> None:
     has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    assert has_gil == (holding._COUNTS_TELL)
+    assert has_gil == (refcounts._COUNTS_TELL)
 
 
 def test_without_reference_counts_it_is_slower_but_right(
     s3: MemoryS3, d: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holding, "_COUNTS_TELL", False)
+    monkeypatch.setattr(refcounts, "_COUNTS_TELL", False)
     for number in range(50):
         with d:
             put_one_in(d, number)

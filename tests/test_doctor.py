@@ -120,7 +120,7 @@ def test_a_store_that_ignores_conditions_is_found_out(
     code, results = examine(cli, without_conditions(*ignored))
     assert statuses(results) == {**WORKING, **dict.fromkeys(fails, "fails")}
     assert code == ExitCode.UNFIT
-    assert all("lose each other's changes" in results[name]["advice"] for name in fails)
+    assert all("overwrite each other's changes" in results[name]["advice"] for name in fails)
     assert left(moto_s3) == []
 
 
@@ -282,10 +282,10 @@ def test_what_people_read(cli: CommandLine, moto_s3: Site) -> None:
     assert moto_s3.endpoint_url in lines[0]
     [line] = [line for line in lines if "outdated update" in line]
     assert line.startswith("FAILS    outdated update")
-    assert "lose each other's changes" in lines[lines.index(line) + 1]
-    assert lines[-1] == "3 checks fail: S3Dictionary can't rely on this."
+    assert "overwrite each other's changes" in lines[lines.index(line) + 1]
+    assert lines[-1] == "3 checks fail: S3Dictionary can't rely on this store."
     moto_s3.faults.clear()
-    assert cli("doctor").out.splitlines()[-1] == "S3Dictionary can rely on this."
+    assert cli("doctor").out.splitlines()[-1] == "S3Dictionary can rely on this store."
 
 
 def test_an_interruption_leaves_nothing_either(

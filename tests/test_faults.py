@@ -60,12 +60,12 @@ OURS = {"ours": 1}
 THEIRS = {"theirs": 1}
 EDIT = {"edited": 1}
 UNDER_WAY = threading.Lock()
-UNKNOWN = "unknown, said so"
+UNKNOWN = "unknown: UnknownOutcomeError"
 ON_SEAWEEDFS = (
     "connection reset, done",
     "500 InternalError, done",
     "412 PreconditionFailed",
-    "answer cut off in its body",
+    "answer cut off in the body",
 )
 OPERATIONS = {"GET": "GetObject", "PUT": "PutObject", "DELETE": "DeleteObject", "HEAD": "HeadObject"}
 
@@ -145,13 +145,13 @@ FAULTS: dict[str, Fault] = {
     "connection reset, done": LostAnswer(),
     "no answer in time, done": NoAnswerInTime(),
     "500 InternalError, done": DoneButError(),
-    "answer cut off in its body": CutOff(),
+    "answer cut off in the body": CutOff(),
     "another ETag in the answer": AlterHeaders({"ETag": '"another"'}),
     "no ETag in the answer": AlterHeaders({"ETag": None}),
     "a web page with status 200": Call(
         lambda request, forward: Response(200, HeadersDict({"Content-Type": "text/html"}), b"<html>Log in</html>")
     ),
-    "not gzip, though it begins so": AlterBody(lambda _: b"\x1f\x8b not gzip"),
+    "invalid gzip": AlterBody(lambda _: b"\x1f\x8b not gzip"),
     "not JSON": AlterBody(lambda body: body[:-1] + b","),
     **{fault: answer(fault) for fault in fault_cells.FAULTS if fault[0].isdigit() and not fault.endswith(", done")},
 }

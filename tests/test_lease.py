@@ -148,7 +148,7 @@ def test_the_dict_is_not_touched(s3: ClockedS3) -> None:
 
 def test_one_object_is_for_one_block_at_a_time(s3: ClockedS3) -> None:
     once = lease(s3)
-    with once, pytest.raises(LeaseHeldError, match="this very object"):
+    with once, pytest.raises(LeaseHeldError, match="by this object"):
         once.__enter__()
     with once:
         assert once.held

@@ -303,7 +303,7 @@ def test_another_thread_cannot_leave_by_hand_what_its_owner_is_in(s3: HookedS3, 
     block = enter(d)
     block.__enter__()
     d["n"] = 1
-    with pytest.raises(TransactionError, match="still in it"):
+    with pytest.raises(TransactionError, match="still inside it"):
         in_thread(lambda: block.__exit__(None, None, None))
     d["m"] = 1
     block.__exit__(None, None, None)

@@ -119,10 +119,11 @@ class World:
         return self.stored.answer()
 
     def is_edited(self) -> None:
-        """By another tool, which keeps the metadata or drops it, and the file's end, too."""
+        """By another tool, which keeps the metadata or drops it, and the white space at the file's end, too."""
         if self.stored is not None:
             self.serial += 1
-            body = b'{"edited":%d}' % self.random.randrange(3)
+            end = self.random.choice((b"", self.stored.request["Body"].partition(b"}")[2]))
+            body = b'{"edited":%d}' % self.random.randrange(3) + end
             metadata = self.random.choice(({}, self.stored.request["Metadata"]))
             self.stored = Stored({"Body": body, "Metadata": metadata}, f'"edit {self.serial}"', self.serial)
 

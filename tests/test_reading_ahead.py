@@ -23,6 +23,7 @@ SHAPES: dict[str, Callable[[int], Any]] = {
     "scalars": lambda n: n,
     "flat records": lambda n: {"n": n, "text": "x"},
     "records with lists": lambda n: {"a": [n], "n": n, "b": ["x", n]},
+    "records with lists of lists and more": lambda n: {"a": [[n], {"b": [n]}], "n": "[{"},
     "records with optional lists": lambda n: {"n": n, "a": [n] if n % 3 else None},
     "records of different names": lambda n: {f"a{n % 3}": [n], "n": n},
     "records of different sizes": lambda n: {"n": n, **({"a": [n]} if n % 2 else {})},
@@ -94,6 +95,20 @@ def test_what_was_decoded_ahead_and_edited_is_saved(d: S3Dict[str, Any]) -> None
             if type(value) is dict:
                 value["edited"] = True
     assert S3Dict("bucket", file_name="k", client=d._settings.client) == d
+
+
+def test_a_value_that_is_changed_back_after_a_save_is_saved_again(d: S3Dict[str, Any]) -> None:
+    """It is compared with what the file holds now, not with what it held when it was read."""
+    before = json.loads(d._settings.client.objects["k"][0])
+    d.load()
+    records = [value for value in d.values() if type(value) is dict]
+    for record in records:
+        record["edited"] = True
+    d.save()
+    for record in records:
+        del record["edited"]
+    d.save()
+    assert json.loads(d._settings.client.objects["k"][0]) == before
 
 
 def test_a_value_that_was_only_decoded_ahead_keeps_its_text() -> None:

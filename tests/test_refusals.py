@@ -48,7 +48,7 @@ ROW.__pydantic_fields__ = {}
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (object(), "an object, which can't be stored; store what it stands for instead"),
+        (object(), "an object, which can't be stored; store a value of another type instead"),
         (GENERIC, "a type, which can't be stored; store its name instead"),
         (class_of("numpy", "bool", GENERIC)(), "a numpy.bool, which can't be stored; store its .item() instead"),
         (class_of("pandas._libs.missing", "NAType")(), "a pandas.NAType, which can't be stored; store None instead"),
@@ -139,13 +139,13 @@ class Changing(tzinfo):
 
 def test_a_time_of_day_whose_zone_depends_on_the_date_is_refused() -> None:
     """It would come back without its zone."""
-    with pytest.raises(NotStorableError, match=r"^d\[0\] is .*, whose zone has no offset without a date"):
+    with pytest.raises(NotStorableError, match=r"^d\[0\] is .*, whose time zone has no offset without a date"):
         codec.encode([time(7, 30, tzinfo=Changing())])
 
 
 def test_a_zone_that_fails_is_told() -> None:
     """What it raises doesn't come out of a save."""
-    with pytest.raises(NotStorableError, match=r"its zone fails.*NotImplementedError"):
+    with pytest.raises(NotStorableError, match=r"its time zone fails.*NotImplementedError"):
         codec.encode(datetime(2026, 1, 1, tzinfo=tzinfo()))
 
 

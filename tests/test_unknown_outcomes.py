@@ -13,6 +13,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -364,6 +365,34 @@ def test_the_next_save_takes_the_place_of_an_interrupted_one_that_was_merged() -
     assert d == s3.versions[-1] == {"count": 11}
 
 
+@pytest.mark.parametrize("keeps_metadata", [True, False])
+@pytest.mark.parametrize("error", [UnknownOutcomeError, KeyboardInterrupt])
+@pytest.mark.parametrize("way", ["save", "merge", "delete"])
+def test_an_edit_of_a_save_that_is_not_known_stays(way: str, error: type[BaseException], keeps_metadata: bool) -> None:
+    """Another tool edits what the save wrote, and keeps the white space at its end, by which saves are recognised."""
+    s3 = Network(random.Random(0))
+    mode: Any = "merge" if way == "merge" else "raise"
+    with S3Dict("bucket", file_name="key", client=s3) as other:  # type: ignore[arg-type]
+        other.update(a=0, b=0)
+    d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict=mode, autosave=True)  # type: ignore[arg-type]
+    d.load()
+    lose_answer(s3, lambda: update_in_block(d, a=1), error)
+    body, _, metadata = s3.objects["key"]
+    s3.write("key", body.replace(b'"b":0', b'"b":5'), metadata if keeps_metadata else {})
+    if way == "delete":
+        with pytest.raises((ConflictError, UnknownOutcomeError)):
+            d.delete()
+    else:
+        with suppress(ConflictError, UnknownOutcomeError):
+            update_in_block(d, a=2)
+    assert json.loads(s3.objects["key"][0])["b"] == 5
+
+
+def update_in_block(d: D, **items: Any) -> None:
+    with d.transaction():
+        d.update(items)
+
+
 def test_data_that_a_lost_delete_left_in_memory_is_not_dropped_by_a_merge() -> None:
     """It is a conflict with whoever made the file anew."""
     s3 = Network(random.Random(0))
@@ -373,7 +402,7 @@ def test_data_that_a_lost_delete_left_in_memory_is_not_dropped_by_a_merge() -> N
     other: D = S3Dict("bucket", file_name="key", client=s3, data={"theirs": 1})  # type: ignore[arg-type]
     other.save()
     d["new"] = 1
-    with pytest.raises(ConflictError, match="has made the file anew"):
+    with pytest.raises(ConflictError, match="has created the file again"):
         d.save()
     assert d == {"kept": 1, "new": 1}
     assert s3.versions[-1] == {"theirs": 1}
@@ -419,6 +448,23 @@ def test_what_memory_has_gone_back_behind_is_a_change() -> None:
     d.save()
     assert d == s3.versions[-1] == {"l": [1]}
     assert not d.changed
+
+
+def test_a_block_whose_own_save_is_unknown_keeps_its_changes_in_the_error_and_in_the_file() -> None:
+    """The next save doesn't take them back: it is a conflict."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    s3.losing = ConnectionClosedError(endpoint_url="http://s3")
+    with pytest.raises(UnknownOutcomeError) as info:
+        _block(d)
+    s3.losing = None
+    assert info.value.unsaved == {"count": 0, "other": 1}
+    assert d == {"count": 0}
+    add_one(d)
+    with pytest.raises(ConflictError):
+        d.save()
+    assert s3.versions[-1] == {"count": 0, "other": 1}
 
 
 def test_a_block_that_meets_such_a_save_can_still_be_undone_exactly() -> None:

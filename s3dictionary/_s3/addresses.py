@@ -60,7 +60,7 @@ def bucket_problem(bucket: object) -> str | None:
     if bucket.startswith("s3://"):
         return "must be the name alone, without s3://; S3Dict.from_uri() takes a whole address"
     if has_password(bucket):
-        return "must be the name alone"
+        return "must be the name alone, without user:password@"
     if "/" in bucket and not _ARN.fullmatch(bucket):
         return f"must be a bucket name, without a folder, not {bucket!r}; put the folder into file_name"
     return None

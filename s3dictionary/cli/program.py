@@ -1,4 +1,4 @@
-"""Runs a command, and turns what goes wrong into a message and an exit code."""
+"""Runs a command, and turns exceptions into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .._s3 import calls
 from ..errors import S3DictError
-from . import fate
+from . import save_outcome
 from .arguments import make_parser
 from .outcomes import ExitCode, Failure, failure_of
 from .terminal import say
@@ -16,20 +16,20 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run a command line.
 
     Args:
-        words: its words, without the program's name; `sys.argv` if left out.
+        words: the arguments, without the program's name. The default is `sys.argv`.
 
     Returns:
         The exit code, one of `ExitCode`.
     """
     calls.on_wait = lambda what: say(f"waiting for {what}")
-    fate.forget()
+    save_outcome.forget()
     try:
         return _run(words)
     except Failure as failure:
         say(str(failure))
         return failure.code
     except KeyboardInterrupt:
-        outcome = fate.current()
+        outcome = save_outcome.current()
         say("stopped" if outcome is None else f"stopped: {outcome.value}")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:

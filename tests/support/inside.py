@@ -48,7 +48,7 @@ def _contains(item: Any, container: Any) -> bool:
 
 def touched(values: dict[Any, tuple[Any, Raw | None]]) -> codec.Touched:
     """Values by key, and what the file holds in their place, as memory gives them to be written."""
-    return codec.Touched(list(values), [value for value, _ in values.values()], [raw for _, raw in values.values()])
+    return codec.Touched.of(list(values), [value for value, _ in values.values()], [raw for _, raw in values.values()])
 
 
 def written(values: dict[Any, tuple[Any, Raw | None]]) -> dict[Any, Raw]:

@@ -133,7 +133,7 @@ class Site:
     def read(self, key: str) -> bytes:
         """An object's content, asked of the server direct; without the white space in which a save ends."""
         body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        return re.sub(rb"[ \t]{64}\n\Z", b"", body)
+        return re.sub(rb"[ \t]{96}\n\Z", b"", body)
 
     def write(self, key: str, body: bytes, **options: Any) -> str:
         """Put an object, direct, as another program would; gives its ETag."""
