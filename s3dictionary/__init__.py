@@ -54,7 +54,7 @@ _HOMES = {"S3Dict": "_dict", "AsyncS3Dict": "_async", "MISSING": "_memory", "Fil
 
 
 def _get(name: str) -> typing.Any:
-    """Import a name when it is first asked for: what doesn't need the dict, like `--help`, needn't wait for it."""
+    """Import a name on its first use, so that code that doesn't need the dict, such as `--help`, starts faster."""
     if name == "__version__":
         from importlib.metadata import version
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ._turns import Turn, Turns, Waiting, acting_for, current_owner
+from ._yielding import is_beside_loop
 
 T = TypeVar("T")
 
@@ -142,6 +143,7 @@ class _Call(Generic[T]):
     def __init__(self, function: Callable[..., T], args: tuple[Any, ...]) -> None:
         self._function, self._args = function, args
         self._owner, self._context = current_owner(), copy_context()
+        self._context.run(is_beside_loop.set, True)
         self._is_done, self._notification = threading.Event(), Notification()
         self.result: T | None = None
         self.error: BaseException | None = None

@@ -25,7 +25,7 @@ HANGS = 30
 
 
 def main(word: str = "") -> int:
-    """Try the breakages, and tell what came of them. Returns how many went unnoticed, or don't apply."""
+    """Try the breakages, and print the results. Returns how many went unnoticed or don't apply."""
     chosen = [mutation for mutation in MUTATIONS if word in mutation.name]
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory)
@@ -62,7 +62,7 @@ def _is_noticed(copy: Path, mutation: Mutation) -> bool:
 
 
 def _notices(copy: Path, tests: list[str], name: str) -> bool:
-    """Does a test fail? One that never ends counts."""
+    """Whether a test fails. A test that never ends counts as failed."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-o", f"timeout={HANGS}", *tests]
     environ = os.environ | {"S3DICT_SEED": SEED, "PYTHONDONTWRITEBYTECODE": "1"}
     try:

@@ -1,4 +1,4 @@
-"""Each error is provoked: its message is on the page docs/errors.md, and has what a user needs."""
+"""Provokes each error. Its message must be on the page docs/errors.md, and have what a user needs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ENTRIES = {heading: flat(message) for heading, message in ENTRY.findall(PAGE)}
 
 
 def fits(message: str, entry: str) -> bool:
-    """What is in braces on the page may be anything."""
+    """Whether a message matches the page, where text in braces stands for anything."""
     return re.fullmatch(".*".join(map(re.escape, PLACEHOLDER.split(entry))), flat(message)) is not None
 
 
@@ -73,7 +73,7 @@ def arguments(**options: Any) -> Provoke:
 
 
 def environment(config: str = "", **environ: str) -> Provoke:
-    """Made with nothing but an endpoint: everything else is found in the environment and in boto3's configuration."""
+    """Create a dict with only an endpoint. Everything else comes from the environment and boto3's configuration."""
 
     def provoke(s3: Site) -> None:
         with pytest.MonkeyPatch.context() as patch, NamedTemporaryFile("w") as file:
@@ -172,7 +172,7 @@ def clash(s3: Site) -> None:
 
 
 def local(name: str, broken: Any, engine: Engine = "moto", port: int = 0) -> Provoke:
-    """A server on this machine, with something of it replaced."""
+    """A local server, with a part of it replaced."""
 
     def provoke(_: Site) -> None:
         with pytest.MonkeyPatch.context() as patch:
@@ -255,7 +255,7 @@ def leave_anothers_block(s3: Site) -> None:
 
 
 def taking_turns(s3: Site) -> tuple[Iterator[None], Iterator[None]]:
-    """Two generators that each have a block open, the second one inside the first."""
+    """Two generators with open blocks, the second one inside the first."""
     d = state(s3)
 
     def edit() -> Iterator[None]:
@@ -367,11 +367,11 @@ def deep_with_room(s3: Site) -> None:
 
 
 class Thing:
-    """Not a type that can be stored."""
+    """A type that can't be stored."""
 
 
 class Name(str):
-    """A str with an equality of its own."""
+    """A str with its own equality."""
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -380,7 +380,7 @@ class Name(str):
 
 
 class Span(timedelta):
-    """One that differs from its microseconds, as pandas' can."""
+    """A timedelta that differs from its microseconds, as pandas' can."""
 
     def __ne__(self, other: object) -> bool:
         return True
@@ -394,7 +394,7 @@ class Named(tzinfo):
 
 
 class Stamp(datetime):
-    """One that differs from its microseconds, as pandas' can."""
+    """A datetime that differs from its microseconds, as pandas' can."""
 
     def __eq__(self, other: object) -> bool:
         return False
@@ -720,12 +720,12 @@ NO_MESSAGES = {
     "Invalid header value",  # only looked for
     ", not loaded yet>",  # the repr says it
     *(outcome.value for outcome in Outcome),  # only named
-    flat(addresses._ARN.pattern),
+    flat(addresses._ARN),
 }
 
 
 def phrases(tree: ast.AST) -> Iterator[str]:
-    """What the code could say: every str of three words or more, but for docstrings, assertions and the log."""
+    """Every str of three words or more in the code, except docstrings, assertions and log messages."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue

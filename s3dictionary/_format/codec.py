@@ -1,4 +1,4 @@
-"""The interface of this package: everything that other packages call.
+"""The interface of this package: everything that others call, except `strict`, which only the command line needs.
 
 Splits a file into its members, each still raw, and joins them again. Decodes a member only on request. Writes a value
 that JSON lacks as an object with one `py/…` member: see docs/file-format.md.
@@ -27,8 +27,6 @@ from .reading import decode as decode
 from .reading import decode_leniently as decode_leniently
 from .reading import is_tagged as is_tagged
 from .scalars import MAX_DIGITS as MAX_DIGITS
-from .strict import Mistake as Mistake
-from .strict import mistakes as mistakes
 from .types import BUILT_IN as BUILT_IN
 from .types import Types as Types
 from .verifying import verify as verify

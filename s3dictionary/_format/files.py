@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from .._collector import collector_paused
 from ..errors import CorruptFileError, NotStorableError
-from . import cutting, limits
+from . import cutting, limits, pieces
 from .limits import MAX_NESTING_READ
 from .readers import arrange
 from .reading import UNREADABLE, decode, decode_leniently, is_foreign, looks_tagged, without_entries
@@ -41,8 +41,7 @@ def split(body: bytes, types: Types = BUILT_IN) -> Members:
     _check_utf8(body)
     limits.check_integers(body)
     try:
-        with collector_paused():
-            members: Members = _splitter.decode(body)
+        members: Members = pieces.split(body) or _split_at_once(body)
     except UNREADABLE:
         limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
         members = cutting.members(body.decode())
@@ -65,10 +64,10 @@ def _check_nesting(body: bytes, members: Members, around: int) -> None:
     shortest = 2 * MAX_NESTING_READ  # a text with this many levels can't be shorter
     if len(body) <= shortest:
         return
-    views: Iterable[memoryview] = map(memoryview, members.values())
-    if max(map(len, views), default=0) <= shortest:
+    raws: Iterable[Any] = members.values()  # whose length msgspec's type hints lack
+    if max(map(len, raws), default=0) <= shortest:
         return
-    long = [raw for raw in members.values() if len(memoryview(raw)) > shortest]
+    long = [raw for raw in raws if len(raw) > shortest]
     if any(limits.is_deep(raw, MAX_NESTING_READ) for raw in long):
         limits.check_nesting(body, MAX_NESTING_READ + around + 1)
         limits.check_nesting(body, MAX_NESTING_READ + 1)
@@ -91,6 +90,12 @@ def join(members: Members, types: Types = BUILT_IN) -> bytes:
         return write_object(list(members), map(bytes, members.values()), (), types=types, foreign=foreign)
     except NotStorableError as error:
         raise place(error, types)  # noqa: B904  # it is the same one
+
+
+def _split_at_once(body: bytes) -> Members:
+    with collector_paused():
+        members: Members = _splitter.decode(body)
+        return members
 
 
 def _check_utf8(body: bytes) -> None:

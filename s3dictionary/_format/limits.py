@@ -25,6 +25,7 @@ _STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"?'
 _numbers = re.compile(_STRING + rb"|(?P<digits>[0-9]+)(?P<float>[.eE][0-9eE.+-]*)?", re.DOTALL).finditer
 _brackets = re.compile(_STRING + rb"|[\[{]|[\]}]", re.DOTALL).finditer
 
+_NO_OPENING = bytes(set(range(256)) - set(b"[{"))
 _NO_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _ROUNDS = 16
@@ -59,7 +60,12 @@ def _has_long_run(body: bytes) -> bool:
 
 def is_deep(raw: Raw, levels: int) -> bool:
     """Whether a valid JSON text is nested more than this many levels deep."""
-    structure = _structure(bytes(raw))
+    if bytes(memoryview(raw)[:1]) == b'"':
+        return False
+    text = bytes(raw)
+    if len(text.translate(None, _NO_OPENING)) <= levels:
+        return False
+    structure = _structure(text)
     for _ in range(_ROUNDS):  # each round removes the innermost level
         if not structure:
             return False
@@ -69,12 +75,15 @@ def is_deep(raw: Raw, levels: int) -> bool:
 
 def _structure(text: bytes) -> bytes:
     """The brackets outside strings, with braces turned into square brackets."""
+    return b"".join(signs_of(text).split(b'"')[::2]).translate(_ONE_KIND)
+
+
+def signs_of(text: bytes) -> bytes:
+    """The brackets and quotes of a text, without escaped quotes."""
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    signs = text.translate(None, _NO_STRUCTURE)
     # Two quotes in a row open and close a string, so dropping them changes nothing
-    outside = signs.replace(b'""', b"").split(b'"')[::2]
-    return b"".join(outside).translate(_ONE_KIND)
+    return text.translate(None, _NO_STRUCTURE).replace(b'""', b"")
 
 
 def check_nesting(body: bytes, levels: int) -> None:

@@ -34,7 +34,7 @@ class Awake(Struct, eq=False):
     raw: Raw | None
 
     def rebase(self, raw: Raw | None) -> None:
-        """The file holds another text now."""
+        """Note that the file now holds another text."""
         self.raw = raw
 
 
@@ -61,9 +61,9 @@ class Decoded(Awake, eq=False, gc=False):
     written: Raw | None = None
 
     def rebase(self, raw: Raw | None) -> None:
-        """The file holds another text now."""
+        """Note that the file now holds another text."""
         if raw is not self.raw:
-            self.written = None  # first: with the other text it would be wrong
+            self.written = None  # first, because it belongs to the old text
             self.raw = raw
 
     @property
@@ -90,7 +90,7 @@ class Asleep(Struct, eq=False):
     found: Sequence[Any] = ()
 
     def rebase(self, raw: Raw | None) -> None:
-        """The file holds another text now."""
+        """Note that the file now holds another text."""
         self.raw = raw
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .._format import codec
+from .._format.strict import Mistake, mistakes
 from ..errors import CorruptFileError
 from .outcomes import ExitCode, Failure
 from .terminal import out, say
@@ -184,16 +185,16 @@ def check_keys(text: bytes, name: str) -> None:
             raise _unfit(mistake, name)
 
 
-def _mistakes(text: bytes, name: str, *, is_file: bool) -> list[codec.Mistake]:
+def _mistakes(text: bytes, name: str, *, is_file: bool) -> list[Mistake]:
     try:
-        return codec.mistakes(text.removeprefix(codecs.BOM_UTF8), is_file=is_file)
+        return mistakes(text.removeprefix(codecs.BOM_UTF8), is_file=is_file)
     except (CorruptFileError, RecursionError) as error:
         raise Failure(
             ExitCode.INPUT, f"{name} can't be read: it is nested too deeply, or has too long a number"
         ) from error
 
 
-def _unfit(mistake: codec.Mistake, name: str) -> Failure:
+def _unfit(mistake: Mistake, name: str) -> Failure:
     message = f"{name} has a {mistake.tag}{mistake.place} whose content is invalid. {mistake.advice}"
     return Failure(ExitCode.INPUT, message.rstrip())
 

@@ -140,7 +140,7 @@ class Moments:
 
 
 def interrupt_begin_of_exit() -> None:
-    """Let a Ctrl-C come where the library is called next, as where a block begins to be left."""
+    """Raise Ctrl-C at the next call of the library, which is where a block begins to be left."""
 
     def interrupt(frame: FrameType, event: str, _argument: Any) -> None:
         if event == "call" and _is_ours(frame):
@@ -151,7 +151,7 @@ def interrupt_begin_of_exit() -> None:
 
 
 class _Code:
-    """What is known of a function's instructions."""
+    """What is known about a function's instructions."""
 
     def __init__(self, code: CodeType) -> None:
         bytecode = dis.Bytecode(code)
@@ -166,7 +166,7 @@ class _Code:
         return _Code(code)
 
     def may_be_interrupted(self, previous: int, offset: int) -> bool:
-        """Does CPython look between these two instructions, and would the exception meet the same handler?"""
+        """Whether CPython looks between these two instructions, and the same handler covers both."""
         name = self._names.get(previous, "")
         looks = name in _CALLS or ("JUMP" in name and offset <= previous and "NO_INTERRUPT" not in name)
         return looks and self._handler(previous) == self._handler(offset)
@@ -179,7 +179,7 @@ class _Code:
 
 
 def can_be_interrupted(frame: FrameType) -> bool:
-    """Is this a place at which a signal's exception goes somewhere?"""
+    """Whether an exception of a signal handler would propagate from here."""
     return not _is_swallowed(frame)
 
 
@@ -192,11 +192,11 @@ def _is_ours(frame: FrameType | None) -> bool:
 
 
 def _is_swallowed(frame: FrameType | None, outermost: FrameType | None = None) -> bool:
-    """Is this called while an object goes? What is raised in there is only printed.
+    """Whether this runs while an object is freed. Python only prints exceptions that are raised then.
 
     Args:
-        frame: where this is.
-        outermost: the caller from which on no object goes.
+        frame: the current frame.
+        outermost: a caller that isn't called while an object is freed. The search ends there.
     """
     while frame is not outermost and frame is not None:
         if frame.f_code.co_name == "__del__" or frame.f_code.co_filename.endswith("weakref.py"):
