@@ -34,7 +34,7 @@ def one_write_at_a_time(app: WSGIApplication) -> WSGIApplication:
 
 
 def list_services_once() -> None:
-    """Keep moto from looking at its folder for each AWS service at every request, which takes a third of its time."""
+    """List moto's services once; by itself, moto lists its folders again for each request."""
     from moto import backends
 
     services = frozenset(backends.list_of_moto_modules())
