@@ -4,7 +4,8 @@
 
 PYTHON ?= python3
 VERSIONS ?= 3.10 3.11 3.12 3.13
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+# Python compiles what it imports, which is a small part of what is installed.
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
 PYTEST = -m pytest -n 3
 
 # The tests start hundreds of programs; without bytecode, each of them would compile the library anew.
@@ -17,7 +18,7 @@ demo: .venv/with-local
 	@echo "Running examples/quickstart.py on an S3 server of its own:"
 	@.venv/bin/python examples/quickstart.py
 
-test: .venv/with-dev
+test: .venv/with-test
 	.venv/bin/python $(PYTEST)
 
 # The long forms of the tests with many writers, kills, threads and forks, and of those that interrupt at every moment;
@@ -52,7 +53,7 @@ check: .venv/with-dev docs
 	.venv/bin/basedpyright
 	.venv/bin/zizmor --offline --quiet .github/workflows
 	.venv/bin/pre-commit validate-config
-	.venv/bin/python -m pytest --doctest-modules s3dictionary tests/test_docs.py
+	.venv/bin/python -m pytest --doctest-modules s3dictionary tests/test_docs.py tests/test_typing.py
 
 # The quick tests that run in this process. Coverage can't measure those that trace the interpreter, kill or fork.
 MEASURED = answers async autosave blocks changes cli cli_edit clients codec construction delete doctor error_messages errors \
@@ -174,9 +175,7 @@ clean:
 
 .venv/with-%: setup.cfg | .venv/bin/python
 	@echo "Installing S3Dictionary with the extra '$*' into .venv, from PyPI: $(or $(INSTALLS_$*),a minute or more)"
-	@.venv/bin/python $(PIP_INSTALL) $(OPTIONS_$*) -e '.[$*]'
+	@.venv/bin/python $(PIP_INSTALL) -e '.[$*]'
 	@touch $@
 
-# Python compiles what it imports, which is a small part of these packages.
-OPTIONS_local = --no-compile
 INSTALLS_local = boto3 and moto (an S3 server), about 30 packages in about half a minute

@@ -9,13 +9,13 @@ import atexit
 import os
 import sys
 import threading
-import warnings
 import weakref
 from typing import TYPE_CHECKING
 
 from ._memory import MemoryLock
 from ._turns import Turn
-from .errors import NotStorableError, UnsavedChangesWarning
+from ._unsaved import warn_unsaved
+from .errors import NotStorableError
 
 if TYPE_CHECKING:
     from ._blocks import Blocks
@@ -117,7 +117,7 @@ class Ending:
         return self._inherited is not None and self._inherited == self._unsaved()
 
     def _warn(self, problem: str) -> None:
-        warnings.warn(f"{self.uri} {problem}", UnsavedChangesWarning, stacklevel=3)
+        warn_unsaved(f"{self.uri} {problem}")
 
 
 _watched: weakref.WeakSet[Ending] = weakref.WeakSet()

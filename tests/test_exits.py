@@ -96,6 +96,14 @@ def test_a_thread_that_stays_in_a_block_of_an_unchanged_dict_does_not_keep_the_p
     assert ended.sent == ['PutObject {"jobs":[]}']
 
 
+def test_a_warning_points_to_the_line_that_dropped_the_dict_and_at_exit_to_none() -> None:
+    """A line inside the library would tell nothing. Python shows `sys:1` for what is still open at exit."""
+    ended = run("def drop():\n    s3.open()['n'] = 1\n\ndrop()\nd = s3.open()\nd['n'] = 2\n")
+    first, last = [line for line in ended.said.splitlines() if "UnsavedChangesWarning" in line]
+    assert first.startswith("<string>:")
+    assert last.startswith("sys:1: ")
+
+
 @pytest.mark.parametrize(
     "edit",
     ["d['n'] = 1", "d['jobs'].append(1)", "d.data['n'] = 1", "d.clear()", "d.load(); d.update(n=1)"],

@@ -7,7 +7,7 @@ import time
 from hashlib import md5
 from typing import Any
 
-from ..errors import BucketNotFoundError, ConflictError, StorageError, UnknownOutcomeError
+from ..errors import ConflictError, StorageError, UnknownOutcomeError
 from . import calls
 from .failures import BUSY_CODES, UNKNOWN, sentences, unknown
 from .lineage import Attempt, Outcome, Record, following, settle
@@ -64,8 +64,6 @@ class _Request:
 
     def _is_refusal(self, error: StorageError) -> bool:
         """Whether S3 refused the condition, because it has another version."""
-        if isinstance(error, BucketNotFoundError):
-            return False
         return error.status == 412 or (error.code == "NoSuchKey" and bool(self._forms))
 
     def _is_tired(self) -> bool:

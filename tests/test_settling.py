@@ -1,0 +1,253 @@
+"""What a save or delete finds out about itself and about those before it, on a store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectionClosedError
+
+from s3dictionary import ConflictError, S3Dict, StorageError, UnknownOutcomeError
+from s3dictionary._s3 import saving
+from support.adversary.hooked_s3 import HookedS3
+from support.memory_s3 import refusal
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # dicts with unsaved changes are dropped on purpose
+
+D = S3Dict[Any, Any]
+
+
+@pytest.fixture(autouse=True)
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("s3dictionary._s3.saving.time.sleep", lambda _: None)
+
+
+class Store(HookedS3):
+    """Tells sizes, too."""
+
+    def _find(self, operation: str, key: str, missing: str) -> dict[str, Any]:
+        found = super()._find(operation, key, missing)
+        return {**found, "ContentLength": len(self.objects[key][0])}
+
+    def lose_answer(self, act: Callable[[], object], error: BaseException | None = None) -> None:
+        """Do something whose request takes effect, and whose answer doesn't come; or an error comes in its place."""
+        lost = error or ConnectionClosedError(endpoint_url="https://s3.example.com")
+        self.once("PutObject", lambda: _raise(lost), after=True)
+        with pytest.raises(UnknownOutcomeError if error is None else type(error)):
+            act()
+
+    def edit(self) -> None:
+        """Another tool writes the file, which keeps no metadata."""
+        self.write("key", b'{"theirs": 1}')
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+@pytest.fixture
+def s3() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def d(s3: Store) -> D:
+    return s3.begin({"n": 0})
+
+
+def refused(status: int, code: str, **answer: Any) -> BaseException:
+    error = refusal("PutObject", status, code)
+    error.response["ResponseMetadata"].update(answer)
+    return error
+
+
+# Busy stores
+
+
+def test_a_save_that_was_busy_after_a_lost_answer_is_not_known_to_be_refused(s3: Store, d: D) -> None:
+    """botocore had no answer, tried again, and was told to slow down. The first request may have taken effect."""
+    s3.once("PutObject", lambda: _raise(refused(503, "SlowDown", RetryAttempts=1)), after=True)
+    s3.before = lambda operation: s3.edit() if operation == "HeadObject" else None
+    d["n"] = 1
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+
+
+def test_a_429_asks_to_try_again_whatever_its_code(s3: Store, d: D) -> None:
+    s3.faults.append(refused(429, "QuotaExceeded"))
+    d["n"] = 1
+    d.save()
+    assert s3.stored() == {"n": 1}
+
+
+def test_requests_that_take_long_count_as_waiting_for_a_busy_store(
+    s3: Store, d: D, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("s3dictionary._s3.saving.time.monotonic", lambda: clock[0])
+    s3.requests.clear()
+
+    def be_slow(operation: str) -> None:
+        clock[0] += saving._Request.patience / 2
+        s3.faults.append(refused(503, "SlowDown"))
+
+    s3.before = be_slow
+    with pytest.raises(StorageError, match="SlowDown"):
+        d.save()
+    assert s3.requests["PutObject"] == 2
+
+
+# Refusals
+
+
+def test_a_save_that_was_refused_leaves_no_doubt_to_the_next_one(s3: Store, d: D) -> None:
+    d["n"] = 1
+    s3.faults.append(refused(403, "AccessDenied"))
+    with pytest.raises(StorageError):
+        d.save()
+    s3.edit()
+    with pytest.raises(ConflictError):
+        d.save()
+
+
+def test_a_conflict_is_one_also_if_it_cannot_be_looked_at(s3: Store, d: D) -> None:
+    """No answer was lost, so the refusal alone proves it."""
+    s3.edit()
+    d["n"] = 1
+    s3.before = lambda operation: _raise(refusal(operation, 403, "AccessDenied")) if operation == "HeadObject" else None
+    with pytest.raises(ConflictError):
+        d.save()
+
+
+def test_a_missing_key_is_no_conflict_where_there_was_no_condition(s3: Store) -> None:
+    d = s3.open(on_conflict="overwrite", data={"n": 1})
+    s3.faults.append(refused(404, "NoSuchKey"))
+    with pytest.raises(StorageError, match="NoSuchKey") as error:
+        d.save()
+    assert not isinstance(error.value, ConflictError)
+
+
+def test_a_file_whose_middle_was_edited_is_not_overwritten(s3: Store, d: D) -> None:
+    """Though its metadata and its end, which a tool has kept, are those of our save."""
+    body, _, metadata = s3.objects["key"]
+    s3.write("key", body.replace(b'"n":0', b'"n":0,"theirs":1'), metadata)
+    d["n"] = 1
+    with pytest.raises(ConflictError):
+        d.save()
+    assert s3.stored() == {"n": 0, "theirs": 1}
+
+
+def test_a_store_that_compares_etags_without_quotes_is_understood(s3: Store, d: D) -> None:
+    """As older Ceph gateways do."""
+    put = s3.put_object
+
+    def put_object(**request: Any) -> dict[str, Any]:
+        if '"' in request["IfMatch"]:
+            raise refusal("PutObject", 412, "PreconditionFailed")
+        return put(**request | {"IfMatch": f'"{request["IfMatch"]}"'})
+
+    s3.put_object = put_object  # type: ignore[method-assign]
+    d["n"] = 1
+    d.save()
+    assert s3.stored() == {"n": 1}
+
+
+# Saves that were undone in memory after an interrupt
+
+
+def interrupted(s3: Store, d: D) -> None:
+    """A block's save takes effect, and Ctrl-C comes before its answer."""
+
+    def block() -> None:
+        with d:
+            d["undone"] = 1
+
+    s3.lose_answer(block, KeyboardInterrupt())
+    d["n"] = 2
+
+
+@pytest.fixture(params=["update", "create"])
+def undone(request: pytest.FixtureRequest, s3: Store) -> D:
+    d = s3.begin({"n": 0}) if request.param == "update" else s3.open()
+    interrupted(s3, d)
+    return d
+
+
+def test_a_save_takes_the_place_of_an_interrupted_one(s3: Store, undone: D) -> None:
+    undone.save()
+    assert undone == s3.stored() == {"n": 2}
+
+
+def test_not_if_somebody_has_edited_it_since(s3: Store, undone: D) -> None:
+    body, _, metadata = s3.objects["key"]
+    s3.write("key", b'{"theirs": 1}', metadata)
+    with pytest.raises(ConflictError):
+        undone.save()
+    assert s3.objects["key"][0] == b'{"theirs": 1}' != body
+
+
+def test_it_gives_up_if_the_store_refuses_that(s3: Store, undone: D) -> None:
+    s3.faults.extend(refused(412, "PreconditionFailed") for _ in range(5))
+    with pytest.raises(ConflictError):
+        undone.save()
+    assert len(s3.faults) == 3, "it has tried twice"
+
+
+# What others conclude from a file that was made anew
+
+
+def test_a_save_that_was_overwritten_is_not_known_to_be_refused(s3: Store, d: D) -> None:
+    other = s3.open(on_conflict="overwrite")
+    d["n"] = 1
+    s3.lose_answer(d.save)
+    other["other"] = 1
+    other.save()
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+
+
+def test_a_save_that_was_deleted_is_not_known_to_be_refused_by_a_late_creator(s3: Store) -> None:
+    """Who has made the file, without an answer, makes it once more after others have saved on it and deleted it."""
+    creator = s3.open(data={"n": 0})
+    s3.lose_answer(creator.save)
+    d = s3.open()
+    d["n"] = 1
+    s3.lose_answer(d.save)
+    s3.open().delete()
+    creator.save()
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+
+
+def test_a_save_that_an_unconditional_delete_has_removed_is_not_known_to_be_refused(s3: Store, d: D) -> None:
+    """Some stores ignore the condition of a delete."""
+    other, delete = s3.open(), s3.delete_object
+    d["n"] = 1
+    s3.lose_answer(d.save)
+
+    def delete_object(**request: Any) -> dict[str, Any]:
+        delete(**{name: value for name, value in request.items() if name != "IfMatch"})
+        raise ConnectionClosedError(endpoint_url="https://s3.example.com")
+
+    s3.delete_object = delete_object  # type: ignore[method-assign]
+    with pytest.raises(UnknownOutcomeError):
+        other.delete()
+    other.save()
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+
+
+def test_a_block_that_took_effect_after_a_lost_save_is_found(s3: Store, d: D) -> None:
+    """It was undone in memory, with nothing unsaved before it but a save that never arrived."""
+    s3.faults.append(ConnectionClosedError(endpoint_url="https://s3.example.com"))
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+
+    def block() -> None:
+        with d:
+            d["undone"] = 1
+
+    s3.lose_answer(block)
+    with pytest.raises(ConflictError, match="an earlier save took effect, which was undone in memory"):
+        d.save()
