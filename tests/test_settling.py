@@ -58,7 +58,8 @@ def d(s3: Store) -> D:
 
 def refused(status: int, code: str, **answer: Any) -> BaseException:
     error = refusal("PutObject", status, code)
-    error.response["ResponseMetadata"].update(answer)
+    metadata: dict[str, Any] = {**error.response["ResponseMetadata"], **answer}
+    error.response["ResponseMetadata"] = metadata  # type: ignore[typeddict-item]
     return error
 
 
