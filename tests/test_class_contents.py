@@ -61,6 +61,7 @@ EDITS: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
     "inside an attribute of a list": (lambda: Noted([1], [2]), lambda value: value.notes.append(3)),
     "a sequence of Python's": (lambda: array("i", [1]), lambda value: value.append(2)),
     "the shape of an array": (lambda: np.array([1]), lambda value: value.resize(3, refcheck=False)),
+    "the layout of an array": (lambda: np.array([1, 2]), lambda value: value.resize((2, 1), refcheck=False)),
     "inside an item of an array": (
         lambda: np.array([[1], None], dtype=object),
         lambda value: value[0].append(2),
@@ -109,6 +110,18 @@ def test_what_is_not_stored_of_an_instance_stays_in_memory(s3: MemoryS3) -> None
         with d:
             d["n"] = job(str(number))
     assert d["a"].cached == 1  # type: ignore[attr-defined]
+
+
+def test_an_edit_by_way_of_an_item_of_an_array_is_saved(s3: MemoryS3) -> None:
+    """Though nobody holds the array itself."""
+    item = [1]
+    d = opened(s3, data={"a": np.array([item, None], dtype=object)})
+    for number in range(3):
+        with d:
+            d["n"] = number
+    item.append(2)
+    d.save()
+    assert opened(s3)["a"].tolist() == [[1, 2], None]
 
 
 def test_a_class_whose_name_cannot_stand_in_a_file_is_refused(s3: MemoryS3) -> None:
