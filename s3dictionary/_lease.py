@@ -170,7 +170,7 @@ class Lease:
         if self._thread is not None and self._thread.is_alive():
             self._thread.join()
         state, self._state, self._thread = self._state, None, None
-        if state is None or self._lost:
+        if state is None:
             return
         try:
             found = self._file.get()

@@ -136,6 +136,46 @@ def test_a_refused_task_does_not_undo_anothers_block(s3: HookedS3, enter: Callab
     assert_whole(d, s3, {"n": 0, "one": 1})
 
 
+def test_another_task_cannot_leave_by_hand_what_its_owner_is_in(s3: HookedS3) -> None:
+    """It is refused, and the block goes on."""
+    d = s3.begin({"n": 0})
+
+    async def own(inside: asyncio.Event, end: asyncio.Event) -> None:
+        d.__enter__()
+        d["n"] = 1
+        inside.set()
+        await end.wait()
+        d.__exit__(None, None, None)
+
+    async def main() -> None:
+        inside, end = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(own(inside, end))
+        await inside.wait()
+        with pytest.raises(TransactionError, match="still in it"):
+            d.__exit__(None, None, None)
+        end.set()
+        await task
+
+    asyncio.run(main())
+    assert_whole(d, s3, {"n": 1})
+
+
+def test_a_block_that_its_task_has_not_left_by_hand_is_undone_by_one_who_leaves_it(s3: HookedS3) -> None:
+    d = s3.begin({"n": 0})
+
+    async def enter() -> None:
+        d.__enter__()
+        d["n"] = 1
+
+    async def main() -> None:
+        await asyncio.create_task(enter())
+        with pytest.raises(TransactionError, match="by a thread or task other than the one that entered it"):
+            d.__exit__(None, None, None)
+
+    asyncio.run(main())
+    assert_whole(d, s3, {"n": 0})
+
+
 def test_a_cancelled_task_gives_its_block_back(s3: HookedS3, enter: Callable[[D], Any]) -> None:
     """Its changes are undone, and the next task gets the dict."""
     d = s3.begin({"n": 0})

@@ -369,14 +369,58 @@ def test_its_thread_renews_it_also_after_a_failure(s3: ClockedS3) -> None:
         assert renewed.wait(10)
 
 
+class Waits:
+    """In place of the event that ends the thread: never set, and it takes no time."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def wait(self, seconds: float) -> bool:
+        self.seconds.append(seconds)
+        return len(self.seconds) > 10
+
+
+class Renewing:
+    """A lease whose renewals come out like this."""
+
+    _what = "The lease"
+
+    def __init__(self, *outcomes: bool | Exception) -> None:
+        self._outcomes = list(outcomes)
+
+    def renew(self) -> bool:
+        outcome = self._outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+def test_after_a_failure_it_is_renewed_sooner_and_after_its_loss_never() -> None:
+    lease, waits = Renewing(True, StorageError("no answer"), True, False), Waits()
+    _lease._keep(lambda: lease, waits, 8.0)  # type: ignore[arg-type]
+    assert waits.seconds == [8, 8, 2, 8]
+
+
+def test_if_no_thread_can_renew_it_it_is_given_back(s3: ClockedS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            lease(s3).__enter__()
+    with lease(s3) as held:
+        assert held.held
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
-def test_a_child_that_was_forked_neither_has_it_nor_gives_it_back(s3: ClockedS3) -> None:
+def test_a_child_that_was_forked_neither_has_nor_renews_it_nor_gives_it_back(s3: ClockedS3) -> None:
     with lease(s3) as held:
         child = os.fork()
         if child == 0:
-            had = held.held
+            has = held.held or held.renew()
             held.__exit__(None, None, None)
-            os._exit(int(had))
+            os._exit(int(has))
         assert os.waitpid(child, 0)[1] == 0
         assert held.renew()
 

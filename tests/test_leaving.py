@@ -310,6 +310,21 @@ def test_another_thread_cannot_leave_by_hand_what_its_owner_is_in(s3: HookedS3, 
     assert_whole(d, s3, {"n": 1, "m": 1})
 
 
+@pytest.mark.parametrize("padding", range(16))
+def test_a_block_entered_by_hand_inside_a_statement_is_one_of_its_own(s3: HookedS3, padding: int) -> None:
+    """Wherever in its function that is: also where the statement enters its own."""
+    names: dict[str, Any] = {}
+    lines = ["def enter(d):", *["    1 if d else 0"] * padding, "    d.__enter__()"]
+    exec("\n".join(lines), names)
+    d = s3.begin({"n": 0})
+    with d:
+        names["enter"](d)
+        assert len(set(map(id, d._blocks.open))) == 2
+        d["n"] = 1
+        d.__exit__(None, None, None)
+    assert_whole(d, s3, {"n": 1})
+
+
 def test_one_transaction_object_may_be_entered_in_itself(s3: HookedS3) -> None:
     """Each `with` leaves the block that it has entered."""
     d = s3.begin({"n": 0})

@@ -8,6 +8,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from botocore.config import Config
 
 from s3dictionary import S3Dict, StorageError
 from s3dictionary._s3 import ranges
+from support.memory_s3 import MemoryS3
 from support.proxy import AlterHeaders, Answer, Call, CutOff, Forward, Request, Reset, Response
 from support.servers import Site
 
@@ -114,6 +116,12 @@ def test_a_file_that_is_too_big_is_refused_by_the_first_answer(moto_big: Site) -
     assert asked(moto_big) == [""]
 
 
+def test_a_store_that_offers_no_ranges_is_asked_for_none(moto_big: Site) -> None:
+    moto_big.faults.append(AlterHeaders({"Accept-Ranges": None}, forever=True))
+    assert state(moto_big) == CONTENT
+    assert asked(moto_big) == [""]
+
+
 # What goes wrong with a range
 
 
@@ -124,7 +132,17 @@ def without_range(request: Request, forward: Forward) -> Response | None:
 
 def another_version(request: Request, forward: Forward) -> Response | None:
     """Answer as a store that ignores the condition, after somebody has saved."""
-    return AlterHeaders({"ETag": '"of another version"'})(request, forward)
+    answer = AlterHeaders({"ETag": '"of another version"'})(request, forward)
+    return answer and replace(answer, body=b"x" * len(answer.body))
+
+
+def cut(request: Request, forward: Forward) -> Response | None:
+    """Answer as a proxy that cuts off long bodies, with a length that fits."""
+    answer = forward(request)
+    assert answer is not None
+    body = answer.body[:-10]
+    headers = HeadersDict({**answer.headers, "Content-Length": str(len(body))})
+    return replace(answer, headers=headers, body=body)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +155,18 @@ def another_version(request: Request, forward: Forward) -> Response | None:
         CutOff(),
         without_range,
         another_version,
+        cut,
     ],
-    ids=["written meanwhile", "token expired", "not known", "reset", "cut off", "ignored", "another version"],
+    ids=[
+        "written meanwhile",
+        "token expired",
+        "not known",
+        "reset",
+        "cut off",
+        "ignored",
+        "another version",
+        "shorter",
+    ],
 )
 def test_if_a_range_fails_the_first_answer_is_read_to_its_end(moto_big: Site, fault: Any) -> None:
     moto_big.faults.append(on_ranges(fault))
@@ -211,7 +239,39 @@ def test_a_big_body_is_in_memory_only_once(moto_s3: Site) -> None:
         assert peak < 1.9 * len(content)
 
 
+def test_no_connection_stays_with_what_was_read(moto_big: Site) -> None:
+    client, streams = moto_big.proxied_client(), []
+    client.meta.events.register("after-call.s3.GetObject", lambda parsed, **_: streams.append(parsed["Body"]))
+    S3Dict(moto_big.bucket, file_name="state.json", client=client)
+    assert [stream._raw_stream.closed for stream in streams] == [True] * 4
+
+
 # Clients
+
+
+class StandIn(MemoryS3):
+    """Answers as S3 does, and is no client of boto3's."""
+
+    def get_object(self, **request: Any) -> dict[str, Any]:
+        answer = super().get_object(**request)
+        return {**answer, "AcceptRanges": "bytes", "ContentLength": answer["Body"].getbuffer().nbytes}
+
+
+def test_a_stand_in_for_a_client_is_asked_for_no_ranges() -> None:
+    client = StandIn()
+    client.write("state.json", json.dumps(CONTENT).encode())
+    assert S3Dict("bucket", file_name="state.json", client=client) == CONTENT
+    assert client.requests == {"GetObject": 1}
+
+
+def test_requests_for_ranges_see_the_context_of_the_caller(moto_big: Site) -> None:
+    """As hooks of botocore's may look there for an id of the caller's, to log it."""
+    name, seen, client = ContextVar("name", default="nobody"), [], moto_big.proxied_client()
+    client.meta.events.register("before-send.s3.GetObject", lambda **_: seen.append(name.get()))
+    reset = name.set("caller")
+    S3Dict(moto_big.bucket, file_name="state.json", client=client)
+    name.reset(reset)
+    assert seen == ["caller"] * 4
 
 
 def test_no_more_connections_are_used_than_a_client_keeps(moto_big: Site) -> None:

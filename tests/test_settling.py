@@ -56,10 +56,9 @@ def d(s3: Store) -> D:
     return s3.begin({"n": 0})
 
 
-def refused(status: int, code: str, **answer: Any) -> BaseException:
+def refused(status: int, code: str, *, retries: int = 0) -> BaseException:
     error = refusal("PutObject", status, code)
-    metadata: dict[str, Any] = {**error.response["ResponseMetadata"], **answer}
-    error.response["ResponseMetadata"] = metadata  # type: ignore[typeddict-item]
+    error.response["ResponseMetadata"]["RetryAttempts"] = retries
     return error
 
 
@@ -68,7 +67,7 @@ def refused(status: int, code: str, **answer: Any) -> BaseException:
 
 def test_a_save_that_was_busy_after_a_lost_answer_is_not_known_to_be_refused(s3: Store, d: D) -> None:
     """botocore had no answer, tried again, and was told to slow down. The first request may have taken effect."""
-    s3.once("PutObject", lambda: _raise(refused(503, "SlowDown", RetryAttempts=1)), after=True)
+    s3.once("PutObject", lambda: _raise(refused(503, "SlowDown", retries=1)), after=True)
     s3.before = lambda operation: s3.edit() if operation == "HeadObject" else None
     d["n"] = 1
     with pytest.raises(UnknownOutcomeError):
@@ -112,12 +111,18 @@ def test_a_save_that_was_refused_leaves_no_doubt_to_the_next_one(s3: Store, d: D
         d.save()
 
 
-def test_a_conflict_is_one_also_if_it_cannot_be_looked_at(s3: Store, d: D) -> None:
-    """No answer was lost, so the refusal alone proves it."""
-    s3.edit()
+@pytest.mark.parametrize("done", ["written", "deleted"])
+def test_a_conflict_is_one_also_if_it_cannot_be_looked_at(s3: Store, d: D, done: str) -> None:
+    """No answer was lost, so the refusal alone proves it, and leaves no doubt to the next save."""
+    if done == "written":
+        s3.edit()
+    else:
+        s3.objects.clear()
     d["n"] = 1
-    s3.before = lambda operation: _raise(refusal(operation, 403, "AccessDenied")) if operation == "HeadObject" else None
-    with pytest.raises(ConflictError):
+    s3.once("HeadObject", lambda: _raise(refusal("HeadObject", 403, "AccessDenied")))
+    with pytest.raises(ConflictError, match=f"was {done} by someone else"):
+        d.save()
+    with pytest.raises(ConflictError, match=f"was {done} by someone else"):
         d.save()
 
 
@@ -140,18 +145,38 @@ def test_a_file_whose_middle_was_edited_is_not_overwritten(s3: Store, d: D) -> N
 
 
 def test_a_store_that_compares_etags_without_quotes_is_understood(s3: Store, d: D) -> None:
-    """As older Ceph gateways do."""
-    put = s3.put_object
+    """As older Ceph gateways do. From the second save on, that costs no further request."""
+    put, sent = s3.put_object, []
 
     def put_object(**request: Any) -> dict[str, Any]:
+        sent.append(request["IfMatch"])
         if '"' in request["IfMatch"]:
             raise refusal("PutObject", 412, "PreconditionFailed")
         return put(**request | {"IfMatch": f'"{request["IfMatch"]}"'})
 
     s3.put_object = put_object  # type: ignore[method-assign]
+    for number in (1, 2):
+        d["n"] = number
+        d.save()
+    assert s3.stored() == {"n": 2}
+    assert len(sent) == 3
+
+
+def test_a_save_without_an_answer_that_was_edited_since_is_none_to_go_on_from(s3: Store, d: D) -> None:
+    """Its middle was: its metadata and its end are those of our save, which took effect before."""
+
+    def edit() -> None:
+        body, _, metadata = s3.objects["key"]
+        s3.write("key", body.replace(b'"n":1', b'"n":7'), metadata)
+        raise refused(503, "SlowDown", retries=1)
+
+    s3.once("PutObject", edit, after=True)
     d["n"] = 1
     d.save()
-    assert s3.stored() == {"n": 1}
+    d["n"] = 2
+    with pytest.raises(ConflictError):
+        d.save()
+    assert s3.stored() == {"n": 7}
 
 
 # Saves that were undone in memory after an interrupt
@@ -193,6 +218,64 @@ def test_it_gives_up_if_the_store_refuses_that(s3: Store, undone: D) -> None:
     with pytest.raises(ConflictError):
         undone.save()
     assert len(s3.faults) == 3, "it has tried twice"
+
+
+# Deletes
+
+
+def test_a_delete_that_was_refused_leaves_no_doubt(s3: Store, d: D) -> None:
+    s3.edit()
+    with pytest.raises(ConflictError):
+        d.delete()
+    assert not d.changed
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_file_that_is_made_anew_after_our_own_delete_was_created_by_someone_else(
+    s3: Store, d: D, saved: bool
+) -> None:
+    """Nothing that had no answer is in doubt any more, be it the delete or a save before it."""
+    d["n"] = 1
+    if saved:
+        s3.lose_answer(d.save)
+    lost = ConnectionClosedError(endpoint_url="https://s3.example.com")
+    s3.after = lambda _: None if s3.objects else _raise(lost)
+    with pytest.raises(UnknownOutcomeError):
+        d.delete()
+    s3.once("HeadObject", s3.edit, after=True)
+    with pytest.raises(ConflictError, match="was created by someone else"):
+        d.save()
+
+
+def test_a_delete_does_not_take_along_a_block_that_was_undone_in_memory(s3: Store, d: D) -> None:
+    """Its save took effect after all, so there is more in the file than whoever deletes it knows."""
+    d["n"] = 1
+
+    def block() -> None:
+        with d:
+            d["undone"] = 1
+
+    s3.lose_answer(block)
+    with pytest.raises(ConflictError):
+        d.delete()
+    assert s3.stored() == {"n": 1, "undone": 1}
+
+
+def test_a_delete_gives_up_if_the_store_refuses_every_version(s3: Store, d: D) -> None:
+    """That of a save without an answer, too, which it would delete."""
+    d["n"] = 1
+    s3.lose_answer(d.save)
+    refusals: list[Any] = []
+
+    def refuse(**request: Any) -> dict[str, Any]:
+        refusals.append(request["IfMatch"])
+        assert len(refusals) < 10, "it never gives up"
+        raise refusal("DeleteObject", 412, "PreconditionFailed")
+
+    s3.delete_object = refuse  # type: ignore[method-assign]
+    with pytest.raises(ConflictError):
+        d.delete()
+    assert d == {"n": 1}
 
 
 # What others conclude from a file that was made anew

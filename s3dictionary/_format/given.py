@@ -127,7 +127,7 @@ def _row_of_record(kind: type, record: Record) -> Type:
             f"types has {name_of(kind)}, which derives from {base.kind.__name__} and so holds more than its fields. "
             f"Pass it with two functions: types={{{kind.__name__}: (write, read)}}."
         )
-    row = _given(kind, record.parts, record.make)._replace(exact=True, is_whole=record.is_whole)
+    row = _given(kind, record.parts, record.make)._replace(exact=True)
     if record.names is None:
         return row
     if base is not None:

@@ -47,8 +47,6 @@ def read(client: Any, request: Mapping[str, Any], answer: Mapping[str, Any], lim
     if not BIG < length <= limit or answer.get("AcceptRanges") != "bytes" or not is_real(client):
         return bodies.read(answer, limit, step)
     count = min(CONNECTIONS, client.meta.config.max_pool_connections, -(-length // PART))
-    if count < 2:
-        return bodies.read(answer, limit, step)
     bounds = [length * number // count for number in range(count + 1)]
     plain = {name: value for name, value in request.items() if name != "IfNoneMatch"}
     buffer = io.BytesIO(bytes(length))  # written to in place, so that the body is in memory only once
