@@ -27,7 +27,8 @@ STRESS = S3DICT_STRESS=1 .venv/bin/python -m pytest -v --durations=0
 
 stress: stress-writers stress-network stress-kills stress-interrupts stress-mutations
 
-# Of 32 writers of one file, one saves and 31 start again. So the time grows with the square of their number.
+# When 32 writers share one file, each save makes the other 31 start again: the time grows with the square of their
+# number.
 stress-writers: .venv/with-dev
 	$(STRESS) tests/test_many_writers.py -k "no_update and not unreliable"
 

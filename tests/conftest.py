@@ -65,6 +65,7 @@ def moto_proxy() -> Iterator[tuple[Server, Proxy]]:
         proxy = Proxy(moto.endpoint_url)
         yield server, proxy
         proxy.close()
+        server.close()
 
 
 @pytest.fixture(scope="session")
@@ -128,4 +129,3 @@ def _site(server: Server, proxy: Proxy) -> Iterator[Site]:
     proxy.clear()
     yield site
     proxy.clear()
-    site.client.close()

@@ -453,7 +453,7 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a text known before a save is still compared after it",
         "_memory/entries.py",
-        "            self.written = None  # first: with the other text it would be wrong\n",
+        "            self.written = None  # first, because it belongs to the old text\n",
         "",
         ("tests/test_reading_ahead.py",),
     ),

@@ -1,7 +1,7 @@
-"""Do the tests notice? Breaks a copy of the package on purpose, in one way after the other, and runs some tests on it.
+"""Checks that the tests notice deliberate breakages: breaks a copy of the package, and runs some tests on it.
 
-`python tests/mutations.py` tries all, `python tests/mutations.py WORD` those whose name has the word in it. A breakage
-that no test notices is a hole in the tests; one that doesn't apply any more has to be written anew. Either fails.
+`python tests/mutations.py` tries all breakages, `python tests/mutations.py WORD` those whose name has the word in it.
+It fails if no test notices a breakage, or if one doesn't apply any more and must be updated.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from mutation_list import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parent.parent
 SEED = "1"
-"""So that the quick forms of tests with a seed try the same each time."""
+"""Makes the quick forms of randomized tests do the same each time."""
 
 HANGS = 30
-"""Seconds after which a test of a broken package counts as one that never ends. None takes so long otherwise."""
+"""Seconds after which a test of a broken package counts as one that never ends. No test takes that long otherwise."""
 
 
 def main(word: str = "") -> int:

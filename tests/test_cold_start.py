@@ -39,7 +39,7 @@ def run(s3: Site, code: str, **environment: str) -> str:
 
 
 def decoded(value: Any) -> Any:
-    """A description as plain dicts and lists, with everything in it decoded."""
+    """A description as plain dicts and lists, with everything decoded."""
     if isinstance(value, dict):
         return {name: decoded(each) for name, each in value.items()}
     return list(map(decoded, value)) if isinstance(value, list) else value

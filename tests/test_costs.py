@@ -28,10 +28,10 @@ State = S3Dict[str, Any]
 
 
 class Work(Counter[str]):
-    """How much of what was done."""
+    """The amount of each kind of work."""
 
     def during(self, action: Callable[[], object]) -> dict[str, int]:
-        """Just what was done by the action."""
+        """The work of the action alone."""
         self.clear()
         action()
         return dict(self)
@@ -73,7 +73,7 @@ def d(s3: MemoryS3, work: Work) -> State:
 
 
 def settle(d: State) -> None:
-    """As two blocks later."""
+    """Run two blocks, after which values have fallen asleep."""
     for _ in range(2):
         with d.transaction():
             pass
@@ -189,7 +189,7 @@ ACTIONS = [read_one, edit_one, put_one_in, replace_one, fail_with_one, remove_on
 
 
 def flat(work: Work, once: Callable[[int], object], many: int) -> None:
-    """The last ones do no more than the first ones."""
+    """Assert that the last items aren't larger than the first ones."""
     done = [sum(work.during(lambda number=number: once(number)).values()) for number in range(many)]  # type: ignore[misc]
     early, late = max(done[5:50]), max(done[-50:])
     assert late <= early, f"{early} calls for an early one, {late} for a late one"
@@ -215,7 +215,7 @@ def test_the_thousandth_transaction_does_as_much_as_the_first(
 def test_so_it_does_inside_a_with(
     d: State, work: Work, before: Callable[[State], object] | None, action: Callable[[State, int], None]
 ) -> None:
-    """Also where a key was removed before, or the dict itself handed out."""
+    """This also holds if a key was removed before, or `data` was handed out."""
 
     def once(number: int) -> None:
         with d.transaction():
@@ -235,7 +235,7 @@ def test_so_it_does_inside_a_with(
 def test_the_three_hundredth_with_does_as_much_as_the_first(
     d: State, work: Work, action: Callable[[State, int], None]
 ) -> None:
-    """Also one that only reads, and so saves nothing."""
+    """This includes one that only reads, and so saves nothing."""
 
     def once(number: int) -> None:
         with d:
@@ -277,7 +277,7 @@ def test_nested_blocks_that_fail_do_no_more_in_the_end(d: State, work: Work) -> 
 
 
 def test_a_value_that_somebody_holds_costs_alone(d: State, work: Work) -> None:
-    """As the log does that errors are added to; also if the dict itself was once handed out."""
+    """An example is a log of errors. This also holds if `data` was handed out before."""
     log = d.setdefault("log", [])
     assert len(d.data) == RECORDS + 1
 
@@ -294,7 +294,7 @@ def test_a_value_that_somebody_holds_costs_alone(d: State, work: Work) -> None:
 
 
 def test_the_end_of_a_with_takes_no_snapshot_of_what_somebody_holds(d: State, work: Work) -> None:
-    """The next block does, if there is one."""
+    """The next block takes it, if there is one."""
     held = d["r1"]
     with d:
         held["number"] = -1

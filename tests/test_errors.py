@@ -516,7 +516,7 @@ def test_each_request_is_logged_at_debug_level_with_address_size_and_etag(
     uri = d.uri
     assert [record.getMessage() for record in caplog.records if record.name == "s3dictionary"] == [
         f"GET {uri}: no such object",
-        f"PUT {uri}: 72 bytes, ETag {etag}",
+        f"PUT {uri}: 104 bytes, ETag {etag}",
         f"GET {uri}: still {etag}",
         f"GET {uri}: 9 bytes, ETag {json.dumps(moto_s3.requests.log[3].response_headers['ETag'].strip(chr(34)))}",
         f"DELETE {uri}",

@@ -182,7 +182,7 @@ class Stage:
         return Scene(self.site, self.client(timeout))
 
     def close(self) -> None:
-        for client in (self.site.client, *self._clients.values()):
+        for client in self._clients.values():
             client.close()
         self.site.proxy.clear()
 

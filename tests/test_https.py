@@ -46,7 +46,6 @@ def https(s3: Site, authority: trustme.CA, ca_bundle: str) -> Iterator[Site]:
     site = Site(s3.server, proxy, s3.bucket)
     yield site
     proxy.close()
-    site.client.close()
 
 
 @pytest.fixture

@@ -195,7 +195,7 @@ def test_after_an_interrupt_no_thread_holds_the_body(moto_big: Site, monkeypatch
 
 
 def test_a_big_body_is_in_memory_only_once(moto_s3: Site) -> None:
-    """On CPython, the buffer that is written to becomes the body. A copy would take as long as many requests."""
+    """On CPython, the buffer becomes the body. A copy would take as long as many requests."""
     content = os.urandom(4_000_000)
     moto_s3.write("state.json", content)
     client, request = moto_s3.client, {"Bucket": moto_s3.bucket, "Key": "state.json"}

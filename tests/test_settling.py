@@ -58,7 +58,8 @@ def d(s3: Store) -> D:
 
 def refused(status: int, code: str, **answer: Any) -> BaseException:
     error = refusal("PutObject", status, code)
-    error.response["ResponseMetadata"].update(answer)
+    metadata: dict[str, Any] = {**error.response["ResponseMetadata"], **answer}
+    error.response["ResponseMetadata"] = metadata  # type: ignore[typeddict-item]
     return error
 
 
@@ -249,5 +250,5 @@ def test_a_block_that_took_effect_after_a_lost_save_is_found(s3: Store, d: D) ->
             d["undone"] = 1
 
     s3.lose_answer(block)
-    with pytest.raises(ConflictError, match="an earlier save took effect, which was undone in memory"):
+    with pytest.raises(ConflictError, match="an earlier save took effect, although it was rolled back in memory"):
         d.save()

@@ -16,7 +16,7 @@ import msgspec
 from botocore.loaders import JSONFileLoader, Loader
 
 _LARGE = ("operations", "shapes")
-"""The members of a service's description that have a member for each operation or type."""
+"""The large members of a service's description, which have a member for each operation or type."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 _Members = dict[str, msgspec.Raw]
@@ -34,7 +34,7 @@ class _FastFiles(JSONFileLoader):
 
 
 def _uncompressed(file: bytes) -> bytes:
-    """The content of a gzip file, whose end says how large a buffer it needs. `gzip` doesn't look, and copies often."""
+    """Uncompress a gzip file. Its end has the size of the content, which avoids the copies that `gzip` makes."""
     return zlib.decompress(file, _GZIP, int.from_bytes(file[-4:], "little"))
 
 
@@ -60,11 +60,11 @@ def _decoded(members: _Members) -> dict[str, Any]:
 
 
 _DECODERS = {"endpoints": _endpoints, "service-2": _service}
-"""How to read the files that have far more than is needed."""
+"""The decoders for files with much more content than needed."""
 
 
 class _Lazy(dict[str, Any]):
-    """A JSON object, each of whose values is decoded when it is looked up.
+    """A JSON object whose values are decoded when they are looked up.
 
     Most values never are. As objects, they would take time to build, and slow down each full garbage collection,
     several of which happen when Python exits. It is a dict, because botocore merges additions only into dicts.

@@ -63,7 +63,7 @@ def read(client: Any, request: Mapping[str, Any], answer: Mapping[str, Any], lim
 
 
 def _fill(view: memoryview, start: int, end: int, pieces: Iterable[bytes]) -> None:
-    """Copy pieces to a place that they must fill."""
+    """Copy pieces into a part of a buffer, which they must fill."""
     for piece in pieces:
         view[start : start + len(piece)] = piece
         start += len(piece)

@@ -42,8 +42,15 @@ class Server:
         keys = {id_name: self.access_key, secret_name: self.secret_key}
         return {**keys, "endpoint_url": self.endpoint_url, "region_name": self.region}
 
+    @cached_property
+    def shared_client(self) -> Any:
+        """One for all buckets on it, since making one takes longer than a request."""
+        return self.client()
+
     def close(self) -> None:
         """Stop it and leave nothing behind."""
+        if "shared_client" in self.__dict__:
+            self.shared_client.close()
 
 
 class SeaweedFS(Server):
@@ -74,6 +81,7 @@ class SeaweedFS(Server):
         self.local.kill()
 
     def close(self) -> None:
+        super().close()
         self.local.stop()
 
     def restart(self) -> None:
@@ -111,10 +119,10 @@ class Site:
         """The same options without the proxy."""
         return self.server.options()
 
-    @cached_property
+    @property
     def client(self) -> Any:
         """A boto3 client that goes to the server direct: what a test does by it is neither recorded nor disturbed."""
-        return self.server.client()
+        return self.server.shared_client
 
     def proxied_client(self, **options: Any) -> Any:
         """A boto3 client that uses the proxy, with options as in `boto3.client`."""

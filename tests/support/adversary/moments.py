@@ -92,7 +92,7 @@ class Moments:
     def _stop(self) -> None:
         sys.setprofile(None)
         sys.settrace(None)
-        self._outermost = None  # it would keep what its function has made
+        self._outermost = None  # a frame keeps its local variables alive
 
     def _reached(self, frame: FrameType, event: str) -> None:
         if self._modules and Path(frame.f_code.co_filename).stem not in self._modules:
