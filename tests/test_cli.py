@@ -600,6 +600,25 @@ assert not {"boto3", "botocore", "jmespath", "s3dictionary.cli.files"} & sys.mod
     subprocess.run([sys.executable, "-c", check], check=True)
 
 
+def test_only_a_program_that_ends_leaves_its_objects_to_the_system() -> None:
+    """A caller of `main(words)` goes on, and its garbage must be collected."""
+    check = """
+import gc, sys
+from s3dictionary.cli import main
+
+def freezes(*words):
+    before = gc.get_freeze_count()
+    try:
+        main(*words)
+    except SystemExit:
+        return gc.get_freeze_count() > before
+
+sys.argv[1:] = ["--version"]
+assert (freezes(["--version"]), freezes()) == (False, True)
+"""
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
 def test_a_reader_that_goes_away_is_no_error(cli: CommandLine, moto_s3: Site) -> None:
     """An example is `| head`."""
     moto_s3.write(FILE, b'{"a":1}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 from .._s3 import calls
@@ -39,6 +40,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return ExitCode.LOCAL_FILE
     finally:
         calls.on_wait = None
+        if words is None:  # the process ends, and Python would go through all objects several times
+            gc.freeze()
 
 
 def _run(words: Sequence[str] | None) -> int:
