@@ -131,7 +131,11 @@ class FileDict(LazyDict[K, V]):
 
     @property
     def etag(self) -> str | None:
-        """The ETag of the version that was loaded or saved last, as S3 returned it; `None` while there is no file."""
+        """The ETag of the version that was loaded or saved last, as S3 returned it; `None` while there is no file.
+
+        If the answer to a save was lost, and others have saved since, it isn't known. Then this begins with
+        `"superseded-`, which is no version's ETag.
+        """
         version = self._store.version
         return None if version is None else version.etag
 
