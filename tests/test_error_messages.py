@@ -463,6 +463,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("Read-only and something to save", arguments(read_only=True, data={})),
     ("No attempts", lambda s3: state(s3).run(len, attempts=0)),
     ("An unknown argument", arguments(regoin_name="eu-central-1")),
+    ("An argument with another name", arguments(region="eu-central-1")),
     ("Not an endpoint", arguments(endpoint_url="localhost:9000")),
     ("No credentials", environment()),
     ("Half of the credentials", environment(AWS_ACCESS_KEY_ID="id")),
@@ -479,8 +480,8 @@ CASES: list[tuple[str, Provoke]] = [
     ("A password in an address", lambda s3: S3Dict.from_uri("s3://user:password@my-bucket/state.json")),
     ("A folder in the bucket's name", arguments(bucket_name="my-bucket/app")),
     ("A password in place of a bucket's name", arguments(bucket_name="user:password@my-bucket")),
-    ("A name that S3 can't have", arguments(file_name="k" * 1025)),
-    ("A name that S3 can't have", arguments(file_name="\ud800")),
+    ("A name that is too long", arguments(file_name="k" * 1025)),
+    ("A name that UTF-8 can't encode", arguments(file_name="\ud800")),
     ("Not a size", arguments(max_size=0)),
     ("An endpoint with a query", arguments(endpoint_url="http://localhost:9000/?token=x")),
     ("Not a profile's name", arguments(profile_name="")),
@@ -495,8 +496,8 @@ CASES: list[tuple[str, Provoke]] = [
     ("No valid certificate", lambda s3: state(s3, endpoint_url=s3.endpoint_url.replace("http:", "https:"))),
     ("A line break in a header", arguments(aws_session_token="secret token\n")),
     ("Not an S3 store", fault(LOGIN_PAGE)),
-    ("Not an answer from S3", fault(PAGE_WITH_ETAG, S3Dict.save)),
-    ("Not an answer from S3", fault(LOGIN_PAGE, S3Dict.delete)),
+    ("A save that is answered with a web page", fault(PAGE_WITH_ETAG, S3Dict.save)),
+    ("A delete that isn't answered as S3 does", fault(LOGIN_PAGE, S3Dict.delete)),
     ("Too much metadata for the store", fault(Answer(400, "MetadataTooLarge"), S3Dict.save)),
     ("The bucket doesn't exist", arguments(bucket_name="no-such-bucket")),
     ("No permission to read", fault(Answer(403, "AccessDenied"))),
@@ -676,7 +677,7 @@ def test_nothing_else_is_on_the_page() -> None:
 
 
 NEXT_STEP = re.compile(
-    r"\b(add|a free one is taken|as in|call|check|close|create|do it|get|give it|it needs|join|leave"
+    r"\b(add|a free one is taken|as in|call|check|close|create|did you mean|do it|get|give it|it needs|join|leave"
     r"|load\(\) (replaces|shows)|log in|look|must be|of the form|pass|pip install|rename|repair|restore|run it"
     r"|set|store|try again|use|versions\(\) lists|what to do)\b",
     re.IGNORECASE,
@@ -692,6 +693,7 @@ SAID_BY_OTHERS = {
     "Autosave's last save failed",
 }
 SAYS_ENOUGH = {
+    "A name that is too long",
     "Read-only and something to save",
     "Read-only",
     "A block left by another thread, or out of order",
