@@ -21,9 +21,9 @@ test: .venv/with-dev
 # interrupt at every moment; and whether the tests notice what is broken on purpose.
 stress: .venv/with-dev
 	S3DICT_STRESS=1 .venv/bin/python -m pytest -v --durations=0 tests/test_linearizability.py tests/test_many_writers.py \
-	  tests/test_kills.py tests/test_threads_and_forks.py
+	  tests/test_kills.py tests/test_threads_and_forks.py tests/test_groups_among_processes.py
 	S3DICT_STRESS=1 .venv/bin/python $(PYTEST) tests/test_interrupts.py tests/test_threads_at_any_moment.py \
-	  tests/test_signal_storm.py tests/test_scheduled_threads.py
+	  tests/test_signal_storm.py tests/test_scheduled_threads.py tests/test_tasks_machine.py
 	.venv/bin/python tests/mutations.py
 
 check: .venv/with-dev docs

@@ -37,9 +37,12 @@ from s3dictionary import (
 )
 from support.adversary.hooked_s3 import HookedS3
 from support.adversary.scenes import Boom
+from support.adversary.threads import LONG_ENOUGH
 from support.adversary.worker_threads import Workers
 from support.memory_s3 import refusal
-from support.stress import times
+from support.stress import TIME_LIMIT, times
+
+pytestmark = pytest.mark.timeout(TIME_LIMIT)
 
 EXAMPLES = int(os.environ.get("S3DICT_EXAMPLES") or times(40, 4000))
 TASKS = 4
@@ -48,7 +51,7 @@ LONG = 30
 
 FEW = st.integers(0, LONG // 5)
 KEYS = st.sampled_from(["a", "b"])
-ENDINGS = st.sampled_from(["returns", "returns", "boom", "rolls back", "unstorable"])
+ENDINGS = st.sampled_from(["returns", "returns", "returns", "boom", "rolls back", "unstorable"])
 
 D = AsyncS3Dict[str, Any]
 
@@ -149,7 +152,9 @@ class TasksMachine(RuleBasedStateMachine):
             self.let_all_end()
         finally:
             _tasks.threading, _groups.backoff, _loads._JUST_LOADED = self.replaced
-            self.loop.close()
+        self.loop.run_until_complete(asyncio.wait_for(self.d.load(), LONG_ENOUGH))  # unsaved changes go
+        assert dict(self.d) == (self.stored() or {})
+        self.loop.close()
 
     def let_all_end(self) -> None:
         """Nobody waits for ever, and the dict can be used again."""
@@ -200,10 +205,11 @@ class TasksMachine(RuleBasedStateMachine):
         self.begin(work, lambda task: self.told(update, task))
 
     @precondition(lambda self: len(self.tasks) < TASKS)
-    @rule(key=KEYS, ending=ENDINGS, slowly=st.booleans(), rounds=FEW)
-    def run(self, key: str, ending: str, slowly: bool, rounds: int) -> None:
-        update = self.new_update(key, ending)
-        self.begin_update(update, self.d.run(update.slowly if slowly else update.at_once, attempts=3))
+    @rule(key=KEYS, endings=st.lists(ENDINGS, min_size=1, max_size=3), slowly=st.booleans(), rounds=FEW)
+    def run(self, key: str, endings: list[str], slowly: bool, rounds: int) -> None:
+        for ending in endings:
+            update = self.new_update(key, ending)
+            self.begin_update(update, self.d.run(update.slowly if slowly else update.at_once, attempts=3))
         self.run_loop(rounds)
 
     @precondition(lambda self: len(self.tasks) < TASKS)
@@ -286,23 +292,24 @@ class TasksMachine(RuleBasedStateMachine):
         self.run_loop(rounds)
 
     @precondition(lambda self: self.workers.waiting)
-    @rule(index=st.integers(0), rounds=FEW)
-    def a_worker_goes_on(self, index: int, rounds: int) -> None:
-        self.workers.waiting[index % len(self.workers.waiting)].go_on()
-        self.look_at_file()
+    @rule(index=st.integers(0), stops=st.integers(1, 3), rounds=FEW)
+    def a_worker_goes_on(self, index: int, stops: int, rounds: int) -> None:
+        worker = self.workers.waiting[index % len(self.workers.waiting)]
+        for _ in range(stops):
+            if not worker.has_ended:
+                worker.go_on()
+                self.look_at_file()
         self.run_loop(rounds)
 
-    @precondition(lambda self: self.workers.waiting)
+    @precondition(lambda self: any(worker.stop for worker in self.workers.waiting))
     @rule(index=st.integers(0), rounds=FEW)
     def a_request_fails(self, index: int, rounds: int) -> None:
         """It is refused before it takes effect, or its answer is lost."""
-        worker = self.workers.waiting[index % len(self.workers.waiting)]
+        workers = [worker for worker in self.workers.waiting if worker.stop]
+        worker = workers[index % len(workers)]
         when, _, operation = worker.stop.partition(" ")
-        faults = {
-            "before": refusal(operation, 403, "AccessDenied"),
-            "after": ReadTimeoutError(endpoint_url="https://s3.example.com"),
-        }
-        worker.go_on(faults.get(when))
+        lost = ReadTimeoutError(endpoint_url="https://s3.example.com")
+        worker.go_on(lost if when == "after" else refusal(operation, 403, "AccessDenied"))
         self.look_at_file()
         self.run_loop(rounds)
 
