@@ -399,6 +399,17 @@ def test_a_task_keeps_its_place_if_another_ones_transaction_comes_first(s3: Hook
     assert d["log"] == ["transaction", "next", "later"]
 
 
+def test_a_block_that_begins_between_two_turns_waits_for_its_own(s3: HookedS3, d: D) -> None:
+    """It can wait, so it doesn't come before the task whose turn is next."""
+
+    async def block() -> None:
+        async with d:
+            log(d, "block")
+
+    after_a_save(s3, d, block, "next")
+    assert d["log"] == ["next", "block"]
+
+
 def test_a_task_that_comes_late_for_its_turn_is_not_forgotten(
     s3: HookedS3, d: D, monkeypatch: pytest.MonkeyPatch
 ) -> None:
