@@ -1,4 +1,4 @@
-"""What S3Dict aims for, mostly as ratios within one run, and whether the run reached it."""
+"""The targets of S3Dict, most of them ratios within one run, and whether the run reached them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Facts = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Target:
-    """A figure, and what it should be at most.
+    """A figure and its upper limit.
 
     Attributes:
-        what: in words; mostly a ratio.
-        figure: how to get it; `KeyError` if the run didn't measure it.
-        at_most: the target.
+        what: the figure in words, usually a ratio.
+        figure: computes it. Raises `KeyError` if the run didn't measure it.
+        at_most: the upper limit.
     """
 
     what: str
@@ -88,5 +88,5 @@ TARGETS = (
 
 
 def table(facts: Facts) -> Table:
-    """All targets, and how this run did."""
+    """All targets, with this run's figures."""
     return Table(["", "at most", "measured", "reached"], [target.row(facts) for target in TARGETS])

@@ -22,15 +22,15 @@ _LONGEST_SAVE = 60.0
 """Seconds to wait for a save when the event loop is gone."""
 
 
-class Word:
+class Notification:
     """A signal that a task waits for, and that any thread can set."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._said = asyncio.Event()
+        self._sent = asyncio.Event()
 
     @property
-    def is_in_vain(self) -> bool:
+    def is_undeliverable(self) -> bool:
         """Whether the task can never receive it."""
         return self._loop.is_closed()
 
@@ -39,16 +39,16 @@ class Word:
         """Whether the task's event loop is running in this thread."""
         return asyncio._get_running_loop() is self._loop
 
-    def say(self) -> None:
+    def send(self) -> None:
         if self.is_here:
-            self._said.set()
+            self._sent.set()
             return
         with suppress(RuntimeError):  # its loop is closed, so it will never continue
-            self._loop.call_soon_threadsafe(self._said.set)
+            self._loop.call_soon_threadsafe(self._sent.set)
 
-    async def heard(self) -> None:
-        await self._said.wait()
-        self._said.clear()
+    async def received(self) -> None:
+        await self._sent.wait()
+        self._sent.clear()
 
 
 class _WaitingTask(Waiting):
@@ -56,23 +56,23 @@ class _WaitingTask(Waiting):
 
     def __init__(self) -> None:
         super().__init__()
-        self._word = Word()
+        self._notification = Notification()
 
     @property
     def has_gone(self) -> bool:
-        return self._word.is_in_vain or super().has_gone
+        return self._notification.is_undeliverable or super().has_gone
 
     @property
     def is_here(self) -> bool:
         """Whether it is a task of the event loop that is running in this thread."""
-        return self._word.is_here
+        return self._notification.is_here
 
     def tell(self) -> None:
         super().tell()
-        self._word.say()
+        self._notification.send()
 
-    async def heard(self) -> None:
-        await self._word.heard()
+    async def received(self) -> None:
+        await self._notification.received()
 
 
 class TaskTurns(Turns):
@@ -95,7 +95,7 @@ class TaskTurns(Turns):
         waiting = _WaitingTask()
         try:
             while not self._take_if_free(turn, waiting):
-                await waiting.heard()
+                await waiting.received()
         except BaseException:
             self._forget(waiting)
             raise
@@ -141,12 +141,16 @@ class Finished(Generic[T]):
 
     def get(self) -> T:
         """The result. Raises the error or the cancellation, if there was one."""
-        if self.cancelled is not None:
-            if self.error is not None:
-                log.warning("failed while its task was being cancelled: %s", self.error)
-            raise self.cancelled from self.error
-        if self.error is not None:
-            raise self.error
+        error, cancelled, self.error, self.cancelled = self.error, self.cancelled, None, None
+        try:
+            if cancelled is not None:
+                if error is not None:
+                    log.warning("failed while its task was being cancelled: %s", error)
+                raise cancelled from error
+            if error is not None:
+                raise error
+        finally:
+            del error, cancelled  # their tracebacks refer to this frame
         return self.result  # type: ignore[return-value]  # it has one
 
 
@@ -157,7 +161,7 @@ class _Call(Generic[T]):
         self._function, self._args = function, args
         self._owner, self._context = current_owner(), copy_context()
         self._context.run(is_beside_loop.set, True)
-        self._is_done, self._word = threading.Event(), Word()
+        self._is_done, self._notification = threading.Event(), Notification()
         self.result: T | None = None
         self.error: BaseException | None = None
         # A pool might be busy, or keep the program alive because of a request that nothing waits for any more
@@ -172,31 +176,37 @@ class _Call(Generic[T]):
         finally:
             del acting_for[threading.get_ident()], self._function, self._args
             self._is_done.set()
-            self._word.say()
+            self._notification.send()
 
-    async def heard(self) -> None:
-        await self._word.heard()
+    async def received(self) -> None:
+        await self._notification.received()
 
     async def to_the_end(self) -> Finished[T]:
         """Wait for the call to end, even if the task is cancelled meanwhile."""
         cancelled = None
         while not self._is_done.is_set():
             try:
-                await self.heard()
+                await self.received()
             except asyncio.CancelledError as cancellation:
                 cancelled = cancellation
             except GeneratorExit:  # the task is garbage-collected, and can't wait for anything else
                 self._is_done.wait(_LONGEST_SAVE)
                 raise
-        error, self.error = self.error, None
+        try:
+            return self.finished(cancelled)
+        finally:
+            del cancelled  # its traceback refers to this frame
+
+    def finished(self, cancelled: asyncio.CancelledError | None = None) -> Finished[T]:
+        error, self.error = self.error, None  # its traceback refers to the frames of those who wait
         return Finished(self.result, error, cancelled)
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
     """Call a function in a worker thread. It must have no effects, because it continues if the task is cancelled."""
     call = _Call(function, args)
-    await call.heard()
-    return Finished(call.result, call.error, None).get()
+    await call.received()
+    return call.finished().get()
 
 
 async def to_the_end(function: Callable[..., T], *args: Any) -> Finished[T]:

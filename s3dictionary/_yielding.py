@@ -1,4 +1,4 @@
-"""Lets an event loop continue while a worker thread does something long that keeps the GIL."""
+"""Lets an event loop continue while a worker thread does long work that holds the GIL."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 from contextvars import ContextVar
 
 is_beside_loop = ContextVar("is_beside_loop", default=False)
-"""Whether an event loop waits for what is done in this context."""
+"""Whether an event loop waits for the work in this context."""
 
 _MOMENT = 0.00005
-"""Seconds to sleep. Without any, this thread would often get the GIL back before another one has woken up."""
+"""Seconds to sleep. With 0, this thread would often get the GIL back before another one has woken up."""
 
 
 def let_loop_run() -> None:

@@ -41,7 +41,7 @@ def checksum(state: Any) -> str:
 
 
 def keep_writing(bucket: str, options: dict[str, Any], name: str, log: Log, seed: str, stop: Path) -> None:
-    """Save one token after the other, until somebody puts an end to it."""
+    """Save one token after the other, until the process is killed."""
     rng = random.Random(seed)
     config = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=5)
     d: S3Dict[str, Any] | None = None
@@ -60,7 +60,7 @@ def keep_writing(bucket: str, options: dict[str, Any], name: str, log: Log, seed
 
 
 def change(d: S3Dict[str, Any], token: str, log: Log, rng: random.Random) -> None:
-    """The ballast makes some saves long enough to be killed in their middle."""
+    """Add a token. The ballast makes some saves long enough to be killed in the middle."""
     d["tokens"] = [*d.get("tokens", []), token]
     d["ballast"] = rng.choice(["", "x" * rng.randrange(300_000)])
     d["checksum"] = checksum(d)
@@ -69,7 +69,7 @@ def change(d: S3Dict[str, Any], token: str, log: Log, rng: random.Random) -> Non
 
 @dataclass
 class Writers:
-    """Processes that write one file, each one with a log of its own."""
+    """Processes that write one file, each with its own log."""
 
     site: Site
     directory: Path
@@ -107,7 +107,7 @@ class Writers:
         process.join()
 
     def finish(self) -> None:
-        """Let each one come to an end by itself."""
+        """Let each process end by itself."""
         self._stop.touch()
         for process in self._running.values():
             process.join(60)
@@ -117,7 +117,7 @@ class Writers:
         return set().union(*(log[what] for log in self.logs))
 
     def wait_for_saves(self, count: int) -> None:
-        """Wait until this many more than now are acknowledged."""
+        """Wait until this many more saves are acknowledged."""
         enough = len(self.logged("saved")) + count
         deadline = time.monotonic() + 60
         while len(self.logged("saved")) < enough:
@@ -125,7 +125,7 @@ class Writers:
             time.sleep(0.02)
 
     def check(self) -> None:
-        """Load the file: somebody meant it, and what was acknowledged before is there."""
+        """Load the file: somebody meant to save it, and everything acknowledged before is in it."""
         saved = self.logged("saved")
         d = S3Dict(self.site.bucket, file_name="state.json", **self.site.direct)
         if not saved and not d:
@@ -135,7 +135,7 @@ class Writers:
         assert saved <= set(d["tokens"])
 
     def check_all(self) -> None:
-        """After the last save."""
+        """Check the file after the last save."""
         self.check()
         there = Counter(S3Dict(self.site.bucket, file_name="state.json", **self.site.direct)["tokens"])
         assert set(there.values()) == {1}

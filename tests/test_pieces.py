@@ -38,7 +38,7 @@ def beside_a_loop() -> Iterator[None]:
 
 @pytest.fixture
 def moments(monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    """One item for each moment that the loop got."""
+    """A list with one item for each moment that the loop got."""
     found: list[None] = []
     monkeypatch.setattr(pieces, "let_loop_run", lambda: found.append(None))
     return found
@@ -59,7 +59,7 @@ def exact(members: dict[str, Any]) -> list[tuple[str, bytes]]:
 def test_the_members_are_the_same_as_of_a_file_that_is_split_at_once(
     content: dict[str, Any], indent: int | None, ascii_only: bool
 ) -> None:
-    """Whatever the strings hold, and however it is laid out: the same keys in the same order, with the same text."""
+    """The same keys come in the same order, with the same text, whatever the strings and the layout."""
     body = json.dumps(content, indent=indent, ensure_ascii=ascii_only).encode()
     members = pieces.split(body, SIZE)
     if len(body) >= 2 * SIZE:
@@ -72,7 +72,7 @@ def test_the_members_are_the_same_as_of_a_file_that_is_split_at_once(
 @example({f"{number}": [] for number in range(40)}, 300, b",")
 @hypothesis
 def test_a_file_is_accepted_if_and_only_if_it_is_valid(content: dict[str, Any], at: int, character: bytes) -> None:
-    """Two mistakes don't cancel each other out by falling into different pieces."""
+    """Two mistakes in different pieces don't cancel each other out."""
     body = json.dumps(content, ensure_ascii=False).encode()
     at %= len(body)
     body = body[:at] + character + body[at + 1 :]
@@ -92,7 +92,7 @@ def test_a_file_with_a_comma_too_many_or_without_its_end_is_corrupt(body: bytes)
 
 
 def test_the_loop_gets_a_moment_after_each_piece(moments: list[None]) -> None:
-    """No piece takes longer than others just because its records are long, nested, or full of brackets in strings."""
+    """No piece takes longer because its records are long, nested, or full of brackets in strings."""
     record = {"a": [{"b": "]]]}}},,"}, [['\\"{{']]], "c": {"d": {"e": None}}}
     body = json.dumps({f"key {number}": record for number in range(1000)}).encode()
     assert pieces.split(body, 1000) is not None
@@ -100,7 +100,7 @@ def test_the_loop_gets_a_moment_after_each_piece(moments: list[None]) -> None:
 
 
 def test_a_file_is_split_at_once_if_no_loop_waits(moments: list[None]) -> None:
-    """Threads of a program without asyncio lose no time."""
+    """Programs without asyncio lose no time."""
     is_beside_loop.set(False)
     assert len(codec.split(json.dumps(dict.fromkeys(map(str, range(100_000)))).encode())) == 100_000
     assert not moments

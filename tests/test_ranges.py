@@ -1,11 +1,14 @@
-"""Big files come in over several connections, as one version and as a whole, or over one as ever."""
+"""Big files are loaded over several connections, as one whole version, or over one connection as before."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
+import tracemalloc
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +18,7 @@ from botocore.config import Config
 
 from s3dictionary import S3Dict, StorageError
 from s3dictionary._s3 import ranges
+from support.memory_s3 import MemoryS3
 from support.proxy import AlterHeaders, Answer, Call, CutOff, Forward, Request, Reset, Response
 from support.servers import Site
 
@@ -23,14 +27,14 @@ CONTENT = {"a": os.urandom(50_000).hex()}  # bytes that were swapped would show
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of 100 kB count as big ones."""
+    """Let files of 100 kB count as big."""
     monkeypatch.setattr(ranges, "BIG", 80_000)
     monkeypatch.setattr(ranges, "PART", 30_000)
 
 
 @pytest.fixture
 def big(s3: Site) -> Site:
-    """A site that has a big file."""
+    """A site with a big file."""
     s3.write("state.json", json.dumps(CONTENT).encode())
     return s3
 
@@ -46,12 +50,12 @@ def state(s3: Site, **options: Any) -> S3Dict:
 
 
 def asked(s3: Site) -> list[str]:
-    """The ranges of the GETs so far; empty for one of the whole."""
+    """The ranges of the GETs so far; empty for a GET of the whole file."""
     return sorted(exchange.headers.get("Range", "") for exchange in s3.requests.log)
 
 
 def on_ranges(act: Callable[[Request, Forward], Response | None]) -> Call:
-    """A fault of GETs of ranges; the others pass."""
+    """A fault for GETs of ranges only."""
 
     def check(request: Request, forward: Forward) -> Response | None:
         return act(request, forward) if "Range" in request.headers else forward(request)
@@ -98,7 +102,7 @@ def test_a_load_that_finds_nothing_new_needs_no_ranges(moto_big: Site) -> None:
 
 
 def test_a_changed_file_is_loaded_in_ranges_too(moto_big: Site) -> None:
-    """The condition of the plain GET, that it has changed, isn't one of the ranges."""
+    """The plain GET has the condition that the file has changed. The range GETs don't."""
     d = state(moto_big)
     moto_big.write("state.json", json.dumps(CONTENT | {"b": 1}).encode())
     moto_big.requests.clear()
@@ -112,6 +116,12 @@ def test_a_file_that_is_too_big_is_refused_by_the_first_answer(moto_big: Site) -
     assert asked(moto_big) == [""]
 
 
+def test_a_store_that_offers_no_ranges_is_asked_for_none(moto_big: Site) -> None:
+    moto_big.faults.append(AlterHeaders({"Accept-Ranges": None}, forever=True))
+    assert state(moto_big) == CONTENT
+    assert asked(moto_big) == [""]
+
+
 # What goes wrong with a range
 
 
@@ -121,8 +131,18 @@ def without_range(request: Request, forward: Forward) -> Response | None:
 
 
 def another_version(request: Request, forward: Forward) -> Response | None:
-    """As of a store that doesn't look at the condition, when somebody has just saved."""
-    return AlterHeaders({"ETag": '"of another version"'})(request, forward)
+    """Answer as a store that ignores the condition, after somebody has saved."""
+    answer = AlterHeaders({"ETag": '"of another version"'})(request, forward)
+    return answer and replace(answer, body=b"x" * len(answer.body))
+
+
+def cut(request: Request, forward: Forward) -> Response | None:
+    """Answer as a proxy that cuts off long bodies, with a length that fits."""
+    answer = forward(request)
+    assert answer is not None
+    body = answer.body[:-10]
+    headers = HeadersDict({**answer.headers, "Content-Length": str(len(body))})
+    return replace(answer, headers=headers, body=body)
 
 
 @pytest.mark.parametrize(
@@ -135,8 +155,18 @@ def another_version(request: Request, forward: Forward) -> Response | None:
         CutOff(),
         without_range,
         another_version,
+        cut,
     ],
-    ids=["written meanwhile", "token expired", "not known", "reset", "cut off", "ignored", "another version"],
+    ids=[
+        "written meanwhile",
+        "token expired",
+        "not known",
+        "reset",
+        "cut off",
+        "ignored",
+        "another version",
+        "shorter",
+    ],
 )
 def test_if_a_range_fails_the_first_answer_is_read_to_its_end(moto_big: Site, fault: Any) -> None:
     moto_big.faults.append(on_ranges(fault))
@@ -145,7 +175,7 @@ def test_if_a_range_fails_the_first_answer_is_read_to_its_end(moto_big: Site, fa
 
 
 def test_what_another_program_writes_meanwhile_is_not_mixed_in(moto_big: Site) -> None:
-    """The loaded version is the first answer's."""
+    """The loaded version is that of the first answer."""
 
     def write(request: Request, forward: Forward) -> Response | None:
         moto_big.write("state.json", json.dumps({"a": "x" * 100_000}).encode())
@@ -178,23 +208,70 @@ def test_a_file_that_breaks_off_everywhere_is_an_error(moto_big: Site) -> None:
         state(moto_big)
 
 
-def test_an_interrupt_leaves_no_thread_that_holds_the_body(moto_big: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_an_interrupt_no_thread_holds_the_body(moto_big: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[ranges._Rest] = []
 
     def interrupt(self: ranges._Rest) -> None:
         begun.append(self)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ranges._Rest, "pieces", interrupt)
+    monkeypatch.setattr(ranges._Rest, "is_complete", interrupt)
     with pytest.raises(KeyboardInterrupt):
         S3Dict(moto_big.bucket, file_name="state.json", client=moto_big.proxied_client())
-    for thread in threading.enumerate():
-        if thread.name == "s3dictionary":
-            thread.join()
-    assert sum(map(len, begun[0]._pieces)) <= len(begun[0]._pieces)
+    with pytest.raises(ValueError, match="released"):
+        begun[0]._view[:]
+
+
+def test_a_big_body_is_in_memory_only_once(moto_s3: Site) -> None:
+    """On CPython, the buffer becomes the body. A copy would take as long as many requests."""
+    content = os.urandom(4_000_000)
+    moto_s3.write("state.json", content)
+    client, request = moto_s3.client, {"Bucket": moto_s3.bucket, "Key": "state.json"}
+    answer = client.get_object(**request)
+    tracemalloc.start()
+    try:
+        body = ranges.read(client, request, answer, len(content))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert body == content
+    if sys.implementation.name == "cpython":
+        assert peak < 1.9 * len(content)
+
+
+def test_no_connection_stays_with_what_was_read(moto_big: Site) -> None:
+    client, streams = moto_big.proxied_client(), []
+    client.meta.events.register("after-call.s3.GetObject", lambda parsed, **_: streams.append(parsed["Body"]))
+    S3Dict(moto_big.bucket, file_name="state.json", client=client)
+    assert [stream._raw_stream.closed for stream in streams] == [True] * 4
 
 
 # Clients
+
+
+class StandIn(MemoryS3):
+    """Answers as S3 does, and is no client of boto3's."""
+
+    def get_object(self, **request: Any) -> dict[str, Any]:
+        answer = super().get_object(**request)
+        return {**answer, "AcceptRanges": "bytes", "ContentLength": answer["Body"].getbuffer().nbytes}
+
+
+def test_a_stand_in_for_a_client_is_asked_for_no_ranges() -> None:
+    client = StandIn()
+    client.write("state.json", json.dumps(CONTENT).encode())
+    assert S3Dict("bucket", file_name="state.json", client=client) == CONTENT
+    assert client.requests == {"GetObject": 1}
+
+
+def test_requests_for_ranges_see_the_context_of_the_caller(moto_big: Site) -> None:
+    """As hooks of botocore's may look there for an id of the caller's, to log it."""
+    name, seen, client = ContextVar("name", default="nobody"), [], moto_big.proxied_client()
+    client.meta.events.register("before-send.s3.GetObject", lambda **_: seen.append(name.get()))
+    reset = name.set("caller")
+    S3Dict(moto_big.bucket, file_name="state.json", client=client)
+    name.reset(reset)
+    assert seen == ["caller"] * 4
 
 
 def test_no_more_connections_are_used_than_a_client_keeps(moto_big: Site) -> None:

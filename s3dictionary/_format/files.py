@@ -1,4 +1,4 @@
-"""A file as its members, each still JSON text, and back."""
+"""Splits a file into its members, each still JSON text, and joins them again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .types import BUILT_IN, Types
 from .writing import place, write_object
 
 Members = dict[Any, Raw]
-"""A file's keys, and the JSON text of each one's value."""
+"""A file's keys, each with the JSON text of its value."""
 
 _encoder = msgspec.json.Encoder()
 _splitter = msgspec.json.Decoder(dict[str, Raw])
@@ -34,7 +34,8 @@ def split(body: bytes, types: Types = BUILT_IN) -> Members:
     """Split a file into its members, without building their values.
 
     Raises:
-        CorruptFileError: it isn't a JSON object in UTF-8, or holds what can't be read; the message says why and where.
+        CorruptFileError: the file isn't a JSON object in UTF-8, or part of it can't be read; the message says why and
+            where.
     """
     body = body.removeprefix(codecs.BOM_UTF8)
     _check_utf8(body)
@@ -50,17 +51,17 @@ def split(body: bytes, types: Types = BUILT_IN) -> Members:
 
 
 def decode_all(body: bytes, types: Types = BUILT_IN) -> dict[Any, Any]:
-    """Everything in a file. What a class refuses stays the plain dict that it is."""
+    """Everything in a file. Content that its class rejects is left as a plain dict."""
     try:
         members = split(body, types)
-    except CorruptFileError:  # a key
+    except CorruptFileError:  # a class has rejected a key
         members = split(body)
     return {key: decode_leniently(raw, types) for key, raw in members.items()}
 
 
 def _check_nesting(body: bytes, members: Members, around: int) -> None:
-    """Refuse values that are nested too deeply; `around` is how many levels some of them stand deeper in the file."""
-    shortest = 2 * MAX_NESTING_READ  # that so deep a text can be
+    """Refuse values that are nested too deeply. `around` counts the levels that `py/dict` puts around some of them."""
+    shortest = 2 * MAX_NESTING_READ  # a text with this many levels can't be shorter
     if len(body) <= shortest:
         return
     raws: Iterable[Any] = members.values()  # whose length msgspec's type hints lack
@@ -73,7 +74,7 @@ def _check_nesting(body: bytes, members: Members, around: int) -> None:
 
 
 def join(members: Members, types: Types = BUILT_IN) -> bytes:
-    """Put a file together from its members.
+    """Join members to a file.
 
     Raises:
         NotStorableError: a key can't be stored.
@@ -98,7 +99,7 @@ def _split_at_once(body: bytes) -> Members:
 
 
 def _check_utf8(body: bytes) -> None:
-    """The splitter doesn't look into strings, so bytes that aren't UTF-8 would be found only when they are touched."""
+    """Check the whole file, because the splitter doesn't look into strings."""
     if body.isascii():
         return
     try:
@@ -108,7 +109,7 @@ def _check_utf8(body: bytes) -> None:
 
 
 def _split_entries(body: bytes, members: Members, types: Types) -> Members:
-    """A dict's keys that can't be names, and their values, are in the member `py/dict`, which is split in turn."""
+    """Split the member `py/dict`, which has the keys that can't be names, with their values."""
     if ENTRIES not in members:
         return members
     try:
@@ -119,7 +120,7 @@ def _split_entries(body: bytes, members: Members, types: Types) -> Members:
         return arrange(named, [[decode(key, types), value, *map(decode, rest)] for key, value, *rest in arrays])
     except CorruptFileError:
         raise
-    except (TypeError, ValueError):  # it has another form, or a key that can't be one
+    except (TypeError, ValueError):  # the member has another form, or a key that isn't hashable
         return members
 
 
@@ -127,6 +128,6 @@ def _arrays(body: bytes, raw: Raw) -> list[list[Raw]]:
     try:
         return _array_splitter.decode(raw)
     except UNREADABLE:
-        # How deep Python's own reader gets depends on its version, and on the stack that is left
+        # How deep Python's own reader gets depends on its version and on the stack that is left
         limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
         return cutting.arrays(bytes(raw).decode())

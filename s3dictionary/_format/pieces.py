@@ -1,4 +1,4 @@
-"""Splits a large file piece by piece, so that other threads can run in between: msgspec keeps the GIL while it splits.
+"""Splits a large file piece by piece, so that other threads can run in between. msgspec holds the GIL while it splits.
 
 A piece ends at a comma between two members. If each piece is a valid object once it has braces, so is the whole file.
 """
@@ -16,10 +16,10 @@ from .limits import signs_of
 from .reading import UNREADABLE
 
 SIZE = 1 << 18
-"""Bytes of a piece, which take less than a millisecond."""
+"""Bytes of a piece. Splitting this many takes less than a millisecond."""
 
 _WALK = 1 / 8
-"""How much of the next piece to search for the end of one, before a larger one is tried. This runs in Python."""
+"""The share of a piece in which to search for its end. The search is slow, because it runs in Python."""
 
 _splitter = msgspec.json.Decoder(dict[str, Raw])
 _opening = re.compile(rb"[ \t\n\r]*\{").match
@@ -35,7 +35,7 @@ def split(body: bytes, size: int = SIZE) -> dict[str, Raw] | None:
         size: bytes of a piece.
 
     Returns:
-        Its members; `None` if it is small, can't be split like that, or isn't valid.
+            The file's members; `None` if the file is small, can't be split like this, or isn't valid.
     """
     opening = _opening(body)
     if not is_beside_loop.get() or len(body) < 2 * size or opening is None:
@@ -57,11 +57,11 @@ def split(body: bytes, size: int = SIZE) -> dict[str, Raw] | None:
 
 
 def _end_of_piece(body: bytes, start: int, size: int) -> int:
-    """The place of the comma that ends the piece from a member on, or the length of the body."""
+    """The position of the comma that ends the piece which begins at `start`, or the length of the body."""
     depth, in_string, at = 0, False, start
     while len(body) - at > 2 * size:
         end = at + size
-        while body[end - 1 : end] == b"\\":  # an escape is not to be torn apart
+        while body[end - 1 : end] == b"\\":  # don't cut an escape in two
             end += 1
         depth, in_string = _after(body[at:end], depth, in_string)
         comma = _next_comma(body, end, end + int(size * _WALK), depth, in_string)
@@ -73,7 +73,7 @@ def _end_of_piece(body: bytes, start: int, size: int) -> int:
 
 
 def _after(text: bytes, depth: int, in_string: bool) -> tuple[int, bool]:
-    """The depth behind a text, and whether that is inside a string."""
+    """The depth at the end of a text, and whether the end is inside a string."""
     signs = b'"' * in_string + signs_of(text)
     outside: Any = signs.split(b'"')
     brackets = b"".join(outside[::2])
@@ -82,7 +82,7 @@ def _after(text: bytes, depth: int, in_string: bool) -> tuple[int, bool]:
 
 
 def _next_comma(body: bytes, at: int, stop: int, depth: int, in_string: bool) -> int | None:
-    """The place of the next comma between members, from one place to another; `None` if there is none."""
+    """The position of the next comma between members, from `at` up to `stop`; `None` if there is none."""
     if in_string:
         rest = _rest_of_string(body, at, stop)
         if rest is None:

@@ -107,7 +107,7 @@ class Call:
         def work() -> None:
             try:
                 answers.append(context.run(self._here, act))
-            except BaseException as error:  # noqa: BLE001  # it is raised by who waits for it
+            except BaseException as error:  # noqa: BLE001  # the waiting thread raises it
                 errors.append(error)
             finally:
                 done.set()

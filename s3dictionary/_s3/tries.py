@@ -62,7 +62,7 @@ class Tries:
         self.gone = False
         self.replaced: Content | None = None
         self._generation = self.record.generation
-        if before is not None and before.record.lineage == self.record.lineage:  # one of them may still arrive
+        if before is not None:  # one of them may still arrive
             self._generation = max(self._generation, before._generation)
 
     def begin(self, writer: str, content: Content, *, overwrite: bool = False) -> Attempt:

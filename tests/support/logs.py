@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Log:
-    """Lines of two words, in a file that the writer only appends to."""
+    """Lines of two words, in a file to which only the writer appends."""
 
     path: Path
 
@@ -21,6 +21,6 @@ class Log:
             os.close(file)
 
     def __getitem__(self, what: str) -> set[str]:
-        """All of one kind."""
+        """All log lines of one kind."""
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         return {which for kind, _, which in (line.partition(" ") for line in lines) if kind == what}
