@@ -37,11 +37,11 @@ stress-network: .venv/with-dev
 
 stress-kills: .venv/with-dev
 	$(STRESS) tests/test_linearizability.py tests/test_many_writers.py tests/test_kills.py tests/test_threads_and_forks.py \
-	  -k "not no_update"
+	  tests/test_groups_among_processes.py -k "not no_update"
 
 stress-interrupts: .venv/with-dev
 	S3DICT_STRESS=1 .venv/bin/python $(PYTEST) tests/test_interrupts.py tests/test_threads_at_any_moment.py \
-	  tests/test_signal_storm.py tests/test_scheduled_threads.py tests/test_costs.py
+	  tests/test_signal_storm.py tests/test_scheduled_threads.py tests/test_costs.py tests/test_tasks_machine.py
 
 stress-mutations: .venv/with-dev
 	.venv/bin/python tests/mutations.py
