@@ -260,9 +260,8 @@ class Save(_Request):
         return True
 
     def _took_effect(self, attempt: Attempt, found: Version) -> Version | Earlier:
-        record = following(self._tries.record, attempt)
         is_last = found.number == attempt.number and self._is_intact(attempt, found)
-        version = found._replace(record=found.record or record) if is_last else superseded(record)
+        version = found if is_last else superseded(following(self._tries.record, attempt))
         if attempt == self._attempt:
             return version
         return Earlier(version, self._tries.open[attempt])
