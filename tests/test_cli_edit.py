@@ -113,6 +113,13 @@ def test_keys_can_be_removed_added_and_put_in_another_order(cli: CommandLine, mo
     assert moto_s3.read(FILE) == b'{"c":"x","d":1,"a":1.10}'
 
 
+def test_another_order_alone_is_saved(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    moto_s3.write(FILE, b'{"a":1,"b":2}')
+    editor("""path.write_text('{"b": 2, "a": 1}')""")
+    cli("edit")
+    assert moto_s3.read(FILE) == b'{"b":2,"a":1}'
+
+
 def test_keys_that_are_no_strings_stay_what_they_are(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
     moto_s3.write(FILE, b'{"py/dict":[[1,"one"],["1","x"]]}')
     editor(replacing('"one"', '"two"'))
@@ -401,6 +408,23 @@ def test_overwrite_decides_only_what_both_have_changed(cli: CommandLine, moto_s3
     assert json.loads(moto_s3.read(FILE)) == {"a": 2, "b": [1, 2], "c": "y", "theirs": 1}
 
 
+def test_overwrite_removes_what_was_removed_though_others_have_changed_it(
+    cli: CommandLine, moto_s3: Site, kept_text: Path
+) -> None:
+    kept_text.write_text('{"a": 1.10, "b": [1, 2]}')
+    moto_s3.write(FILE, BODY.replace(b'"x"', b'"z"'))
+    assert cli("edit", "--from", str(kept_text), "--overwrite").code == ExitCode.DONE
+    assert "c" not in json.loads(moto_s3.read(FILE))
+
+
+def test_the_order_of_a_kept_text_stays_where_nobody_has_added_keys(
+    cli: CommandLine, moto_s3: Site, kept_text: Path
+) -> None:
+    kept_text.write_text('{"c": "y", "b": [1, 2], "a": 1.10}')
+    assert cli("edit", "--from", str(kept_text)).code == ExitCode.DONE
+    assert list(json.loads(moto_s3.read(FILE))) == ["c", "b", "a"]
+
+
 def test_a_kept_text_of_another_file_is_a_text_of_unknown_origin(
     cli: CommandLine, moto_s3: Site, kept_text: Path
 ) -> None:
@@ -426,6 +450,19 @@ def test_a_text_of_unknown_origin_takes_nothing_away_unasked(
     assert cli("edit", "--from", str(path), "--overwrite").code == ExitCode.DONE
     assert json.loads(moto_s3.read(FILE)) == {"a": 1.1, "new": 1}
     assert path.exists()
+
+
+def test_nor_does_it_replace_a_broken_file_unasked(
+    cli: CommandLine, moto_s3: Site, editor: Editor, tmp_path: Path
+) -> None:
+    moto_s3.write(FILE, b'{"a": 1,, "b": 2}')
+    path = tmp_path / "mine.json"
+    path.write_bytes(b'{"new": 1}')
+    editor("pass")
+    ended = cli("edit", "--from", str(path))
+    assert ended.code == ExitCode.CONFLICT
+    assert "the whole file, which can't be read as JSON" in ended.err
+    assert moto_s3.read(FILE) == b'{"a": 1,, "b": 2}'
 
 
 def test_a_broken_file_is_repaired_with_a_kept_text(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
