@@ -4,26 +4,46 @@
 
 PYTHON ?= python3
 VERSIONS ?= 3.10 3.11 3.12 3.13
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+# Python compiles what it imports, which is a small part of what is installed.
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
 PYTEST = -m pytest -n 3
 
+# The tests start hundreds of programs; without bytecode, each of them would compile the library anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check coverage docs package release-check stress matrix oldest sid matrix-sid bench bench-quick
-.PHONY: contention faults clean
+.PHONY: contention faults clean stress-writers stress-network stress-kills stress-interrupts stress-mutations
 
 demo: .venv/with-local
 	@echo "Running examples/quickstart.py on an S3 server of its own:"
 	@.venv/bin/python examples/quickstart.py
 
-test: .venv/with-dev
+test: .venv/with-test
 	.venv/bin/python $(PYTEST)
 
-# The tests with many writers, kills, threads and forks, with hundreds of kills and thousands of updates; those that
-# interrupt at every moment; and whether the tests notice what is broken on purpose.
-stress: .venv/with-dev
-	S3DICT_STRESS=1 .venv/bin/python -m pytest -v --durations=0 tests/test_linearizability.py tests/test_many_writers.py \
-	  tests/test_kills.py tests/test_threads_and_forks.py
+# The long forms of the tests with many writers, kills, threads and forks, and of those that interrupt at every moment;
+# and a check that the tests notice deliberate breakages. Each part is also a target.
+STRESS = S3DICT_STRESS=1 .venv/bin/python -m pytest -v --durations=0
+
+stress: stress-writers stress-network stress-kills stress-interrupts stress-mutations
+
+# When 32 writers share one file, each save makes the other 31 start again: the time grows with the square of their
+# number.
+stress-writers: .venv/with-dev
+	$(STRESS) tests/test_many_writers.py -k "no_update and not unreliable"
+
+stress-network: .venv/with-dev
+	$(STRESS) tests/test_many_writers.py -k "no_update and unreliable"
+
+stress-kills: .venv/with-dev
+	$(STRESS) tests/test_linearizability.py tests/test_many_writers.py tests/test_kills.py tests/test_threads_and_forks.py \
+	  -k "not no_update"
+
+stress-interrupts: .venv/with-dev
 	S3DICT_STRESS=1 .venv/bin/python $(PYTEST) tests/test_interrupts.py tests/test_threads_at_any_moment.py \
-	  tests/test_signal_storm.py tests/test_scheduled_threads.py
+	  tests/test_signal_storm.py tests/test_scheduled_threads.py tests/test_costs.py
+
+stress-mutations: .venv/with-dev
 	.venv/bin/python tests/mutations.py
 
 check: .venv/with-dev docs
@@ -34,16 +54,16 @@ check: .venv/with-dev docs
 	.venv/bin/basedpyright
 	.venv/bin/zizmor --offline --quiet .github/workflows
 	.venv/bin/pre-commit validate-config
-	.venv/bin/python -m pytest --doctest-modules s3dictionary tests/test_docs.py
+	.venv/bin/python -m pytest --doctest-modules s3dictionary tests/test_docs.py tests/test_typing.py
 
-# What the quick tests reach that work in this process. Those that trace the interpreter, kill or fork aren't among them.
+# The quick tests that run in this process. Coverage can't measure those that trace the interpreter, kill or fork.
 MEASURED = answers async autosave blocks changes cli cli_edit clients codec construction delete doctor error_messages errors \
   exits groups lineage loading_saving lost_answers mapping merge notebook refusals rollback run secrets turns versions
 
 coverage: .venv/with-dev
 	COVERAGE_CORE=sysmon .venv/bin/python $(PYTEST) --cov --cov-report=term:skip-covered $(MEASURED:%=tests/test_%.py)
 
-# What has to be so before a release: TAG is v and the version, the changelog has it with its date, and no address in
+# Checks before a release: TAG is v and the version, the changelog has the version with a date, and no address in
 # setup.cfg is a placeholder.
 release-check:
 	@version=$$(sed -n 's/^version = //p' setup.cfg); \
@@ -52,13 +72,13 @@ release-check:
 	  { echo "CHANGELOG.md has no '## [$$version] - year-month-day'"; exit 1; }; \
 	! grep -n "example\.org/S3Dictionary" setup.cfg || { echo "setup.cfg still has placeholders"; exit 1; }
 
-# The site, in site/. A link that leads nowhere is an error.
+# The site, in site/. A broken link is an error.
 docs: .venv/with-docs
 	rm -rf site
 	.venv/bin/python -m sphinx -qE --fail-on-warning --keep-going -d .venv/doctrees docs site
 	@echo "The site is in site/index.html"
 
-# The wheel and the sdist, each tried in an empty venv.
+# The wheel and the sdist, each tested in an empty venv.
 package: .venv/with-dev
 	rm -rf build dist
 	.venv/bin/python -m build >/dev/null
@@ -73,18 +93,19 @@ package: .venv/with-dev
 contention: .venv/with-dev
 	.venv/bin/python benchmarks/contention.py
 
-# The tables in docs/faults.md, from what comes of each fault.
+# Writes the tables in docs/faults.md, from the outcome of each fault.
 faults: .venv/with-dev
 	.venv/bin/python $(PYTEST) tests/test_faults.py --write-faults
 
-# What things cost; writes docs/benchmarks.md. The quick form only prints, and is for trying out.
+# The benchmarks; writes docs/benchmarks.md. The quick form only prints.
 bench: .venvs/bench/with-bench .venvs/original/with-0.13
 	ORIGINAL=.venvs/original/bin/python .venvs/bench/bin/python -m benchmarks --write docs
 
 bench-quick: .venvs/bench/with-bench .venvs/original/with-0.13
 	ORIGINAL=.venvs/original/bin/python .venvs/bench/bin/python -m benchmarks --quick
 
-# A venv of its own, as s3fs wants just one version of botocore: it chooses first, or pip tries all of boto3's.
+# A separate venv, because s3fs requires one exact version of botocore. It is installed first; otherwise, pip would try
+# all releases of boto3.
 .venvs/bench/with-bench: setup.cfg
 	$(PYTHON) -m venv .venvs/bench
 	.venvs/bench/bin/python $(PIP_INSTALL) 's3fs>=2025'
@@ -92,15 +113,16 @@ bench-quick: .venvs/bench/with-bench .venvs/original/with-0.13
 	  boto3==$$(.venvs/bench/bin/python -c "import botocore; print(botocore.__version__)")
 	touch $@
 
-# S3Dictionary 0.13 has the same package name, so it gets one, too; with the same boto3, or its speed would count.
+# S3Dictionary 0.13 has the same package name, so it gets another venv, with the same boto3 for a fair comparison.
 .venvs/original/with-0.13: .venvs/bench/with-bench
 	$(PYTHON) -m venv .venvs/original
 	.venvs/original/bin/python $(PIP_INSTALL) S3Dictionary==0.13 \
 	  boto3==$$(.venvs/bench/bin/python -c "import boto3; print(boto3.__version__)")
 	touch $@
 
-# Python 3.14 and 3.15 from Debian sid, in a folder: for a Linux that hasn't got them. Needs root and debootstrap.
+# Python 3.14 and 3.15 from Debian sid, in a folder, for a Linux without them. Needs root and debootstrap.
 SID = .venvs/sid
+SID_VERSIONS ?= 3.14 3.15
 MIRROR ?= $(or $(shell sed -n 's/^URIs: *//p; s/^deb \(\[.*\] \)*\(http[^ ]*\) .*/\2/p' /etc/apt/sources.list \
   /etc/apt/sources.list.d/* 2>/dev/null | grep -v security | head -n 1),http://deb.debian.org/debian)
 
@@ -112,9 +134,8 @@ $(SID)/made:
 	  --include=ca-certificates,python3.14-venv,python3.15-venv sid $(SID) $(MIRROR)
 	touch $@
 
-# Without SeaweedFS, whose program stands in for S3 in some tests only.
 matrix-sid: $(SID)/made
-	@for version in 3.14 3.15; do \
+	@for version in $(SID_VERSIONS); do \
 	  venv=.venvs/$$version-sid; \
 	  [ -f $$venv/with-test ] && [ $$venv/with-test -nt setup.cfg ] || { \
 	    tools/in_sid.sh $(SID) python$$version -m venv $$venv && \
@@ -122,7 +143,7 @@ matrix-sid: $(SID)/made
 	  tools/in_sid.sh $(SID) $$venv/bin/python $(PYTEST) || exit 1; \
 	done
 
-# The tests on every Python version there is: pyenv's, else the one on the PATH.
+# The tests on every installed Python version: pyenv's, or else the one on the PATH.
 matrix:
 	@for version in $(VERSIONS); do \
 	  python=$$(ls -d "$$HOME/.pyenv/versions/$$version".*/bin/python 2>/dev/null | tail -n 1); \
@@ -136,7 +157,7 @@ matrix:
 	  $$venv/bin/python $(PYTEST) || exit 1; \
 	done
 
-# The tests with the lowest releases that setup.cfg allows: of boto3, botocore, which has the same numbers, and msgspec.
+# The tests with the oldest releases that setup.cfg allows of boto3, botocore (with the same numbers) and msgspec.
 oldest: .venvs/oldest/with-test
 	.venvs/oldest/bin/python $(PYTEST)
 
@@ -155,9 +176,7 @@ clean:
 
 .venv/with-%: setup.cfg | .venv/bin/python
 	@echo "Installing S3Dictionary with the extra '$*' into .venv, from PyPI: $(or $(INSTALLS_$*),a minute or more)"
-	@.venv/bin/python $(PIP_INSTALL) $(OPTIONS_$*) -e '.[$*]'
+	@.venv/bin/python $(PIP_INSTALL) -e '.[$*]'
 	@touch $@
 
-# Python compiles what it imports, which is a small part of what these packages have.
-OPTIONS_local = --no-compile
 INSTALLS_local = boto3 and moto (an S3 server), about 30 packages in about half a minute

@@ -1,6 +1,6 @@
-"""What things cost, measured side by side with what people use instead. `make bench` runs it all.
+"""Measures what S3Dict costs, side by side with what people use instead. `make bench` runs everything.
 
-Each topic is a module with a function `measure(stage)` that gives a `Section` of the report.
+Each topic is a module with a function `measure(stage)` that returns a `Section` of the report.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Run the benchmarks: print the tables as they come, and write the page. See `--help`."""
+"""Run the benchmarks: print each table as soon as it is measured, and write the page. See `--help`."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ PACKAGES = ("S3Dictionary", "boto3", "msgspec", "persidict", "s3fs", "sqlitedict
 HEAD = """\
 # Benchmarks
 
-What S3Dict costs, next to what people use instead. This page is written by `make bench`, all of it, from one run.
+What S3Dict costs, compared with what people use instead. `make bench` writes this whole page from one run.
 
-Everything is measured side by side: the contenders do the same work in turn, round after round, on the same server on
-the same machine. So ratios mean something, and times only next to each other: on another machine, and with S3 itself,
-they differ. Times are medians, with the two quartiles that half of them lie between; a ratio is the median of the
-ratios of the rounds. Less is better everywhere. Where something costs more than it should, the first table says so,
-and the last ones say why.
+All contenders do the same work in turn, round after round, on the same server and the same machine. So you can rely
+on the ratios. The times are comparable only with each other: on another machine, and with S3 itself, they differ.
+Each time is a median, followed by the two quartiles that enclose half of the measurements. Each ratio is the median
+of the rounds' ratios. Less is better everywhere. The first table shows what costs more than it should, and the last
+ones show why.
 """
 
 
@@ -81,7 +81,7 @@ def _circumstances(place: Stage, load: float, taken: str) -> str:
         f"- Machine: {platform.system()} on {platform.machine()}, {os.cpu_count()} processors{_memory()}.",
         f"- Load average of the machine at the start: {load:.1f}. The run took {taken}.",
         f"- {platform.python_implementation()} {platform.python_version()}; {', '.join(versions)}.",
-        "- Checksums are `when_required` for everyone: boto3's default adds one over each body.",
+        "- Checksums are `when_required` for everyone: by default, boto3 adds one to each body.",
         "- Settings:",
     ]
     lines += [f"  - {kind.name}: {kind.settings}." for kind in (*WHOLE_FILE, *OBJECT_PER_KEY)]

@@ -1,6 +1,6 @@
 """How far one file goes with many writers: commits a second and retries per commit, measured and predicted.
 
-Against SeaweedFS, which checks conditions as S3 does; once as near as it is, once through a proxy that delays
+Runs against SeaweedFS, which checks conditions as S3 does: once directly, and once through a proxy that delays
 everything, as a network would. Prints a table and writes docs/contention.md.
 """
 
@@ -103,7 +103,7 @@ def connect(server: Server, endpoint_url: str) -> Any:
 
 
 def write(setting: Setting, client: Any, name: str) -> Measured:
-    """Commit as often as possible, and count what falls into the time."""
+    """Commit as often as possible, and count the commits and attempts in the measured time."""
     done: Counter[str] = Counter()
 
     def count(what: str) -> None:
@@ -123,7 +123,7 @@ def write(setting: Setting, client: Any, name: str) -> Measured:
             try:
                 commit(d, setting.way, name)
                 count("commits")
-            except ConflictError:  # it has tried often enough: the caller would go on to try
+            except ConflictError:  # all attempts were used up; a real caller would try again
                 pass
 
     with ThreadPoolExecutor(setting.threads) as pool:
@@ -133,10 +133,10 @@ def write(setting: Setting, client: Any, name: str) -> Measured:
 
 
 def commit(d: S3Dict[str, Any], way: str, name: str) -> None:
-    if way == "merge":  # everyone has a key
+    if way == "merge":  # each writer has its own key
         with d:
             d[name] = d.get(name, 0) + 1
-    else:  # all have the same one
+    else:  # all writers have the same key
         d.run(increment, attempts=30)
 
 
@@ -148,7 +148,7 @@ _clients: list[Any] = []
 
 
 def set_up_process(server: Server, endpoint_url: str) -> None:
-    """Make the client, which takes longer than what is measured."""
+    """Create the client, which takes longer than what is measured."""
     _clients.append(connect(server, endpoint_url))
     _clients[0].list_objects_v2(Bucket=BUCKET, MaxKeys=1)
 
@@ -185,14 +185,14 @@ def measure(setting: Setting, server: SeaweedFS, endpoint: Endpoint, pool: Proce
 
 
 def children(parent: int | None) -> list[int]:
-    """The processes that a process has started; none where the system doesn't tell."""
+    """The children of a process; none if the system doesn't report them."""
     return [
         int(status.parent.name) for status in Path("/proc").glob("[0-9]*/stat") if _fields(status)[1] == str(parent)
     ]
 
 
 def processor_time(pid: int) -> float:
-    """Seconds that a process has computed so far; 0 where the system doesn't tell so."""
+    """Processor time of a process so far, in seconds; 0 if the system doesn't report it."""
     fields = _fields(Path(f"/proc/{pid}/stat"))
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -206,7 +206,7 @@ def _fields(status: Path) -> list[str]:
 
 
 def round_trip(server: Server, endpoint_url: str) -> float:
-    """Seconds of a request that asks what is there (HEAD), as there is one after each refusal."""
+    """Seconds of a HEAD, because one follows each refusal."""
     client = connect(server, endpoint_url)
     client.put_object(Bucket=BUCKET, Key="small", Body=b"{}")
     times = []
@@ -228,7 +228,7 @@ class Endpoint:
 
 @contextmanager
 def delayed(server: Server, delay: float) -> Iterator[Endpoint]:
-    """A way to the server that takes `delay` seconds longer, there and back."""
+    """A proxy that adds `delay` seconds to each round trip."""
     if not delay:
         yield Endpoint(server.endpoint_url)
         return
@@ -260,7 +260,7 @@ async def _pass_on(target: str, delay: float, port: Any) -> None:
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
-    """Each piece comes out so much later; pieces that follow each other don't wait for one another."""
+    """Delay each piece. Pieces don't wait for one another."""
     loop = asyncio.get_running_loop()
     while data := await reader.read(1 << 18):
         loop.call_later(delay, writer.write, data)
@@ -272,7 +272,7 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dela
 
 @dataclass(frozen=True)
 class Alone:
-    """What the model is told: a single writer's figures.
+    """The model's parameters: a single writer's figures.
 
     Attributes:
         cycle: seconds from one commit to the next.
@@ -309,9 +309,9 @@ def predict(alone: Alone, writers: int, way: str, cores: float) -> tuple[float, 
 
 
 def _mean_wait(succeeding: float, way: str) -> float:
-    """Seconds that the library waits after a failed attempt, if each one succeeds with this probability."""
+    """Average seconds that the library waits after a failed attempt, if each attempt succeeds with this probability."""
     waits = [min(1.0, 0.01 * 2**number) / 2 for number in range(30)]
-    if way == "merge":  # which tries once more at once
+    if way == "merge":  # the first retry comes at once
         waits.insert(0, 0.0)
     return sum(succeeding * (1 - succeeding) ** number * wait for number, wait in enumerate(waits))
 
@@ -392,7 +392,7 @@ def groups(server: SeaweedFS) -> str:
 
 
 def fit(rows: list[Row], delay: float) -> str:
-    """How far off the model is, where it predicts something: with more than one writer."""
+    """How far the model is off for more than one writer."""
     ratios = sorted(
         row.predicted[0] / row.measured.per_second
         for row in rows
@@ -407,7 +407,7 @@ def fit(rows: list[Row], delay: float) -> str:
 def extrapolated(
     round_trips: tuple[float, ...] = (0.01, 0.03, 0.06), writers: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
 ) -> str:
-    """What the model says of stores that are farther away, and writers with processors enough."""
+    """The model's predictions for more distant stores, and writers with enough processors."""
     lines = [
         f"| round trip | {' | '.join(f'{number} writers' for number in writers)} |".replace(" 1 writers", " 1 writer"),
         "|---" * (len(writers) + 1) + "|",
@@ -438,7 +438,7 @@ def best(rows: list[Row], delay: float, size: int) -> Row:
 
 
 def alone(rows: list[Row], delay: float, size: int) -> float:
-    """Seconds of a commit when nobody else writes."""
+    """Seconds of a commit without other writers."""
     (row,) = (
         row
         for row in rows

@@ -23,7 +23,7 @@ GB_MONTH = 0.023
 
 @dataclass(frozen=True)
 class Operation:
-    """What one call sends."""
+    """The requests of one call."""
 
     gets: int
     puts: int

@@ -13,8 +13,8 @@ from .timing import Times, side_by_side
 FILE_RECORDS = 100
 
 TEXT = """\
-A file of {file_records} records in a bucket that holds {count:,} other objects, next to the same file in a bucket
-of its own. The other objects are the records of the libraries that keep an object for each key."""
+A file of {file_records} records in a bucket with {count:,} other objects, compared with the same file in a bucket
+without other objects. The other objects are the records of the libraries that keep one object for each record."""
 
 
 def measure(stage: Stage) -> Section:

@@ -7,11 +7,11 @@ from functools import lru_cache
 from typing import Any
 
 KEY = "user-000050"
-"""The record that is read and edited where it is one."""
+"""The key of the record in tasks that read or edit only one."""
 
 
 def record(number: int) -> dict[str, Any]:
-    """What a user's record might be, about 130 bytes of JSON."""
+    """A typical record of a user, with about 130 bytes of JSON."""
     return {
         "name": f"user {number}",
         "email": f"user{number}@example.com",
@@ -23,11 +23,11 @@ def record(number: int) -> dict[str, Any]:
 
 
 def records(count: int) -> dict[str, Any]:
-    """A dict of that many."""
+    """A dict of this many records."""
     return {f"user-{number:06d}": record(number) for number in range(count)}
 
 
 @lru_cache(maxsize=1)  # a million take a while
 def body(count: int) -> bytes:
-    """A file of that many."""
+    """A file of this many records."""
     return json.dumps(records(count)).encode()

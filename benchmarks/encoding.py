@@ -15,9 +15,9 @@ from .stage import Stage
 from .timing import cpu, side_by_side
 
 TEXT = """\
-{count:,} records, all or one of which were touched: what S3Dict does to make a file of them, next to `json.dumps` of a
-dict of them. msgspec's encoder is the limit; but what it writes doesn't always come back as it was, so S3Dict looks
-first. Time of the processor."""
+How long S3Dict takes to encode a file of {count:,} records, all or one of which were touched, compared with
+`json.dumps` of the same dict. msgspec's encoder is the lower limit. It also writes values that wouldn't come back
+unchanged, so S3Dict checks the types first. The times are processor time."""
 
 STANDARD = "json.dumps"
 OURS = "S3Dict, all touched"
@@ -45,7 +45,7 @@ def measure(stage: Stage) -> Section:
 
 
 def loaded(content: bytes) -> Memory:
-    """A dict's memory with what a file holds, all of it raw."""
+    """A dict's memory with the content of a file, all of it raw."""
     memory = Memory()
     memory.load(codec.split(content), None)
     return memory

@@ -13,15 +13,16 @@ from .report import Section, Table, duration, size
 from .stage import Stage
 
 TEXT = """\
-A task that does nothing but yield measures the longest time until it gets on again, while another one loads a file by
-`async with`, edits ten of its records, and saves it. Requests, and the splitting and encoding of a big file, are in
-worker threads, but these hold Python's global lock for a part of the time. The median of {rounds} rounds."""
+One task loads a file with `async with`, edits ten of its records, and saves it. Meanwhile, another task only yields,
+and measures its longest wait. Requests, and the splitting and encoding of a big file, run in worker threads, which
+hold Python's global lock for part of the time. Python takes the lock from a thread only after 5 ms. The figures are the
+median of {rounds} rounds."""
 
 EDITED = 10
 
 
 class Pauses:
-    """While this context lasts, the event loop's longest pause is measured, in seconds."""
+    """Measures the event loop's longest pause inside the context, in seconds."""
 
     longest = 0.0
 

@@ -9,13 +9,13 @@ from .stage import Stage
 from .timing import Times, side_by_side
 
 SELDOM = {100_000: 3, 1_000_000: 1}
-"""In how many rounds those that encode everything take part, where there are many records."""
+"""In how many rounds contenders that encode everything take part, for many records."""
 
 TEXT = """\
-The same work on files of several sizes. Raw requests are the limit for anything that keeps its records in one file: a
-GET to open it, a PUT to save, of the same bytes, with nothing decoded. With 100 records, also next to libraries that
-keep an object for each key; what those do with many records is [further down](#a-bucket-with-many-other-objects).
-Editing in S3Dict is a `with` block, its PUT conditional."""
+The same work on files of several sizes. "Raw requests" are the lower limit for anything that keeps its records in one
+file: a GET to open it and a PUT to save it, with the same bytes, without decoding. With 100 records, the tables also
+show libraries that keep one object for each record; for more records, see [a bucket with many other
+objects](#a-bucket-with-many-other-objects). S3Dict edits in a `with` block, and its PUT is conditional."""
 
 
 def measure(stage: Stage) -> Section:

@@ -17,11 +17,11 @@ from .timing import Contender, cpu, side_by_side
 
 COUNT = 1_000
 TIMES = 50
-"""How often in-memory mappings go through all the keys in a round."""
+"""How often in-memory mappings handle all keys in a round."""
 
 TEXT = """\
-{count:,} keys, all of them in turn, time of the processor for each. `UserDict` is what S3Dict inherits from. The first
-time that it is touched, an item of an S3Dict is decoded, or what it held is noted: that is in the last table."""
+{count:,} keys, all of them in turn. The times are processor time for each key. S3Dict inherits from `UserDict`. When
+an item of an S3Dict is touched for the first time, it is decoded, or its old entry is noted: see the last table."""
 
 
 def measure(stage: Stage) -> Section:

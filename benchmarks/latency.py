@@ -13,10 +13,10 @@ SECONDS = 0.02
 BYTES_A_SECOND = 85e6
 
 TEXT = """\
-The same through a small proxy that holds back each answer for 20 ms and lets 85 MB/s pass, which is about what S3 gives
-for a small request and on a connection, within a region. So here it counts how many requests there are, and less what
-is done with the bytes. boto3 asks before each upload whether it may send the body (`Expect: 100-continue`), which is
-a request's time of its own; S3Dict asks for a body over 1 MiB."""
+The same through a small proxy that delays each answer by 20 ms and lets 85 MB/s pass. Within a region, S3 has about
+this latency for a small request, and about this bandwidth on one connection. So the number of requests counts here,
+more than the work on the bytes. Before each upload, boto3 asks whether it may send the body (`Expect: 100-continue`),
+which takes the time of another request. S3Dict asks only for a body over 1 MiB."""
 
 
 def measure(stage: Stage) -> Section:

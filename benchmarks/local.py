@@ -1,4 +1,4 @@
-"""Who is compared with S3Dict in memory: other mappings that keep themselves on disk or in a database."""
+"""The contenders in memory: other mappings that persist on disk or in a database."""
 
 from __future__ import annotations
 

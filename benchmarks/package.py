@@ -1,4 +1,4 @@
-"""What a package for AWS Lambda weighs, and what of it is S3Dict's."""
+"""The size of a package for AWS Lambda, and the share of S3Dict in it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .stage import Stage
 BOTO3 = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
 
 TEXT = """\
-The files of the packages, as they are and each of them compressed, which is about what a zip file has. Without byte
-code. Lambda's own runtimes come with some release of boto3."""
+The files of the packages, uncompressed, and each of them compressed, which is about their size in a zip file. Without
+byte code. Lambda's own runtimes include some release of boto3."""
 
 
 def measure(stage: Stage) -> Section:
@@ -39,6 +39,6 @@ def _files(name: str) -> Iterator[Path]:
 
 
 def _weights(paths: Iterable[Path]) -> tuple[int, int]:
-    """How many bytes files have, and how many when compressed."""
+    """The total size of files in bytes, uncompressed and compressed."""
     contents = [path.read_bytes() for path in paths]
     return sum(map(len, contents)), sum(len(zlib.compress(content)) for content in contents)

@@ -1,4 +1,4 @@
-"""Memory that it takes to open a file and edit it."""
+"""The memory needed to open a file and edit it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .rivals import ByHand, Original, Ours, SameBytes
 from .stage import Stage, run_script
 
 TEXT = """\
-Opening a file of {count:,} records ({size}), editing one and saving, in a process of its own: the most memory that the
-process had (resident set), less what it had before, when all was imported and a small file had been edited."""
+A separate process opens a file of {count:,} records ({size}), edits one and saves. The figures are the peak of its
+resident set, minus the resident set after the imports and after editing a small file."""
 
 
 def measure(stage: Stage) -> Section:

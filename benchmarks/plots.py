@@ -52,7 +52,7 @@ def lines(
 
 
 def _colours(names: Iterable[str]) -> dict[str, str]:
-    """One has the same colour everywhere."""
+    """Gives each contender the same colour in all drawings."""
     others = iter(OTHER_COLOURS)
     return {name: OUR_COLOUR if name == OURS else next(others) for name in names}
 

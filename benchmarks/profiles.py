@@ -1,4 +1,4 @@
-"""Where the time goes in what S3Dict could be faster at."""
+"""Where the time goes in tasks that S3Dict could do faster."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from .start import environment
 TOP = 7
 
 TEXT = """\
-Next to raw requests, a big file costs one thing more, at any distance: it is split into its members, which msgspec does
-(`Decoder.decode`). Behind a network that is little. A transaction is Python code that notes what the containers in a
-record hold, and finds out who else holds them, while writing an item is hardly more than an assignment in a dict. To
-make the file, the type of everything in it is looked at first (the comprehensions in plain.py), as msgspec writes more
-than JSON can tell apart, a tuple as a list.
+Compared with raw requests, a big file has one additional cost: msgspec splits it into its members (`Decoder.decode`).
+Behind a network, that is a small part. A transaction is Python code that notes what the containers in a record hold,
+and finds out who else holds them, whereas writing an item is little more than an assignment in a dict. To encode a
+file, S3Dict looks at the type of every value first (the comprehensions in plain.py), because msgspec writes different
+types alike, such as a tuple and a list.
 
-By Python's profiler, which makes calls of Python functions look slower than they are: the functions with the most time
-of their own. The last table sums up what is imported for S3Dict when boto3 has been imported already, by package."""
+The tables list the functions with the most time of their own, measured by Python's profiler, which exaggerates the
+time of calls of Python functions. The last table shows, by package, what S3Dict imports in addition to boto3."""
 
 
 def measure(stage: Stage) -> Section:

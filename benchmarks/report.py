@@ -1,4 +1,4 @@
-"""What a topic found out, and how it is written down: Markdown, with drawings beside it."""
+"""The report of a topic: Markdown, with drawings beside it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Section:
     Attributes:
         title: its heading.
         text: what was measured and how, in Markdown.
-        tables: in order.
+        tables: the tables, in order.
         plots: SVG drawings by their titles.
-        facts: the figures that the targets are about, by their names.
+        facts: the figures for the targets, by their names.
     """
 
     title: str
@@ -52,8 +52,9 @@ class Section:
         return {f"{_slug(title)}.svg": drawing for title, drawing in self.plots.items()}
 
     def markdown(self, folder: str) -> str:
-        """The section as text; its drawings are in the folder."""
-        parts = [f"## {self.title}\n", f"{fill(self.text, 118)}\n"]
+        """The section as Markdown. Its drawings are in the folder."""
+        paragraphs = [fill(paragraph, 118) for paragraph in self.text.split("\n\n")]
+        parts = [f"## {self.title}\n", *(f"{paragraph}\n" for paragraph in paragraphs)]
         parts += [table.markdown() for table in self.tables]
         parts += [f"![{title}]({folder}/{_slug(title)}.svg)\n" for title in self.plots]
         return "\n".join(parts)
@@ -64,7 +65,7 @@ def _slug(title: str) -> str:
 
 
 def comparison(times: Mapping[str, Times], against: str, *, title: str = "", places: int = 2) -> Table:
-    """Median, quartiles, and the ratio to one of them."""
+    """A table with median, quartiles, and the ratio to one contender."""
     rows = [
         [name, duration(its.median), spread(its), "1" if name == against else f"{its.over(times[against]):.{places}f}"]
         for name, its in times.items()
@@ -73,7 +74,7 @@ def comparison(times: Mapping[str, Times], against: str, *, title: str = "", pla
 
 
 def duration(seconds: float) -> str:
-    """Three digits, in the unit that fits."""
+    """A time with three digits, in a suitable unit."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size:
             return f"{_digits(seconds / size)} {unit}"

@@ -13,9 +13,9 @@ from .timing import side_by_side
 COUNT = 100_000
 
 TEXT = """\
-Opening a file of {count:,} records, editing each of them, and saving, until nothing of it is left in memory: the time
-of the processor, each time in a process of its own that has done the same with a small file before. So neither finds
-objects of the other's that the garbage collector has to go through."""
+Opening a file of {count:,} records, editing each of them, saving, and freeing the memory. The times are processor
+time, each measured in a separate process that has done the same with a small file before. So neither contender's
+objects slow down the other's garbage collection."""
 
 HOW = {Ours.name: "s3dict", ByHand.name: "by_hand"}
 

@@ -51,11 +51,11 @@ class Rival:
         self._stage = stage
 
     def fill(self) -> None:
-        """Put the records there."""
+        """Store the records."""
         raise NotImplementedError
 
     def seconds(self, task: str) -> float:
-        """How long a task takes."""
+        """The time of a task in seconds."""
         start = time.perf_counter()
         getattr(self, task)()
         return time.perf_counter() - start
@@ -65,7 +65,7 @@ class Rival:
 
 
 class WholeFile(Rival):
-    """All records in one file. One for each rival: they must not meet."""
+    """All records in one file. Each rival has its own file."""
 
     @property
     def file(self) -> str:
@@ -88,7 +88,7 @@ class WholeFile(Rival):
 
 class SameBytes(WholeFile):
     name = "raw requests"
-    settings = "the limit: the same requests with the same bytes, by boto3 with one client; nothing is decoded"
+    settings = "the lower limit: the same requests with the same bytes, by one boto3 client, without decoding"
 
     @cached_property
     def content(self) -> bytes:
@@ -120,7 +120,7 @@ class SameBytes(WholeFile):
 
 class Ours(WholeFile):
     name = "S3Dict"
-    settings = "defaults; it shares a client by itself"
+    settings = "defaults; it shares its client by itself"
 
     def opened(self, **options: Any) -> S3Dict[str, Any]:
         return S3Dict(self.bucket, file_name=self.file, **options)
@@ -162,7 +162,7 @@ class Ours(WholeFile):
 
 class ByHand(WholeFile):
     name = "boto3 + json by hand"
-    settings = "one client for all, `json` of the standard library, nothing conditional"
+    settings = "one client for everything, the standard library's `json`, no conditional writes"
 
     def decoded(self) -> dict[str, Any]:
         decoded: dict[str, Any] = json.loads(self.get())
@@ -203,7 +203,7 @@ class ByHand(WholeFile):
 class Original(WholeFile):
     name = "S3Dictionary 0.13"
     settings = (
-        "in a process of its own, as its package has the same name; `save()` after the edits, `load()` to look again"
+        "in a separate process, because its package has the same name; `save()` after the edits, `load()` to reload"
     )
     _WITHOUT_KEY = ("open", "rewrite")
 
@@ -222,7 +222,7 @@ class Original(WholeFile):
 
 
 class ObjectPerKey(Rival):
-    """An object for each record, all rivals of this kind share them."""
+    """One object for each record. All rivals of this kind share the objects."""
 
     prefix = "records"
     _filled: ClassVar[set[tuple[str, int]]] = set()
@@ -276,7 +276,7 @@ class ObjectPerKey(Rival):
 
 class Persidict(ObjectPerKey):
     name = "persidict"
-    settings = "`BasicS3Dict`, which keeps no copies on disk, in its JSON format; an object for each key"
+    settings = "`BasicS3Dict` without copies on disk, in its JSON format; one object for each key"
 
     def opened(self) -> Any:
         return BasicS3Dict(bucket_name=self.bucket, root_prefix=self.prefix, serialization_format="json")
@@ -290,7 +290,7 @@ class Persidict(ObjectPerKey):
 
 class S3fsMapper(ObjectPerKey):
     name = "s3fs mapping"
-    settings = "`get_mapper`, which shares a client by itself, values by `json`; an object for each key"
+    settings = "`get_mapper`, which shares its client by itself, with values in `json`; one object for each key"
 
     def opened(self) -> Any:
         files = s3fs.S3FileSystem(endpoint_url=self._stage.endpoint_url)
@@ -312,7 +312,7 @@ OBJECT_PER_KEY = (Persidict, S3fsMapper)
 def line_up(
     stage: Stage, kinds: Iterable[type[Rival]], bucket: str, count: int, *, filled: bool = False
 ) -> Iterator[dict[str, Rival]]:
-    """The rivals by name, each with its records in place, unless they are there already."""
+    """The rivals by name. Stores their records, unless `filled` says that they are there."""
     with ExitStack() as stack:
         rivals = [kind(stage, bucket, count) for kind in kinds if kind is not Original or stage.original]
         for rival in rivals:
@@ -323,5 +323,5 @@ def line_up(
 
 
 def contenders(rivals: dict[str, Rival], task: str) -> dict[str, Contender]:
-    """All of them, to be timed at a task."""
+    """All rivals as contenders for a task."""
     return {name: partial(rival.seconds, task) for name, rival in rivals.items()}

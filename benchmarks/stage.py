@@ -1,4 +1,4 @@
-"""Where it all happens: an S3 server on this machine, buckets on it, and the programs beside it."""
+"""The environment of the benchmarks: an S3 server on this machine, its buckets, and helper programs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCRIPTS = Path(__file__).parent / "scripts"
 
 @dataclass
 class Stage:
-    """What a topic gets.
+    """The environment that a topic gets.
 
     Attributes:
         server: the S3 server. Boto3 finds it by the environment, and so does everyone else.
@@ -41,17 +41,17 @@ class Stage:
 
     @cached_property
     def bucket(self) -> str:
-        """An empty one."""
+        """Create an empty bucket."""
         return self.new_bucket()
 
     @property
     def endpoint_url(self) -> str:
-        """Where everyone goes at the moment."""
+        """The address that all contenders currently use."""
         return os.environ["AWS_ENDPOINT_URL"]
 
     @property
     def s3(self) -> Any:
-        """A new boto3 client, with the settings that hold at the moment."""
+        """A new boto3 client with the current settings."""
         return boto3.Session().client("s3")
 
     def new_bucket(self) -> str:
@@ -62,7 +62,7 @@ class Stage:
 
     @contextmanager
     def at(self, endpoint_url: str) -> Iterator[None]:
-        """In this block everyone goes to the server by way of this address."""
+        """Let all contenders use this address inside the block."""
         before = self.endpoint_url
         os.environ["AWS_ENDPOINT_URL"] = endpoint_url
         try:
@@ -73,7 +73,7 @@ class Stage:
 
 @contextmanager
 def stage(*, quick: bool, original: str | None) -> Iterator[Stage]:
-    """Start the server, and let the environment point there and nowhere else."""
+    """Start the server, and let the environment point only to it."""
     with ExitStack() as stack:
         server, name = _server(stack)
         stack.enter_context(_environment(server))
@@ -114,13 +114,13 @@ def _environment(server: Server) -> Iterator[None]:
 
 
 def run_script(name: str, *arguments: object, python: str | None = None) -> Any:
-    """Run one of the scripts in a process of its own, and give what it printed, as JSON."""
+    """Run one of the scripts in a separate process, and return the JSON that it printed."""
     command = [python or sys.executable, "-P", str(SCRIPTS / name), *map(str, arguments)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 class Helper:
-    """A script that runs in the background: it prints a line when it is ready, and one for each question."""
+    """A script in the background. It prints a line when it is ready, and an answer to each question."""
 
     def __init__(self, name: str, *arguments: object, python: str | None = None) -> None:
         command = [python or sys.executable, "-P", "-u", str(SCRIPTS / name), *map(str, arguments)]
@@ -138,7 +138,7 @@ class Helper:
         return json.loads(self._process.stdout.readline())
 
     def close(self) -> None:
-        """It ends when its input does."""
+        """Close the script's input, which ends it."""
         self._process.communicate()
 
     def __enter__(self) -> Helper:

@@ -1,4 +1,4 @@
-"""Cold start: what a command-line tool, a cron job or a Lambda function pays before it has its first value."""
+"""Cold start: the time until a command-line tool, a cron job or a Lambda function has its first value."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ COUNT = 100
 
 TEXT = """\
 A whole process that opens a file of {count} records and prints a value of one, from its start to its end. The imports
-are timed inside a process of their own, and include neither the interpreter's start nor a connection. The package by
-itself imports next to nothing; the dict comes with its name. Memory is the most that the process had (resident set)."""
+are timed inside separate processes, without the interpreter's start and without a connection. The package itself
+imports almost nothing; accessing `S3Dict` imports the rest. Memory is the peak of the resident set."""
 
 SCRIPTS = {
     "an empty script": "",
@@ -107,7 +107,7 @@ def _run(python: str, code: str) -> str:
 
 
 def _peak(run: partial[str]) -> Contender:
-    """The most memory of a process, in place of its time."""
+    """Measure the peak memory of a process instead of its time."""
 
     def peak() -> float:
         python, code = run.args

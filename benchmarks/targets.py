@@ -1,4 +1,4 @@
-"""What S3Dict aims for, as ratios within one run, and whether the run reached it."""
+"""The targets of S3Dict, most of them ratios within one run, and whether the run reached them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Facts = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Target:
-    """A figure, and what it should be at most.
+    """A figure and its upper limit.
 
     Attributes:
-        what: in words, as a ratio.
-        figure: how to get it; `KeyError` if the run didn't measure it.
-        at_most: the target.
+        what: the figure in words, usually a ratio.
+        figure: computes it. Raises `KeyError` if the run didn't measure it.
+        at_most: the upper limit.
     """
 
     what: str
@@ -82,9 +82,11 @@ TARGETS = (
     Target("a script's cold start to its first value / with boto3 and json by hand", lambda facts: facts["start"], 0.8),
     Target("the processor time of it", lambda facts: facts["start_cpu"], 0.8),
     Target("`import s3dictionary` / `import boto3`", lambda facts: facts["import"], 0.1),
+    Target("ms of the event loop's longest pause, with a file of 1 MB", lambda facts: 1000 * facts["pause 8000"], 5),
+    Target("the same with a file of 15 MB", lambda facts: 1000 * facts["pause 115000"], 60),
 )
 
 
 def table(facts: Facts) -> Table:
-    """All targets, and how this run did."""
+    """All targets, with this run's figures."""
     return Table(["", "at most", "measured", "reached"], [target.row(facts) for target in TARGETS])

@@ -1,4 +1,4 @@
-"""How things are timed: side by side and in rounds, so that a machine that slows down slows all of them down."""
+"""Times contenders side by side, in rounds, so that a slower phase of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 Contender = Callable[[], float]
-"""Does its work once, and gives the seconds that it took."""
+"""Does its work once, and returns the seconds that it took."""
 
 
 def wall(function: Callable[[], object], *, per: int = 1) -> Contender:
-    """Time by the clock, divided by `per`."""
+    """Measure wall-clock time, divided by `per`."""
     return _timed(function, time.perf_counter, per)
 
 
 def cpu(function: Callable[[], object], *, per: int = 1) -> Contender:
-    """Time of the processor, of all threads: for what waits for nobody. Other programs hardly disturb it."""
+    """Measure the processor time of all threads, for work that doesn't wait. Other programs hardly affect it."""
     return _timed(function, time.process_time, per)
 
 
 def cpu_of_children(function: Callable[[], object]) -> Contender:
-    """Time of the processor that the processes take which a function starts and waits for."""
+    """Measure the processor time of the processes that a function starts and waits for."""
     return _timed(function, _children, 1)
 
 
@@ -44,7 +44,7 @@ def _timed(function: Callable[[], object], clock: Callable[[], float], per: int)
 
 @dataclass(frozen=True)
 class Times:
-    """The times of one contender, a round each."""
+    """The times of one contender, one for each round."""
 
     seconds: tuple[float, ...]
 
@@ -54,14 +54,14 @@ class Times:
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Half of the times lie between these; with fewer than four, all of them."""
+        """The two quartiles. With fewer than four times, the minimum and the maximum."""
         if len(self.seconds) < 4:
             return min(self.seconds), max(self.seconds)
         first, _, third = statistics.quantiles(self.seconds, n=4, method="inclusive")
         return first, third
 
     def over(self, other: Times) -> float:
-        """How many times as long as the other's: the median over the rounds that both took part in."""
+        """The ratio to another contender: the median of the ratios in the rounds that both took part in."""
         return statistics.median(mine / theirs for mine, theirs in zip(self.seconds, other.seconds, strict=False))
 
 
@@ -76,7 +76,7 @@ def side_by_side(
         seldom: those that take so long that they only take part in the first few rounds, and in how many.
     """
     gc.collect()
-    gc.freeze()  # what is there before is nobody's garbage, and nobody's collector is to go through it
+    gc.freeze()  # keeps existing objects out of the contenders' garbage collections
     try:
         return _rounds(contenders, rounds, seldom or {})
     finally:
@@ -94,6 +94,6 @@ def _rounds(contenders: Mapping[str, Contender], rounds: int, seldom: Mapping[st
         first = number % len(names)
         for name in names[first:] + names[:first]:
             if number < share[name]:
-                gc.collect()  # what the one before left behind is not its successor's to clear away
+                gc.collect()  # the next contender mustn't collect the garbage of this one
                 seconds[name].append(contenders[name]())
     return {name: Times(tuple(times)) for name, times in seconds.items()}

@@ -20,11 +20,11 @@ from .stage import Stage
 from .timing import Contender, Times, cpu, side_by_side
 
 TEXT = """\
-Each transaction edits a record; in the first table it is one of 100 of them, whatever the size. Time of the processor.
-`copy.deepcopy` stands for what one writes by hand with a dict: a copy of the whole, which is put back if something
-fails. sqlitedict has only `commit()`, and no way back; diskcache has `transact()`, which flattens nested ones. Both
-write a row for each edit. They were measured up to 100,000 records: what they take depends little on it. Where
-1,000 of 100 records are edited, it is each of them ten times."""
+Each transaction edits a record. In the first table, it is one of the same 100 records, whatever the size. The times
+are processor time. `copy.deepcopy` stands for a hand-written rollback of a dict: copy everything, and put the copy
+back if something fails. sqlitedict has only `commit()`, and no rollback. diskcache has `transact()`, which flattens
+nested transactions. Both write a row for each edit, so their times hardly depend on the size; they were measured up
+to 100,000 records. In a dict of 100 records, "1,000 edited" edits each record ten times."""
 
 DEEPCOPY = "dict + copy.deepcopy"
 
@@ -61,7 +61,7 @@ def _cell(seconds: float | None) -> str:
 
 
 def _at_size(stage: Stage, size: int) -> tuple[dict[str, Times], dict[str, Times]]:
-    """One transaction each time, in everything that there is; and of each kind, in S3Dict."""
+    """Times of a transaction in each contender, and of each kind of transaction in S3Dict."""
     content = records(size)
     copied = {100: 100, 1_000: 20}.get(size, 1)
     with ExitStack() as stack:
@@ -81,7 +81,7 @@ def _at_size(stage: Stage, size: int) -> tuple[dict[str, Times], dict[str, Times
 
 
 def _timed(transaction: Callable[[str], None], content: dict[str, Any], times: int) -> Contender:
-    """So many transactions a round, on the same 100 records whatever the size."""
+    """This many transactions in each round, on the same 100 records whatever the size."""
     keys = cycle(list(content)[:: len(content) // 100])
 
     def run() -> None:
@@ -195,7 +195,7 @@ def _repeat(function: Callable[[], None], times: int) -> None:
 
 
 def _one_after_the_other(stage: Stage) -> tuple[Table, float]:
-    """Do earlier transactions make later ones slower?"""
+    """Measure whether earlier transactions make later ones slower."""
     content = records(20_000)
     keys = list(content)
     state = s3dict(stage, content)

@@ -13,8 +13,8 @@ from .stage import Stage
 COUNT = 1_000
 
 TEXT = """\
-What a recording proxy saw of each task, done once, with {count:,} records. Bodies only, no headers. In a bucket with
-more in it S3Dictionary 0.13 needs more, as it lists the bucket."""
+What a recording proxy saw of each task, done once, with {count:,} records. Bodies only, without headers. S3Dictionary
+0.13 lists the bucket, so it needs more if the bucket has more objects."""
 
 
 def measure(stage: Stage) -> Section:
@@ -28,7 +28,7 @@ def measure(stage: Stage) -> Section:
                     continue
                 rows = []
                 for name, rival in rivals.items():
-                    rival.seconds(task)  # a first time, that loads what it takes for granted
+                    rival.seconds(task)  # first without recording, to load what it keeps
                     proxy.clear()
                     rival.seconds(task)
                     log = list(proxy.requests.log)
@@ -43,7 +43,7 @@ def measure(stage: Stage) -> Section:
 
 
 def _requests(log: Iterable[Exchange]) -> str:
-    """As in `GET 200, PUT 200`."""
+    """The requests as text, such as `GET 200, PUT 200`."""
     kinds: dict[str, int] = {}
     for exchange in log:
         kind = f"{'' if exchange.key else 'bucket '}{exchange.method} {exchange.status}"

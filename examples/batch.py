@@ -1,4 +1,4 @@
-"""A batch: what can be booked is booked, what can't is rolled back and noted, and it is all saved at once.
+"""A batch of bookings: a failed one is rolled back and noted, and everything is saved at once.
 
 Prints:
     refused: Ben has only 2.00
@@ -21,11 +21,11 @@ PAYMENTS = [
 
 
 class Refused(Exception):
-    """A payment that can't be."""
+    """A payment that isn't possible."""
 
 
 def pay(accounts: dict[str, Decimal], payer: str, payee: str, amount: Decimal) -> None:
-    """Move money. The checks come late: it is rolled back, if one fails halfway."""
+    """Move money. The checks come late, so a failed payment is rolled back halfway."""
     accounts[payer] -= amount
     if accounts[payer] < 0:
         raise Refused(f"{payer} has only {accounts[payer] + amount}")

@@ -16,14 +16,14 @@ from s3dictionary import AsyncS3Dict
 
 
 class Bot:
-    """Answers messages. What it knows of people is in the dict."""
+    """Answers messages. The dict has what it knows about people."""
 
     def __init__(self, uri: str) -> None:
         self.people: AsyncS3Dict[str, dict] = AsyncS3Dict.from_uri(uri)
         self.versions: set[str | None] = set()
 
     async def answer(self, name: str, text: str) -> str:
-        """The answers of all who write at the same time are saved together."""
+        """Answer one person. Answers to several people at the same time are saved together."""
         answer = await self.people.run(self.note, name, text)
         self.versions.add(self.people.etag)
         return f"{name}: {answer}"

@@ -1,4 +1,4 @@
-"""A cache of downloads that several machines share: pages are bytes, and when they were fetched is a datetime.
+"""A cache of downloads that several machines share. Each page is stored as bytes, with a datetime of its download.
 
 Prints:
     <h1>page 1</h1>
@@ -22,7 +22,7 @@ downloads: list[str] = []
 
 
 def fetch(cache: S3Dict, url: str) -> bytes:
-    """The page, from the cache if it is there and fresh."""
+    """A page, from the cache if it has a fresh copy."""
     now = datetime.now(timezone.utc)
     if url in cache and now - cache[url]["fetched"] < MAX_AGE:
         return cache[url]["body"]
@@ -32,7 +32,7 @@ def fetch(cache: S3Dict, url: str) -> bytes:
 
 
 class Website(BaseHTTPRequestHandler):
-    """Stands for what is far away and slow."""
+    """Stands for a slow, distant website."""
 
     def do_GET(self) -> None:
         downloads.append(self.path)
@@ -41,7 +41,7 @@ class Website(BaseHTTPRequestHandler):
         self.wfile.write(f"<h1>page {self.path[1:]}</h1>".encode())
 
     def log_message(self, *args: object) -> None:
-        """No line for each request."""
+        """Log nothing."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An edit in a script: the next colleague is on call. One GET and one PUT, and if anything fails, nothing happens.
+"""An edit in a script: the next colleague is on call. It takes one GET and one PUT. If it fails, nothing changes.
 
 Prints:
     Anna is on call
@@ -11,7 +11,7 @@ from s3dictionary import S3Dict
 
 
 def hand_over(uri: str) -> None:
-    """Put the first one of the list last."""
+    """Move the first name of the list to its end."""
     with S3Dict.from_uri(uri) as rota:
         people = rota["people"]
         people.append(people.pop(0))  # it is a plain list: the block finds the change at its end
@@ -19,7 +19,7 @@ def hand_over(uri: str) -> None:
 
 
 def who(uri: str) -> str:
-    """Only read: nothing is written, so the permission to read will do."""
+    """Read only. This writes nothing, so it needs only the permission to read."""
     with S3Dict.from_uri(uri) as rota:
         return rota["people"][0]
 

@@ -17,7 +17,7 @@ from s3dictionary import S3Dict
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """What Lambda calls, maybe in several places at once: `run` begins anew if another call has saved meanwhile."""
+    """The function that Lambda calls, maybe several times at once. `run` repeats after another call's save."""
     return S3Dict.from_uri(os.environ["STATE"]).run(lambda state: book(state, event))
 
 

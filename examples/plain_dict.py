@@ -1,4 +1,4 @@
-"""Without a block it is a dict in memory, that you load and save when you want.
+"""Without a block, it is a dict in memory that you load and save when you want.
 
 Prints:
     {'theme': 'dark', 'language': 'eo', 'zoom': {1: 0.5, 2: 1.25}}

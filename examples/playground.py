@@ -1,7 +1,7 @@
-"""Where the examples keep their files: on an S3 server of their own, on this machine, for as long as they run.
+"""Where the examples keep their files: on a local S3 server, which runs as long as they do.
 
-To see them on a real one, set S3DICT_BUCKET to a bucket of yours, and the usual AWS environment (keys or a profile;
-AWS_ENDPOINT_URL for a store that isn't AWS). What they store is below s3dictionary-examples/, and removed at the end.
+To use a real one, set S3DICT_BUCKET to your bucket, and the usual AWS environment (keys or a profile; AWS_ENDPOINT_URL
+for a store that isn't AWS). Their files are below s3dictionary-examples/, and are removed at the end.
 """
 
 import os
@@ -14,7 +14,7 @@ from s3dictionary import S3Dict
 
 @contextmanager
 def new_file() -> Iterator[str]:
-    """The address of a file that isn't there yet, like `s3://bucket/path/state.json`."""
+    """The address of a file that doesn't exist yet, like `s3://bucket/path/state.json`."""
     with ExitStack() as stack:
         bucket = os.environ.get("S3DICT_BUCKET")
         if not bucket:

@@ -1,6 +1,6 @@
 """Edit a dict that lives on S3: blocks that save once, an inner one that rolls back, and two writers that meet.
 
-Runs on an S3 server of its own on this machine, or in the bucket that S3DICT_BUCKET names: see playground.py.
+Runs on a local S3 server, or in the bucket that S3DICT_BUCKET names: see playground.py.
 
 Prints:
     1. A block: three orders, of which one can't be filled
@@ -19,7 +19,7 @@ from s3dictionary import ConflictError, S3Dict
 
 
 class OutOfStock(Exception):
-    """What was ordered isn't there."""
+    """There isn't enough in stock."""
 
 
 def order(shop: S3Dict, item: str, pieces: int) -> None:
@@ -54,7 +54,7 @@ def second_run(uri: str) -> None:
 
 
 def two_writers(uri: str) -> None:
-    """Two load the same version and both change it: the second is told, and nothing is lost."""
+    """Two writers load the same version, and both change it. The second one gets an error, and nothing is lost."""
     anna, ben = S3Dict.from_uri(uri), S3Dict.from_uri(uri)
     anna["opened_by"] = "Anna"
     anna.save()
@@ -70,7 +70,7 @@ def two_writers(uri: str) -> None:
 
 
 def main(uri: str) -> None:
-    """Tell the story."""
+    """Run all parts."""
     print("1. A block: three orders, of which one can't be filled")
     first_run(uri)
     print("2. Another run of the program")

@@ -1,7 +1,7 @@
-"""A job that may be killed at any time, and goes on where it was. What is done is done once.
+"""A job that may be killed at any time, and then continues where it was. Each step takes effect once.
 
-Run it on a file of yours, stop it as you like, and run it again: `python resumable_job.py s3://my-bucket/job.json`.
-Without an address it does that to itself.
+Run it on your own file, stop it at any time, and run it again: `python resumable_job.py s3://my-bucket/job.json`.
+Without an address, it does this by itself.
 
 Prints:
     step 1
@@ -27,7 +27,7 @@ STEPS = 6
 
 
 def job(uri: str, power_cut_at: int | None = None) -> None:
-    """Save each result together with how far it has got."""
+    """Save each result together with the progress."""
     state = S3Dict.from_uri(uri, default={"next": 1, "results": []})
     while state["next"] <= STEPS:
         with state:

@@ -1,4 +1,4 @@
-"""What a bot of python-telegram-bot remembers, kept on S3. Needs `python-telegram-bot`; here, it talks to nobody.
+"""Keeps the data of a python-telegram-bot bot on S3. Needs `python-telegram-bot`. This example contacts no server.
 
 Prints:
     Anna is asked for her name, and tells it: waiting -> None
@@ -90,7 +90,7 @@ class S3Persistence(BasePersistence[Data, Data, Data]):
 
 
 class Offline(BaseRequest):
-    """In place of Telegram's servers."""
+    """Replaces Telegram's servers."""
 
     read_timeout = None
 

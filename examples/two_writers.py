@@ -1,4 +1,4 @@
-"""Two processes count in one file at the same time. None of the updates is lost, and nobody waits for a lock.
+"""Two processes count in one file at the same time. No update is lost, and nobody waits for a lock.
 
 Prints:
     Anna: 10, Ben: 10, together: 20
@@ -16,7 +16,7 @@ TIMES = 10
 
 
 def count(uri: str, name: str) -> None:
-    """Count on, again and again. `run` begins anew when the other one was faster."""
+    """Increment repeatedly. `run` repeats when the other process was faster."""
 
     def once(hits: S3Dict[str, int]) -> None:
         for key in (name, "together"):
@@ -28,7 +28,7 @@ def count(uri: str, name: str) -> None:
 
 
 def meet(uri: str, on_conflict: str) -> S3Dict[str, int]:
-    """Both load the same version, both change something else, both save."""
+    """Both load the same version, change different things, and save."""
     anna, ben = (S3Dict.from_uri(uri, on_conflict=on_conflict) for _ in range(2))
     anna["Anna"] += 1
     ben["Ben"] += 1

@@ -1,4 +1,4 @@
-"""A pool of worker threads that takes jobs from a file, and notes what came of them there.
+"""A pool of worker threads that takes jobs from a file, and stores their results there.
 
 Prints:
     40 jobs are done
@@ -15,7 +15,7 @@ JOBS = [f"job {number}" for number in range(41)]
 
 
 def take(jobs: S3Dict[str, str]) -> str | None:
-    """The next job that nobody has."""
+    """The next job that nobody has taken."""
     for job, state in jobs.items():
         if state == "new":
             jobs[job] = "taken"
@@ -28,7 +28,7 @@ def finish(jobs: S3Dict[str, str], job: str, state: str) -> None:
 
 
 def work(jobs: S3Dict[str, str]) -> None:
-    """Do jobs until there are none. What threads change at the same time is saved together."""
+    """Do jobs until there are none. Changes that threads make at the same time are saved together."""
     while (job := jobs.run(take)) is not None:
         jobs.run(finish, job, "failed" if job == "job 13" else "done")
 

@@ -50,11 +50,8 @@ __all__ = [
 _HOMES = {"S3Dict": "_dict", "AsyncS3Dict": "_async", "MISSING": "_memory", "FileVersion": "_s3.version"}
 
 
-_HOMES = {"S3Dict": "_dict", "AsyncS3Dict": "_async", "MISSING": "_memory", "FileVersion": "_s3.version"}
-
-
 def _get(name: str) -> typing.Any:
-    """Import a name when it is first asked for: what doesn't need the dict, like `--help`, needn't wait for it."""
+    """Import a name on its first use, so that code that doesn't need the dict, such as `--help`, starts faster."""
     if name == "__version__":
         from importlib.metadata import version
 

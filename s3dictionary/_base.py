@@ -69,7 +69,7 @@ class FileDict(LazyDict[K, V]):
         check_bool("autosave", autosave)
         check_bool("read_only", read_only)
         if read_only and (autosave or replaces):
-            raise ValueError("read_only=True can't be combined with autosave or data, as these save")
+            raise ValueError("read_only=True can't be combined with autosave or data, because these save")
         if on_conflict not in _STRATEGIES and not callable(on_conflict):
             raise ValueError(
                 f"on_conflict must be a function or one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}"
@@ -131,7 +131,11 @@ class FileDict(LazyDict[K, V]):
 
     @property
     def etag(self) -> str | None:
-        """The ETag of the version that was loaded or saved last, as S3 returned it; `None` while there is no file."""
+        """The ETag of the version that was loaded or saved last, as S3 returned it; `None` while there is no file.
+
+        If the answer to a save was lost, and others have saved since, it isn't known. Then this begins with
+        `"superseded-`, which is no version's ETag.
+        """
         version = self._store.version
         return None if version is None else version.etag
 

@@ -123,19 +123,19 @@ class Blocks:
             by_hand = [item for item in by_hand if item.owner == caller] or by_hand
             if entered and (not by_hand or (by_hand[-1].owner != caller and by_hand[-1].is_busy)):
                 raise TransactionError(
-                    "This is the block of another thread, task or `with` statement, which is still in it. Nothing was "
-                    "done."
+                    "This block belongs to another thread, task or `with` statement, which is still inside it. Nothing "
+                    "was done. Only its owner can leave it."
                 )
             if by_hand:
                 return by_hand[-1]
-        raise TransactionError("This block isn't open any more: it was rolled back when one around it was left.")
+        raise TransactionError("This block isn't open any more: it was rolled back when a block around it was left.")
 
     def _problem_of(self, block: Block) -> str | None:
         """The reason why a block can't be left; `None` if it can."""
         if block.owner != current_owner():
             return "by a thread or task other than the one that entered it"
         if block is not self.open[-1]:
-            return "before the one inside it, as by two generators that take turns"
+            return "before the block inside it, as two alternating generators do"
         return None
 
     def _undo(self, block: Block, problem: str, error: BaseException | None) -> None:
@@ -209,7 +209,7 @@ class Transaction(ContextDecorator, AbstractContextManager[D], Generic[D]):
             if late(function):
                 name = getattr(function, "__qualname__", repr(function))  # a partial has none
                 raise TypeError(
-                    f"{name} would run after the transaction has ended, as it is a coroutine or a "
+                    f"{name} would run after the transaction has ended, because it is a coroutine or a "
                     "generator. Use `with d.transaction():` inside it."
                 )
         return super().__call__(function)

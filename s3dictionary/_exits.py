@@ -9,12 +9,13 @@ import atexit
 import os
 import sys
 import threading
-import warnings
 import weakref
 from typing import TYPE_CHECKING
 
+from ._memory import MemoryLock
 from ._turns import Turn
-from .errors import NotStorableError, UnsavedChangesWarning
+from ._unsaved import warn_unsaved
+from .errors import NotStorableError
 
 if TYPE_CHECKING:
     from ._blocks import Blocks
@@ -97,7 +98,7 @@ class Ending:
 
     def after_fork_in_child(self) -> None:
         """In the child, which has only the thread that forked."""
-        self._memory.lock = threading.RLock()
+        self._memory.lock = MemoryLock()
         self._blocks.after_fork_in_child()
         self.inherit()
 
@@ -116,7 +117,7 @@ class Ending:
         return self._inherited is not None and self._inherited == self._unsaved()
 
     def _warn(self, problem: str) -> None:
-        warnings.warn(f"{self.uri} {problem}", UnsavedChangesWarning, stacklevel=3)
+        warn_unsaved(f"{self.uri} {problem}")
 
 
 _watched: weakref.WeakSet[Ending] = weakref.WeakSet()

@@ -1,9 +1,9 @@
 """Group commit: calls of `run` that wait at the same time share one load and one save.
 
 The first one to wait begins a group; the others join it until it loads. One member at a time holds the group: it loads,
-calls its function, or saves, and hands the group on to the member whose function comes next. So each function is called
-by its own caller, and a member that is interrupted only has to hand on what it holds.
-Knows neither S3 nor how members wait: that differs between threads and tasks.
+calls its function, or saves, and then hands the group on to the next member. So each function is called by its own
+caller, and an interrupted member only has to hand on the group.
+Doesn't know about S3, or how members wait, which differs between threads and tasks.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Member(Turn):
     Attributes:
         call: the function, with its arguments.
         attempts: how often it may still be called.
-        group: the group it is in.
+        group: the member's group.
         result: what the function returned.
-        error: what the call of `run` is to raise.
-        is_kept: the function has returned, and what it changed is in the group's block.
-        is_done: the outcome is known.
+        error: the exception that the call of `run` must raise.
+        is_kept: whether the function has returned, and its changes are in the group's block.
+        is_done: whether the outcome is known.
     """
 
     def __init__(self, call: Callable[[], Any], attempts: int) -> None:
@@ -46,20 +46,20 @@ class Member(Turn):
 
     @property
     def has_gone(self) -> bool:
-        """Will it never look again?"""
+        """Whether the caller can't continue any more."""
         return False
 
     def tell(self) -> None:
-        """Let it look again: it may hold the group now, or its outcome be known."""
+        """Notify the member that it may hold the group now, or that its outcome may be known."""
         raise NotImplementedError
 
     def reset(self) -> None:
-        """Forget what came of the call before."""
+        """Forget the result of the previous call."""
         self.result, self.error, self.is_kept = None, None, False
 
     def outcome(self) -> Any:
-        """What the function returned, or raise what is to be raised."""
-        error, self.error, self.group = self.error, None, None  # the group refers to its members
+        """The function's result. Raises the member's error, if there is one."""
+        error, self.error, self.group = self.error, None, None  # the group refers to its members: avoid a cycle
         if error is not None:
             try:
                 raise error
@@ -72,16 +72,17 @@ class Group(Generic[M]):
     """Calls of `run` that share a load and a save.
 
     Attributes:
-        members: in the order in which they came. Those that were interrupted are here no more.
+        members: the members in order of arrival. Interrupted ones are removed.
         holder: the member that loads, calls its function, or saves.
         todo: the members whose functions have yet to be called.
-        block: the block around all of them; open from the load to the end of the save.
-        waits: how long to wait after each conflict.
-        is_shared: there were several members when it was loaded.
-        is_careful: each member's changes are encoded by itself, to find out whose can't be saved.
-        is_spoilt: a member was interrupted after its function had returned, so what it did has to be undone.
-        is_saving: the save has begun, so its outcome isn't known if the holder is interrupted.
-        process: the process that it began in.
+        block: the block around all calls, open from the load to the end of the save.
+        waits: the seconds to wait after each conflict.
+        wait: the seconds to wait before the next load.
+        is_shared: whether there were several members at the load.
+        is_careful: whether to encode each member's changes separately, to find out which can't be saved.
+        is_spoilt: whether a member was interrupted after its function had returned, so its changes must be undone.
+        is_saving: whether the save has begun. If the holder is interrupted now, the outcome isn't known.
+        process: the process that the group began in.
     """
 
     def __init__(self, first: M) -> None:
@@ -111,14 +112,14 @@ class Groups(Generic[M]):
         self._blocks = blocks
         self._next: Group[M] | None = None
         self._last_size = 1
-        """How many the last group had: they may be about to come again."""
+        """The size of the last group. Its members may be about to call `run` again."""
 
     def is_open(self, group: Group[M]) -> bool:
-        """Is the group's block open?"""
+        """Whether the group's block is open."""
         return group.block in self._blocks.open
 
     def join(self, member: M) -> Group[M]:
-        """Put a member into the next group. It holds the group if it is the first."""
+        """Put a member into the next group. The first member holds the group."""
         with self._blocks.lock:
             group = self._next
             if group is None or group.process != os.getpid() or group.holder.has_gone:
@@ -131,16 +132,16 @@ class Groups(Generic[M]):
             return group
 
     def begin(self, group: Group[M]) -> Block:
-        """A new block for the group, which its holder is to enter."""
+        """Create a new block for the group, which its holder must enter."""
         group.block = Block(Kind.RUN, group)
         return group.block
 
     def is_expecting(self, group: Group[M]) -> bool:
-        """Are some of those who were in the last group still to come?"""
+        """Whether the group has fewer members so far than the last one had."""
         return self._next is group and len(group.members) < self._last_size
 
     def close(self, group: Group[M]) -> None:
-        """Let nobody else join: what is loaded from now on may be older than their calls."""
+        """Let nobody else join, because the content that is loaded now may be older than a later call."""
         with self._blocks.lock:
             if self._next is group:
                 self._next = None
@@ -148,14 +149,14 @@ class Groups(Generic[M]):
             group.is_shared = len(group.members) > 1
 
     def loaded(self, group: Group[M]) -> None:
-        """All functions are to be called now."""
+        """Note that the group is loaded, and all functions must be called."""
         with self._blocks.lock:
             group.todo = list(group.members)
 
     def hand_on(self, group: Group[M]) -> None:
-        """Let the member hold the group that comes next; if none does, anyone of them."""
+        """Hand the group on to the next member whose function must be called, or else to any member."""
         with self._blocks.lock:
-            if not group.members:  # all have been interrupted meanwhile
+            if not group.members:  # all of them were interrupted
                 return
             member = (group.todo or group.members)[0]
             block = group.block
@@ -164,25 +165,28 @@ class Groups(Generic[M]):
         member.tell()
 
     def begin_saving(self, group: Group[M]) -> bool:
-        """From now on, an interrupted member's changes stay. Returns False if one was interrupted before."""
+        """Note that the save begins, so that an interrupted member's changes stay. Returns whether it may begin.
+
+        It may not if a member was interrupted before, because its changes must be undone.
+        """
         with self._blocks.lock:
             group.is_saving = not group.is_spoilt
             return group.is_saving
 
     def save(self, group: Group[M], save: Callable[[], None]) -> None:
-        """Save what the functions have done, and end the group's block."""
+        """Save what the functions have changed, and end the group's block."""
         if any(member.is_kept for member in group.members):
             self._blocks.leave(group.block, None, save)
         else:
             self._blocks.turns.end(group.block)
 
     def call_again(self, group: Group[M]) -> None:
-        """Undo what the functions have done, and call them again without those who have left meanwhile."""
+        """Undo what the functions have changed, and call them again, except those of members that have left."""
         self._blocks.turns.end(group.block)
         self._again(group, group.members)
 
     def after_fork(self, group: Group[M], member: M) -> None:
-        """In a forked child the others aren't there any more, and what they have done is the parent's to save."""
+        """In a forked child, drop the other members: they don't exist there, and the parent saves their changes."""
         if group.process == os.getpid():
             return
         was_shared, group.process = group.is_shared, os.getpid()
@@ -196,12 +200,12 @@ class Groups(Generic[M]):
             member.tell()
 
     def failed(self, group: Group[M], error: Exception, *, repeats: bool) -> None:
-        """The group's load or save has failed, and its block was undone: call the functions again, or tell all.
+        """Handle a failed load or save, after its block was undone: call the functions again, or notify the members.
 
         Args:
             group: the group.
-            error: why.
-            repeats: after this error, the functions may be called again.
+            error: the exception.
+            repeats: whether the functions may be called again after this error.
         """
         self.close(group)
         if isinstance(error, (NotStorableError, ReadOnlyError)) and group.is_shared and not group.is_careful:
@@ -235,7 +239,7 @@ class Groups(Generic[M]):
         self.hand_on(group)
 
     def leave(self, member: M, error: BaseException) -> None:
-        """End a member's part in its group, whatever it was interrupted at. The others go on. Can be done twice."""
+        """Remove an interrupted member from its group. The others continue. May be called twice."""
         group = member.group
         if group is None:
             return
@@ -252,24 +256,24 @@ class Groups(Generic[M]):
         finally:
             if holds:
                 self._give_up(group, error)
-            member.group = None  # which refers to its members
+            member.group = None  # avoids a reference cycle: the group refers to its members
 
     def _undo(self, group: Group[M]) -> None:
-        """Undo what the holder was at: its own changes; a load or a save as a whole."""
+        """Undo what the holder was doing: the changes of its own call, or a load or save as a whole."""
         if group.is_saving or not group.members or not self.is_open(group):
             self._blocks.turns.end(group.block)
         else:
             self.undo_call(group)
 
     def undo_call(self, group: Group[M]) -> None:
-        """Undo what a function has done whose block wasn't ended, as the handler that should do it was interrupted."""
+        """Undo a call whose block is still open, because the handler that should end it was interrupted."""
         opened = self._blocks.open
         inside = opened[opened.index(group.block) + 1 :] if self.is_open(group) else []
         if inside:
             self._blocks.turns.end(inside[0])
 
     def _give_up(self, group: Group[M], error: BaseException) -> None:
-        """The holder goes: the others go on without it, or are told that the outcome isn't known."""
+        """After the holder has left: let the others continue, or tell them that the outcome isn't known."""
         if not group.is_saving:
             if group.members:
                 self.hand_on(group)
@@ -278,5 +282,5 @@ class Groups(Generic[M]):
             self._fail(member, interrupted(error, self._uri))
 
     def check(self) -> None:
-        """Assert that nobody waits, for when nobody is at anything."""
-        assert self._next is None, "somebody waits for a group, or has left it without a word"
+        """Assert that nothing waits. Call it while no operation is in progress."""
+        assert self._next is None, "a member still waits for a group, or left it without telling it"

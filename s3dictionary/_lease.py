@@ -105,7 +105,7 @@ class Lease:
     def __enter__(self) -> Self:
         if self._state is not None:
             raise LeaseHeldError(
-                f"{self._what} is held by this very object. Leave its block first.", name=self.name, holder=_here()
+                f"{self._what} is already held by this object. Leave its block first.", name=self.name, holder=_here()
             )
         self._take()
         try:
@@ -199,9 +199,9 @@ class Lease:
 
     def _lost_error(self) -> LeaseLostError:
         return LeaseLostError(
-            f"{self._what} ran out before its block ended: it could not be renewed for {self.seconds:g} s, because "
-            "the network or the process was suspended, say. Somebody else may have done the same work meanwhile. Check "
-            "what was done, or use a longer lease.",
+            f"{self._what} ran out before its block ended: it could not be renewed for {self.seconds:g} s, for "
+            "example because the network failed or the process was suspended. Somebody else may have done the same "
+            "work meanwhile. Check what was done, or use a longer lease.",
             name=self.name,
         )
 

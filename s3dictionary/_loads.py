@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
@@ -12,12 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._format import codec
 from ._memory import Memory
-from .errors import CorruptFileError, StorageError, UnsavedChangesWarning
+from ._unsaved import warn_unsaved
+from .errors import CorruptFileError, StorageError
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
-
-_PACKAGE = __file__.removesuffix("_loads.py")
 
 _JUST_LOADED = 0.001
 """Seconds in which the caller can't have learnt of another program's write."""
@@ -131,11 +128,9 @@ class Loader:
         if not self._read_only or not self._has_changes:
             return
         self._memory.load(self._memory.filed_members(), self.version)
-        warnings.warn(
-            f"{self.uri} was opened with read_only=True, but something in it was changed, as inside a value or in "
-            "`data`. That was undone. Use copy.deepcopy(value) to get a value that can be changed",
-            UnsavedChangesWarning,
-            _callers_level(),
+        warn_unsaved(
+            f"{self.uri} was opened with read_only=True, but something in it was changed, inside a value or in "
+            "`data`. The change was undone. To change a value, use copy.deepcopy(value)"
         )
 
     def load_version(self, version_id: str) -> None:
@@ -168,11 +163,3 @@ class Loader:
                 f"{self.uri} can't be read: {error}. The file is unchanged: repair it, or replace it with "
                 "S3Dict(…, data=…)."
             ) from error
-
-
-def _callers_level() -> int:
-    """The `stacklevel` for a warning of the caller that points to the code outside this package."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame, level = frame.f_back, level + 1
-    return level

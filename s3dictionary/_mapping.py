@@ -60,24 +60,19 @@ class _Keys(_DictView[K], KeysView[K]):
 class _DecodingView(_DictView[T]):
     """A view whose values are decoded one after the other, while other threads may remove keys.
 
-    `list`, `tuple` and `sorted` get the content of one moment, as from a dict. They differ from a loop in that they
-    ask for the length between the call of `__iter__` and the first item.
+    `list`, `tuple` and `sorted` get the content of one moment, as from a dict. They differ from a loop in that one
+    instruction gets the iterator and the first item.
     """
 
     _mapping: LazyDict[Any, Any]
-    _is_listed = False
-
-    def __len__(self) -> int:
-        self._is_listed = True
-        return len(self._mapping)
 
     def _pairs(self) -> Iterator[tuple[Any, Any]]:
-        self._is_listed = False
-        return self._iterate()
+        """The iterator for `__iter__`, whose caller is the one that iterates."""
+        return self._iterate(_instruction_of(sys._getframe(2)))
 
-    def _iterate(self) -> Iterator[tuple[Any, Any]]:
+    def _iterate(self, begun_by: _Instruction) -> Iterator[tuple[Any, Any]]:
         mapping = self._mapping
-        if self._is_listed and type(mapping).__getitem__ is LazyDict.__getitem__:
+        if _instruction_of(sys._getframe(1)) == begun_by and type(mapping).__getitem__ is LazyDict.__getitem__:
             yield from mapping._memory.objects().items()
         else:
             yield from _pairs(mapping, mapping)

@@ -59,7 +59,7 @@ def clash(uri: str, keys: list[object], found: Version | None, refusal: Refusal)
     return ConflictError(
         f"{uri} was written by someone else since it was loaded, and both changed "
         f"{', '.join(map(repr, keys))}; nothing was overwritten. load() replaces what is in memory with the "
-        "current content; or pass a function as on_conflict that settles such keys.",
+        "current content; or pass a function as on_conflict that resolves such keys.",
         keys=keys,
         etag=found.etag if found else None,
         last_modified=found.last_modified if found else None,

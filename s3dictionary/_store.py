@@ -152,7 +152,7 @@ class Store(Loader):
         """An earlier save of unknown outcome took effect. Only later changes remain to be saved."""
         version, content = earlier
         if content.merged and not self._merges:
-            raise not_saved(self.uri, "an earlier save took effect, which was undone in memory", version)
+            raise not_saved(self.uri, "an earlier save took effect, although it was rolled back in memory", version)
         if content.merged:
             self._merge(save)
             return
@@ -218,7 +218,9 @@ class Store(Loader):
         if self._file.is_after_delete(version):
             if version is None:
                 return self.version, self._memory.filed_members(), True
-            raise not_saved(self.uri, "delete() got no answer, and someone else has made the file anew since", version)
+            raise not_saved(
+                self.uri, "delete() got no answer, and someone else has created the file again since", version
+            )
         replaces, theirs = self._file.replaced_by_next(version)
         if replaces:
             return version, self._memory.filed_members() if theirs is None else theirs, True
@@ -230,6 +232,6 @@ class Store(Loader):
     def _rebase(self, content: Content) -> None:
         """Note that a save of unknown outcome took effect."""
         if content.members is None:
-            raise not_saved(self.uri, "an earlier save took effect, which was undone in memory")
+            raise not_saved(self.uri, "an earlier save took effect, although it was rolled back in memory")
         self._memory.rebase(content.members, self.version)
         self._file.settled()

@@ -11,7 +11,7 @@ from ._blocks import Blocks
 from ._groups import Group, Groups, Member
 from ._leaving import Block, Kind
 from ._store import Store
-from ._tasks import TaskTurns, Word, to_the_end
+from ._tasks import Notification, TaskTurns, to_the_end
 from .errors import Rollback, S3DictError, is_conflict_about
 
 
@@ -25,19 +25,19 @@ class _TaskMember(Member):
     def __init__(self, call: Callable[[], Any], attempts: int) -> None:
         super().__init__(call, attempts)
         self.cancelled: asyncio.CancelledError | None = None
-        self._word = Word()
+        self._notification = Notification()
 
     @property
     def has_gone(self) -> bool:
-        return self._word.is_in_vain
+        return self._notification.is_undeliverable
 
     def tell(self) -> None:
-        self._word.say()
+        self._notification.send()
 
     async def wait(self) -> None:
         """Wait for a notification, even if the task is cancelled during its save."""
         try:
-            await self._word.heard()
+            await self._notification.received()
         except asyncio.CancelledError as error:
             if self.group is None or not self.group.is_saving or not self.is_kept:
                 raise

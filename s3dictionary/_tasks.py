@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ._turns import Turn, Turns, Waiting, acting_for, current_owner
+from ._yielding import is_beside_loop
 
 T = TypeVar("T")
 
@@ -21,28 +22,28 @@ _LONGEST_SAVE = 60.0
 """Seconds to wait for a save when the event loop is gone."""
 
 
-class Word:
+class Notification:
     """A signal that a task waits for, and that any thread can set."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._said = asyncio.Event()
+        self._sent = asyncio.Event()
 
     @property
-    def is_in_vain(self) -> bool:
+    def is_undeliverable(self) -> bool:
         """Whether the task can never receive it."""
         return self._loop.is_closed()
 
-    def say(self) -> None:
+    def send(self) -> None:
         if asyncio._get_running_loop() is self._loop:
-            self._said.set()
+            self._sent.set()
             return
         with suppress(RuntimeError):  # its loop is closed, so it will never continue
-            self._loop.call_soon_threadsafe(self._said.set)
+            self._loop.call_soon_threadsafe(self._sent.set)
 
-    async def heard(self) -> None:
-        await self._said.wait()
-        self._said.clear()
+    async def received(self) -> None:
+        await self._sent.wait()
+        self._sent.clear()
 
 
 class _WaitingTask(Waiting):
@@ -50,18 +51,18 @@ class _WaitingTask(Waiting):
 
     def __init__(self) -> None:
         super().__init__()
-        self._word = Word()
+        self._notification = Notification()
 
     @property
     def has_gone(self) -> bool:
-        return self._word.is_in_vain or super().has_gone
+        return self._notification.is_undeliverable or super().has_gone
 
     def tell(self) -> None:
         super().tell()
-        self._word.say()
+        self._notification.send()
 
-    async def heard(self) -> None:
-        await self._word.heard()
+    async def received(self) -> None:
+        await self._notification.received()
 
 
 class TaskTurns(Turns):
@@ -84,7 +85,7 @@ class TaskTurns(Turns):
         waiting = _WaitingTask()
         try:
             while not self._take_if_free(turn, waiting):
-                await waiting.heard()
+                await waiting.received()
         except BaseException:
             self._forget(waiting)
             raise
@@ -142,7 +143,8 @@ class _Call(Generic[T]):
     def __init__(self, function: Callable[..., T], args: tuple[Any, ...]) -> None:
         self._function, self._args = function, args
         self._owner, self._context = current_owner(), copy_context()
-        self._is_done, self._word = threading.Event(), Word()
+        self._context.run(is_beside_loop.set, True)
+        self._is_done, self._notification = threading.Event(), Notification()
         self.result: T | None = None
         self.error: BaseException | None = None
         # A pool might be busy, or keep the program alive because of a request that nothing waits for any more
@@ -157,17 +159,17 @@ class _Call(Generic[T]):
         finally:
             del acting_for[threading.get_ident()], self._function, self._args
             self._is_done.set()
-            self._word.say()
+            self._notification.send()
 
-    async def heard(self) -> None:
-        await self._word.heard()
+    async def received(self) -> None:
+        await self._notification.received()
 
     async def to_the_end(self) -> Finished[T]:
         """Wait for the call to end, even if the task is cancelled meanwhile."""
         cancelled = None
         while not self._is_done.is_set():
             try:
-                await self.heard()
+                await self.received()
             except asyncio.CancelledError as cancellation:
                 cancelled = cancellation
             except GeneratorExit:  # the task is garbage-collected, and can't wait for anything else
@@ -186,7 +188,7 @@ class _Call(Generic[T]):
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
     """Call a function in a worker thread. It must have no effects, because it continues if the task is cancelled."""
     call = _Call(function, args)
-    await call.heard()
+    await call.received()
     return call.finished().get()
 
 

@@ -295,6 +295,6 @@ class Turns:
 
 def _interrupted() -> TransactionError:
     return TransactionError(
-        "A signal handler can't change a dict that its own thread is just changing. Nothing was done. Let "
+        "A signal handler can't change a dict while its own thread is changing it. Nothing was done. Let "
         "the handler set a flag, and change the dict after the step."
     )

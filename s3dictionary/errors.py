@@ -97,8 +97,8 @@ _OWN = ("_unsaved", "unsaved", "__notes__")
 def interrupted(error: BaseException, uri: str) -> UnknownOutcomeError:
     """The error for calls whose group was being saved by a call that was interrupted."""
     unknown = UnknownOutcomeError(
-        f"The run() that was saving {uri} for this one, too, was interrupted by {type(error).__name__}, so it isn't "
-        "known whether the save took effect. load() shows the current content.",
+        f"Another run() that was saving {uri} together with this one was interrupted by {type(error).__name__}, so it "
+        "isn't known whether the save took effect. load() shows the current content.",
         uri=uri,
         operation="PutObject",
     )

@@ -1,6 +1,6 @@
 """The display of a dict in a notebook: its address, its state and its first items, as HTML or, in IPython, as text.
 
-Decodes only what it shows. Of a big value it shows the beginning of its JSON. Knows nothing of S3. Styles are inline,
+Decodes only what it shows. Of a big value it shows the beginning of its JSON. Doesn't know about S3. Styles are inline,
 and leave the colours to the notebook's theme.
 """
 

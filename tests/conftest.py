@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class FaultsWriter:
-    """Gathers what came of each fault, also from other processes of xdist's, and writes the page at the end."""
+    """Collects the outcome of each fault, also from xdist's processes, and writes the page at the end."""
 
     def __init__(self) -> None:
         self.outcomes: dict[str, str] = {}
@@ -41,14 +41,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def what_is_there_is_no_garbage() -> None:
-    """Keep what imports and earlier tests have made from the garbage collector, as many tests collect."""
+    """Exclude imported and earlier objects from garbage collections, because many tests collect."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def clean_aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No AWS settings from outside, nor from the test before: a test that needs some makes them."""
+    """Remove AWS settings from the environment and from earlier tests. A test that needs some sets them."""
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     for name in list(os.environ):
         if name.startswith("AWS_"):
@@ -65,6 +65,7 @@ def moto_proxy() -> Iterator[tuple[Server, Proxy]]:
         proxy = Proxy(moto.endpoint_url)
         yield server, proxy
         proxy.close()
+        server.close()
 
 
 @pytest.fixture(scope="session")
@@ -83,13 +84,13 @@ def seaweed_proxy() -> Iterator[tuple[Server, Proxy]]:
 
 @pytest.fixture
 def moto_s3(moto_proxy: tuple[Server, Proxy]) -> Iterator[Site]:
-    """A fresh bucket on moto's server: fast. It looks at no keys, and forgets all when it ends."""
+    """A fresh bucket on moto's server, which is fast. It doesn't check keys, and keeps nothing when it ends."""
     yield from _site(*moto_proxy)
 
 
 @pytest.fixture
 def seaweed(seaweed_proxy: tuple[Server, Proxy]) -> Iterator[Site]:
-    """A fresh bucket on SeaweedFS: real conditional writes, real signatures, and it survives a kill."""
+    """A fresh bucket on SeaweedFS, with real conditional writes and signatures. Its data survives a kill."""
     server = seaweed_proxy[0]
     assert isinstance(server, SeaweedFS)
     if not server.running:  # a test that kills it may fail before its restart
@@ -105,13 +106,13 @@ def s3(request: pytest.FixtureRequest) -> Site:
 
 @pytest.fixture(params=["with", "transaction"])
 def enter(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
-    """Both kinds of blocks of a dict, to be used in a `with`."""
+    """A function that enters either kind of block of a dict, in a `with`."""
     return (lambda d: d) if request.param == "with" else (lambda d: d.transaction())
 
 
 @pytest.fixture
 def collected() -> Iterator[None]:
-    """For dicts that are dropped with unsaved changes: they go at the end of the test, which ignores their warnings."""
+    """Collects dicts that a test drops with unsaved changes, at its end, and ignores their warnings."""
     yield
     gc.collect()
 
@@ -128,4 +129,3 @@ def _site(server: Server, proxy: Proxy) -> Iterator[Site]:
     proxy.clear()
     yield site
     proxy.clear()
-    site.client.close()

@@ -1,7 +1,7 @@
-"""Do the tests notice? Breaks a copy of the package on purpose, in one way after the other, and runs some tests on it.
+"""Checks that the tests notice deliberate breakages: breaks a copy of the package, and runs some tests on it.
 
-`python tests/mutations.py` tries all, `python tests/mutations.py WORD` those whose name has the word in it. A breakage
-that no test notices is a hole in the tests; one that doesn't apply any more has to be written anew. Either fails.
+`python tests/mutations.py` tries all breakages, `python tests/mutations.py WORD` those whose name has the word in it.
+It fails if no test notices a breakage, or if one doesn't apply any more and must be updated.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from mutation_list import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parent.parent
 SEED = "1"
-"""So that the quick forms of tests with a seed try the same each time."""
+"""Makes the quick forms of randomized tests do the same each time."""
 
 HANGS = 30
-"""Seconds after which a test of a broken package counts as one that never ends. None takes so long otherwise."""
+"""Seconds after which a test of a broken package counts as one that never ends. No test takes that long otherwise."""
 
 
 def main(word: str = "") -> int:
-    """Try the breakages, and tell what came of them. Returns how many went unnoticed, or don't apply."""
+    """Try the breakages, and print the results. Returns how many went unnoticed or don't apply."""
     chosen = [mutation for mutation in MUTATIONS if word in mutation.name]
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory)
@@ -62,7 +62,7 @@ def _is_noticed(copy: Path, mutation: Mutation) -> bool:
 
 
 def _notices(copy: Path, tests: list[str], name: str) -> bool:
-    """Does a test fail? One that never ends counts."""
+    """Whether a test fails. A test that never ends counts as failed."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-o", f"timeout={HANGS}", *tests]
     environ = os.environ | {"S3DICT_SEED": SEED, "PYTHONDONTWRITEBYTECODE": "1"}
     try:

@@ -1,4 +1,4 @@
-"""`AsyncS3Dict`: blocks, requests and groups of asyncio's tasks."""
+"""`AsyncS3Dict`: blocks, requests and groups of asyncio tasks."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def log_slowly(d: D, name: object) -> object:
 
 
 class Gate:
-    """Requests of one kind wait until it is opened."""
+    """Holds requests of one kind until it is opened."""
 
     def __init__(self, s3: HookedS3, operation: str, *, after: bool = False) -> None:
         self._operation = operation
@@ -127,7 +127,7 @@ def test_the_constructor_sends_no_request_and_reading_before_a_load_says_what_to
 
 
 def test_a_block_loads_and_saves(s3: HookedS3, d: D) -> None:
-    """One GET and one PUT; it gives the dict."""
+    """It sends one GET and one PUT, and `async with` returns the dict."""
 
     async def main() -> None:
         async with d as entered:
@@ -174,7 +174,7 @@ def test_there_is_nothing_to_save_or_delete_before_a_load(s3: HookedS3, d: D, na
 
 
 def test_data_replaces_the_file_at_the_first_load(s3: HookedS3) -> None:
-    """Even a file that can't be read, and it is an unsaved change, as for `S3Dict`."""
+    """It replaces even an unreadable file, and is an unsaved change, as in `S3Dict`."""
     s3.write("key", b"no JSON")
     d = open_dict(s3, data={"a": 1})
 
@@ -234,7 +234,7 @@ def test_old_versions_are_listed_and_loaded(moto_s3: Any) -> None:
 
 @pytest.mark.parametrize("operation", ["GetObject", "PutObject"])
 def test_a_request_does_not_block_the_event_loop(s3: HookedS3, d: D, operation: str) -> None:
-    """The request ends only after the loop has gone on."""
+    """The request ends only after the loop has continued."""
     gate = Gate(s3, operation)
 
     async def block() -> None:
@@ -322,7 +322,7 @@ def test_one_task_at_a_time_has_a_block_first_come_first_served(s3: HookedS3, d:
 
 
 def test_an_update_of_a_task_without_a_block_is_refused_while_another_one_has_one(s3: HookedS3, d: D) -> None:
-    """Reading isn't. The error names what waits."""
+    """Reading is allowed. The error names the form that waits."""
 
     async def main() -> None:
         await d.load()
@@ -363,7 +363,7 @@ def test_a_thread_waits_for_a_tasks_block(s3: HookedS3, d: D) -> None:
 
 
 def test_cancelled_while_waiting_nothing_has_happened(s3: HookedS3, d: D) -> None:
-    """And those behind it get on."""
+    """The tasks behind it continue."""
 
     async def block(number: int) -> None:
         async with d:
@@ -384,7 +384,7 @@ def test_cancelled_while_waiting_nothing_has_happened(s3: HookedS3, d: D) -> Non
 
 
 def test_cancelled_while_loading_it_goes_on_at_once(s3: HookedS3, d: D) -> None:
-    """The answer, when it comes, changes nothing."""
+    """The answer changes nothing when it arrives."""
     gate = Gate(s3, "GetObject")
 
     async def main() -> None:
@@ -526,7 +526,7 @@ def test_cancelled_at_any_await_all_is_done_or_nothing_and_the_dict_is_free(name
 
 
 def test_a_task_that_is_dropped_with_its_loop_gives_its_block_back(s3: HookedS3, d: D) -> None:
-    """To the next one who wants it, as where a program closes a loop with tasks that it hasn't waited for."""
+    """The next caller gets the dict, for example after a program closed a loop with pending tasks."""
 
     async def block(inside: asyncio.Event) -> None:
         async with d:
@@ -548,7 +548,7 @@ def test_a_task_that_is_dropped_with_its_loop_gives_its_block_back(s3: HookedS3,
 
 
 def test_runs_of_tasks_that_wait_at_the_same_time_share_one_get_and_one_put(s3: HookedS3, d: D) -> None:
-    """Plain and coroutine functions, one after the other, each with a result of its own."""
+    """Plain and coroutine functions run one after the other, and each call gets its own result."""
 
     async def main() -> None:
         calls = [d.run(log_slowly if number % 2 else log, number) for number in range(20)]
@@ -644,7 +644,7 @@ def test_after_a_conflict_all_are_called_again(s3: HookedS3, d: D) -> None:
 
 
 def test_a_member_cancelled_while_others_functions_run_is_undone_alone(s3: HookedS3, d: D) -> None:
-    """Its function has returned already; the others are called again without it."""
+    """Its function has already returned. The others are called again without it."""
 
     async def main() -> None:
         reached, go_on = asyncio.Event(), asyncio.Event()
@@ -753,7 +753,7 @@ def test_two_loops_in_two_threads_take_turns(s3: HookedS3, d: D) -> None:
 
 
 class Bank:
-    """Deposits and transfers of many tasks, some failing, some cancelled."""
+    """Deposits and transfers of many tasks, some of which fail or are cancelled."""
 
     def __init__(self, d: D) -> None:
         self.d = d
@@ -794,7 +794,7 @@ class Bank:
 
 
 def open_bank(s3: HookedS3, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-    """While a thread writes the same file by a dict of its own."""
+    """Open the bank while a thread writes the same file with its own dict."""
     s3.begin({"a": 100, "b": 100, "deposited": []})
     bank, other = Bank(open_dict(s3)), s3.open()
     thread = InThread(lambda: [other.run(lambda o: o.update(other=o.get("other", 0) + 1)) for _ in range(10)])

@@ -1,4 +1,4 @@
-"""Autosave: updates are saved as they happen, nested edits with the next one, at exit at the latest."""
+"""Autosave saves each update at once, and nested edits with the next update, or at exit at the latest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def state(s3: Site, **options: Any) -> S3Dict:
 
 
 def autosaved(s3: Site) -> S3Dict:
-    """One that was loaded from a file, with its requests forgotten."""
+    """An autosaved dict that was loaded from a file, with its requests cleared."""
     s3.write("state.json", b'{"jobs":[1],"n":{"a":1}}')
     d = state(s3, autosave=True)
     s3.requests.clear()
@@ -168,7 +168,7 @@ def test_a_nested_edit_through_an_alias_is_seen(moto_s3: Site) -> None:
 
 
 def test_a_nested_edit_before_a_failed_update_is_kept(moto_s3: Site) -> None:
-    """Only the update is undone: the edit wasn't part of it."""
+    """Only the update is undone, because the edit wasn't part of it."""
     d = autosaved(moto_s3)
     d["jobs"].append(2)
     moto_s3.faults.append(Answer(403, "AccessDenied"))
@@ -211,7 +211,7 @@ def test_a_dict_that_is_dropped_with_nothing_to_autosave_is_gone(
 
 
 def run(s3: Site, script: str, *, code: int = 0) -> str:
-    """Run a script; gives what it printed on standard error, but for the open connections that boto3 leaves behind."""
+    """Run a script. Returns its standard error, without boto3's warnings about open connections."""
     environ = {
         **os.environ,
         "AWS_ACCESS_KEY_ID": s3.server.access_key,
@@ -306,7 +306,7 @@ d['jobs'].append(1)
 
 
 def test_a_block_that_never_ended_is_not_saved_at_exit(moto_s3: Site) -> None:
-    """What it did was never committed."""
+    """Its changes were never committed."""
     script = """
 d = state(data={'a': 1}, autosave=True)
 def half():

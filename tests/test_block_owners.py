@@ -1,4 +1,4 @@
-"""A block belongs to the thread that entered it, and is left by it, innermost first: what comes of anything else."""
+"""A block belongs to the thread that entered it, which leaves it, innermost first. Anything else is an error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def s3() -> HookedS3:
 
 
 def test_a_block_that_is_left_in_another_thread_locks_nobody_out(s3: HookedS3, enter: Callable[[D], Any]) -> None:
-    """That works, or is an error of which the owner's block knows nothing; afterwards everybody can go on."""
+    """It succeeds, or is an error that doesn't affect the owner's block. Then everybody can continue."""
     d = s3.begin({"n": 0})
     block = enter(d)
     told: TransactionError | None = None
@@ -55,7 +55,7 @@ def test_a_block_that_is_left_in_another_thread_locks_nobody_out(s3: HookedS3, e
 
 
 def test_a_thread_with_one_block_after_the_other_lets_others_in(s3: HookedS3, enter: Callable[[D], Any]) -> None:
-    """Whoever waits gets its turn between two of them."""
+    """A waiting thread gets its turn between two blocks."""
     d = s3.begin({"n": 0})
     inside, stop = threading.Event(), threading.Event()
 
@@ -77,7 +77,7 @@ def test_a_thread_with_one_block_after_the_other_lets_others_in(s3: HookedS3, en
 
 
 def test_a_thread_that_ends_in_a_block_does_not_lock_others_out_for_ever(s3: HookedS3) -> None:
-    """Its `with` is in a generator that somebody else finishes."""
+    """Its `with` is in a generator that another thread finishes."""
     d = s3.begin({"n": 0})
     generators: list[Generator[None, None, None]] = []
 
@@ -101,7 +101,7 @@ def test_a_thread_that_ends_in_a_block_does_not_lock_others_out_for_ever(s3: Hoo
 
 
 def test_of_two_interleaved_generators_none_undoes_or_saves_the_others_work(s3: HookedS3) -> None:
-    """One leaves a block that isn't the innermost: a `TransactionError`, and what it did can still be got at."""
+    """The one that leaves an outer block gets a `TransactionError` that carries its changes."""
     d = s3.begin({"a": 0, "b": 0})
 
     def job(key: str) -> Generator[None, None, None]:
@@ -122,7 +122,7 @@ def test_of_two_interleaved_generators_none_undoes_or_saves_the_others_work(s3: 
 
 
 def test_a_failing_generator_whose_block_is_not_innermost_leaves_a_usable_dict(s3: HookedS3) -> None:
-    """Its exception isn't hidden, and nothing of what failed is saved."""
+    """Its exception propagates, and nothing of the failed block is saved."""
     d = s3.begin({"a": 0, "b": 0})
 
     def job(key: str) -> Generator[None, None, None]:
@@ -147,7 +147,7 @@ def test_a_failing_generator_whose_block_is_not_innermost_leaves_a_usable_dict(s
 
 
 def test_leaving_what_was_never_entered_is_refused(s3: HookedS3, enter: Callable[[D], Any]) -> None:
-    """Nothing happens by it, neither outside of blocks nor inside another one."""
+    """It has no effect, neither outside of blocks nor inside another one."""
     d = s3.begin({"n": 0})
     with pytest.raises(TransactionError):
         enter(d).__exit__(None, None, None)
@@ -171,7 +171,7 @@ def test_leaving_a_block_twice_is_refused(s3: HookedS3, enter: Callable[[D], Any
 
 
 def test_an_exit_stack_leaves_its_blocks_in_order(s3: HookedS3) -> None:
-    """Blocks of several kinds and several dicts in one stack: all are undone by what fails further out."""
+    """A later failure undoes blocks of several kinds and several dicts in one stack."""
     d, other = s3.begin({"n": 0}), HookedS3().begin({"n": 0})
     with pytest.raises(Boom), ExitStack() as stack:
         stack.enter_context(d)
@@ -190,7 +190,7 @@ def test_an_exit_stack_leaves_its_blocks_in_order(s3: HookedS3) -> None:
 
 @pytest.mark.parametrize("error", [None, Boom, Rollback, GeneratorExit, KeyboardInterrupt])
 def test_a_block_inside_a_context_manager_made_of_a_generator(s3: HookedS3, error: type[BaseException] | None) -> None:
-    """As if the `with` stood in its place: committed, or undone."""
+    """It is committed or undone as a plain `with` in its place would be."""
     d = s3.begin({"n": 0})
 
     @contextmanager
@@ -206,7 +206,7 @@ def test_a_block_inside_a_context_manager_made_of_a_generator(s3: HookedS3, erro
 
 
 def test_a_fixture_like_generator_may_hold_a_block_over_others(s3: HookedS3) -> None:
-    """A generator is begun, the program has blocks of its own, and only then the generator ends: its block commits."""
+    """The generator begins, the program has its own blocks, and then the generator ends and commits."""
     d = s3.begin({"n": 0})
 
     def fixture() -> Iterator[D]:
@@ -227,7 +227,7 @@ def test_a_fixture_like_generator_may_hold_a_block_over_others(s3: HookedS3) -> 
 
 
 def test_a_generator_that_is_dropped_in_its_block_is_undone(s3: HookedS3) -> None:
-    """Nobody will ever go on with it."""
+    """It can never continue."""
     d = s3.begin({"n": 0})
 
     def job() -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""In asyncio a block belongs to the task that entered it: other tasks of the thread are refused, threads wait."""
+"""In asyncio, a block belongs to the task that entered it. Other tasks of the thread are refused; threads wait."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ REFUSED_TO_TASKS: dict[str, Callable[[D], Any]] = {
 def test_another_task_is_refused_while_one_has_a_block(
     s3: HookedS3, enter: Callable[[D], Any], what: str, autosave: bool
 ) -> None:
-    """It gets a `TransactionError`, nothing has happened, and the block goes on."""
+    """It gets a `TransactionError`, nothing changes, and the block continues."""
     d = s3.begin({"a": 0}, autosave=autosave)
 
     async def first(inside: asyncio.Event, refused: asyncio.Event) -> None:
@@ -78,7 +78,7 @@ def test_another_task_is_refused_while_one_has_a_block(
 
 
 def test_the_refusal_of_a_task_says_what_to_do(s3: HookedS3) -> None:
-    """Await in blocks of an `AsyncS3Dict` only."""
+    """It says to await only in blocks of an `AsyncS3Dict`."""
     d = s3.begin({"a": 0})
 
     async def main() -> None:
@@ -151,7 +151,7 @@ def test_another_task_cannot_leave_by_hand_what_its_owner_is_in(s3: HookedS3) ->
         inside, end = asyncio.Event(), asyncio.Event()
         task = asyncio.create_task(own(inside, end))
         await inside.wait()
-        with pytest.raises(TransactionError, match="still in it"):
+        with pytest.raises(TransactionError, match="still inside it"):
             d.__exit__(None, None, None)
         end.set()
         await task
@@ -177,7 +177,7 @@ def test_a_block_that_its_task_has_not_left_by_hand_is_undone_by_one_who_leaves_
 
 
 def test_a_cancelled_task_gives_its_block_back(s3: HookedS3, enter: Callable[[D], Any]) -> None:
-    """What it did is undone, and the next task gets in."""
+    """Its changes are undone, and the next task gets the dict."""
     d = s3.begin({"n": 0})
 
     async def stays(inside: asyncio.Event) -> None:
@@ -201,7 +201,7 @@ def test_a_cancelled_task_gives_its_block_back(s3: HookedS3, enter: Callable[[D]
 
 
 def test_a_block_of_a_task_is_not_that_of_the_code_outside_the_loop(s3: HookedS3) -> None:
-    """The same thread without a task, a task's block left open: refused, and usable after the task's end."""
+    """Without a task, the thread is refused while the block is open, and accepted after the task's end."""
     d = s3.begin({"n": 0})
 
     async def stays(inside: asyncio.Event, end: asyncio.Event) -> None:
@@ -226,7 +226,7 @@ def test_a_block_of_a_task_is_not_that_of_the_code_outside_the_loop(s3: HookedS3
 
 
 def test_a_thread_waits_for_a_tasks_block(s3: HookedS3, enter: Callable[[D], Any]) -> None:
-    """Another thread can wait, so it does, and its update isn't lost."""
+    """Another thread can wait without blocking the loop, so its update isn't lost."""
     d = s3.begin({"n": 0})
 
     async def main() -> InThread[None]:
@@ -243,7 +243,7 @@ def test_a_thread_waits_for_a_tasks_block(s3: HookedS3, enter: Callable[[D], Any
 
 
 def test_an_async_context_manager_around_a_block_is_one_task(s3: HookedS3) -> None:
-    """Entered and left by the same task, with awaits in between."""
+    """The same task enters and leaves it, with awaits in between."""
     d = s3.begin({"n": 0})
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""`with` and `transaction()`: what they load, save and undo, what is refused in them, and who waits for whom."""
+"""`with` and `transaction()`: what they load, save and undo, what they refuse, and who waits for whom."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ State = S3Dict[str, Any]
 
 
 class Failed(Exception):
-    """Ends a block."""
+    """The exception that ends a block."""
 
 
 class FailedBadly(BaseException):
-    """No `Exception`, as `KeyboardInterrupt` is none."""
+    """An exception that isn't an `Exception`, as `KeyboardInterrupt`."""
 
 
 class Undo(Rollback):
-    """A caller's own."""
+    """A caller's own subclass."""
 
 
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may take its time between the constructor and `with`: that is not what is tested here."""
+    """Let a busy machine take its time between the constructor and `with`, which isn't tested here."""
     monkeypatch.setattr(s3dictionary._loads, "_JUST_LOADED", 60)
 
 
 @pytest.fixture
 def d(moto_s3: Site) -> Iterator[State]:
-    """Loaded from a file; what was requested so far is forgotten, and the next `with` loads again."""
+    """A dict loaded from a file, with its requests cleared. The next `with` loads again."""
     yield from opened(moto_s3)
 
 
@@ -83,7 +83,7 @@ def saved(s3: Site) -> Any:
 
 
 def is_free(d: State) -> bool:
-    """Can another thread update it?"""
+    """Whether another thread can update the dict."""
     free = []
     thread = threading.Thread(target=lambda: free.append(d._blocks.turns.take(Turn(), seconds=1)))
     thread.start()
@@ -854,7 +854,7 @@ def test_a_loop_that_tries_again_just_enters_again(moto_s3: Site, d: State) -> N
 
 @contextmanager
 def block_in_another_thread(d: State, kind: str, edit: Callable[[], object]) -> Iterator[None]:
-    """A thread that stays in a block after an edit, until this is left."""
+    """A thread that stays in a block after an edit, until this context ends."""
     inside, leave = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -952,7 +952,7 @@ def test_threads_that_touch_a_value_at_once_get_the_same_object(moto_s3: Site, d
 
 
 def test_a_value_that_is_read_and_replaced_at_once_is_replaced() -> None:
-    """Reads don't wait, and the first one decodes what the file held."""
+    """Reads don't wait, and the first one decodes the file's text."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:

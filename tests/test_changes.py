@@ -1,4 +1,4 @@
-"""What has changed, and what is written: the file's own text, wherever a value is still the one that it stands for."""
+"""Detecting changes, and what is written: a value that hasn't changed keeps the file's own text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SPELLINGS = [
 
 @pytest.mark.parametrize(("text", "value"), SPELLINGS, ids=[text[:30] for text, _ in SPELLINGS])
 def test_a_value_that_nobody_changed_keeps_its_text(text: str, value: Any) -> None:
-    """However it is spelled, by itself and among others, plain ones or not."""
+    """It keeps its text however it is spelled, alone and among others, plain or not."""
     raw = Raw(text.encode())
     for others in ({}, {"x": (1, None), "y": ([2], Raw(b"[ 2]"))}, {"x": ((), Raw(b"1")), "y": (2, Raw(b"NaN"))}):
         written = inside.written({**others, "a": (value, raw)})
@@ -82,7 +82,7 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("text", "value"), DIFFERENT)
 def test_a_value_that_differs_is_written_anew(text: str, value: Any) -> None:
-    """Also where Python takes the two for equal."""
+    """This includes values that Python considers equal."""
     raw = Raw(text.encode())
     assert inside.written({"a": (value, raw)}) == {"a": Raw(codec.encode(value))}
     assert inside.written({"x": (2, None), "a": (value, raw)})["a"] == Raw(codec.encode(value))
@@ -91,19 +91,19 @@ def test_a_value_that_differs_is_written_anew(text: str, value: Any) -> None:
 
 
 def test_a_value_that_the_file_does_not_hold_is_a_change() -> None:
-    """Whatever it is."""
+    """Any value is a change if the file has none for its key."""
     assert inside.written({"a": (None, None)}) == {"a": Raw(b"null")}
     assert codec.any_change(inside.touched({"b": (1, Raw(b"1")), "a": (None, None)}))
 
 
 def test_nothing_touched_is_no_change() -> None:
-    """And there is nothing to write."""
+    """There is nothing to write."""
     assert inside.written({}) == {}
     assert not codec.any_change(inside.touched({}))
 
 
 def test_what_cannot_be_stored_is_refused_with_its_path_and_counts_as_a_change() -> None:
-    """Also far behind."""
+    """This also holds for a value far behind many others."""
     touched: dict[Any, Any] = {n: (n, Raw(str(n).encode())) for n in range(1000)}
     touched[999] = ([object()], Raw(b"[]"))
     with pytest.raises(NotStorableError, match=r"^d\[999\]\[0\] is an object"):
@@ -112,7 +112,7 @@ def test_what_cannot_be_stored_is_refused_with_its_path_and_counts_as_a_change()
 
 
 class Equal(dict):
-    """Claims to be whatever it is compared with."""
+    """Claims to equal anything that it is compared with."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -124,7 +124,7 @@ class Equal(dict):
 
 
 def test_a_values_own_equality_is_not_asked() -> None:
-    """What is written of it counts."""
+    """What is written decides whether a value has changed."""
     assert codec.any_change(inside.touched({"a": (Equal(a=1), Raw(b'{ "a": 2}'))}))
     assert not codec.any_change(inside.touched({"a": (Equal(a=1), Raw(b'{ "a": 1}'))}))
 
@@ -155,7 +155,7 @@ json_values = st.recursive(
 def test_a_text_is_kept_just_where_it_stands_for_the_same(
     pairs: list[tuple[Any, Any]], indent: int | None, ascii_only: bool
 ) -> None:
-    """The same is what would be written the same."""
+    """Two texts stand for the same value if that value is written in the same way."""
     texts = [json.dumps(then, indent=indent, ensure_ascii=ascii_only) for _, then in pairs]
     touched = {n: (pairs[n][0], Raw(text.encode())) for n, text in enumerate(texts)}
     written = inside.written(touched)

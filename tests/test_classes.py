@@ -1,4 +1,4 @@
-"""`types=`: instances of users' classes are stored as themselves, and treated as dicts are."""
+"""`types=`: instances of user classes are stored as themselves, and handled as dicts are."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Host(str, enum.Enum):
 
 
 class Boom(Exception):
-    """What ends a block."""
+    """The exception that ends a block."""
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def content(s3: MemoryS3) -> Any:
 
 
 def through(s3: MemoryS3, value: Any, types: Any = TYPES) -> Any:
-    """Saved, and loaded again by somebody else."""
+    """Save a value, and load it in another dict."""
     with state(s3, types) as d:
         d["value"] = value
     return state(s3, types)["value"]
@@ -113,7 +113,7 @@ def test_a_hashable_one_can_be_a_key_and_a_member_of_a_set(s3: MemoryS3, value: 
 
 
 def test_an_enum_of_strings_that_is_a_key_of_the_dict_itself_is_no_name_in_the_file(s3: MemoryS3) -> None:
-    """It is written as what it is, not as an ordinary member."""
+    """It is written as an Enum, not as an ordinary member."""
     d = state(s3, types=[Host])
     d.update({"kept": 1, Host.WEB: "up", "inside": {Host.WEB: 1}})
     d.save()
@@ -122,7 +122,7 @@ def test_an_enum_of_strings_that_is_a_key_of_the_dict_itself_is_no_name_in_the_f
 
 
 def test_a_pair_for_a_base_class_goes_before_the_built_in_type_that_a_subclass_derives_from(s3: MemoryS3) -> None:
-    """A numpy str is a str, too, and comes back as what it was."""
+    """A numpy str is also a str, and comes back as a numpy str."""
     assert type(through(s3, np.str_("a"))) is np.str_
     assert type(through(s3, np.float64(1.5))) is np.float64
 
@@ -135,7 +135,7 @@ def test_arrays_come_back_with_their_type(s3: MemoryS3) -> None:
 
 
 def test_the_file_has_the_name_of_the_class_and_the_fields(s3: MemoryS3) -> None:
-    """So other programs can read it."""
+    """Other programs can read it."""
     with state(s3) as d:
         d["job"], d["color"], d["path"] = job("a", 1), Color.RED, Path("a")
     assert content(s3) == {
@@ -161,7 +161,7 @@ def test_who_is_not_given_the_class_sees_the_plain_dict_and_keeps_it_byte_for_by
     "whole", [{Color.RED: 1, "n": 1}, {"n": 1, "a": [{Color.RED, Color.GREEN}, {(Pair(1, 2),): 3}]}]
 )
 def test_who_is_not_given_the_class_keeps_sets_and_keys_of_instances_too(s3: MemoryS3, whole: Any) -> None:
-    """Also where something else in the same value is edited."""
+    """Their text is kept even if something else in the same value is edited."""
     with state(s3) as d:
         d.update(whole)
     with state(s3, ()) as d:
@@ -197,7 +197,7 @@ def test_what_no_instance_is_written_as_stays_the_dict_that_it_is(s3: MemoryS3, 
 
 
 def test_aliases_of_a_model_are_taken_whatever_they_are(s3: MemoryS3) -> None:
-    """The file has the names of the fields. What a field was called before can be an alias."""
+    """The file has the names of the fields. A field's former name can be an alias."""
 
     class Aliased(pydantic.BaseModel):
         one: int = pydantic.Field(alias="First")
@@ -232,10 +232,10 @@ class First:
     ("types", "problem"),
     [
         ([Path], "isn't a dataclass"),
-        ([int], "stored as itself anyway"),
-        ([type("set", (Job,), {})], "stands for the built-in set"),
-        ([Job, type("Job", (Point,), {})], "two classes of the name Job"),
-        ([Job("a")], "must have classes"),
+        ([int], "stores without types="),
+        ([type("set", (Job,), {})], "is the tag of the built-in set"),
+        ([Job, type("Job", (Point,), {})], "two classes named Job"),
+        ([Job("a")], "must contain classes"),
         (Job, "list of classes"),
         ("Job", "list of classes"),
         (7, "list of classes"),
@@ -273,10 +273,10 @@ class Special(Job):
     ("value", "types", "advice"),
     [
         (Job("a"), [Point], r"types=\[Job\]"),
-        (Special("a"), [Job], r"types= has \S+\.Job, so add Special, too"),
+        (Special("a"), [Job], r"types= has only its base class \S+\.Job; add Special"),
         (namedtuple("Sub", Pair._fields)(1, 2), [], None),  # type: ignore[call-arg]
-        (type("Sub", (Pair,), {})(1, 2), [Pair], "so add Sub, too"),
-        (type("Far", (type(Path()),), {})("a"), {Path: (str, Path)}, "so add Far, too"),
+        (type("Sub", (Pair,), {})(1, 2), [Pair], "; add Sub$"),
+        (type("Far", (type(Path()),), {})("a"), {Path: (str, Path)}, "; add Far$"),
     ],
 )
 def test_an_instance_of_another_class_is_refused_and_the_message_names_types(
@@ -318,7 +318,7 @@ def test_a_field_that_was_added_has_its_default_and_is_no_change(s3: MemoryS3) -
 
 
 def test_so_is_one_whose_default_is_new_each_time(s3: MemoryS3) -> None:
-    """The time, or a random id: a dict that only reads must not ask for the permission to write."""
+    """An example is the time, or a random id. A dict that only reads must not need write permission."""
     numbers = count()
 
     @dataclass
@@ -363,7 +363,7 @@ def test_so_is_one_whose_default_is_new_each_time(s3: MemoryS3) -> None:
 def test_what_a_class_refuses_raises_where_it_is_touched_and_harms_nothing(
     s3: MemoryS3, body: str, place: str, reason: str
 ) -> None:
-    """With the file, the key and the field; the text stays as it is."""
+    """The error has the file, the key and the field, and the text stays unchanged."""
     s3.write("state.json", b'{"value":%s,"n":1}' % body.encode())
     d = state(s3)
     for touch in (lambda: d["value"], lambda: d.get("value"), lambda: d.data, lambda: list(d.values()), d.copy):
@@ -378,7 +378,7 @@ def test_what_a_class_refuses_raises_where_it_is_touched_and_harms_nothing(
 
 
 def test_an_error_that_carries_what_was_not_saved_shows_the_rest(s3: MemoryS3) -> None:
-    """What a class refuses is in there as the plain dict."""
+    """Content that a class rejects is in `.unsaved` as a plain dict."""
     s3.write("state.json", b'{"bad":{"py/Color":"blue"},"good":{"py/Color":"r"}}')
     d = state(s3)
     with pytest.raises(ConflictError) as conflict, d:
@@ -391,7 +391,7 @@ def test_an_error_that_carries_what_was_not_saved_shows_the_rest(s3: MemoryS3) -
 
 
 def test_such_an_error_can_be_pickled(s3: MemoryS3) -> None:
-    """The functions that were given may be lambdas."""
+    """The functions in `types` may be lambdas."""
     d = state(s3)
     with pytest.raises(ConflictError) as conflict, d:
         d["n"] = Point(x=1)
@@ -445,7 +445,7 @@ def test_a_class_may_carry_over_what_older_files_hold(s3: MemoryS3) -> None:
 
 
 class Hostile:
-    """Fails at whatever is switched on."""
+    """Fails at everything that is switched on."""
 
     switch = ""
 
@@ -595,7 +595,7 @@ def same(value: Any, other: Any) -> bool:
 def test_an_edit_in_place_is_seen_saved_and_rolled_back(
     s3: MemoryS3, value: Any, edit: Callable[[Any], None], kept: str
 ) -> None:
-    """The same object, wherever it stands, whoever holds it."""
+    """The same object is edited, wherever it is, and whoever holds it."""
     before, value = copy.deepcopy(value), copy.deepcopy(value)
     whole = ({"a": (value,)},) if kept == "inside a tuple" else [value]
     with state(s3) as d:
@@ -654,7 +654,7 @@ def test_an_instance_that_is_a_key_or_a_member_of_a_set_is_rolled_back_too(s3: M
 
 
 def test_attributes_that_are_no_fields_are_rolled_back_and_kept(s3: MemoryS3) -> None:
-    """What a class computes once, say. They aren't stored."""
+    """An example is a value that the class computes once. Such attributes aren't stored."""
     lock = threading.Lock()
     value = job("a")
     value.cached = lock  # type: ignore[attr-defined]
@@ -679,7 +679,7 @@ def test_reading_changes_nothing_and_sends_nothing(s3: MemoryS3) -> None:
 
 
 def test_what_is_edited_again_and_again_falls_asleep_and_is_let_go(s3: MemoryS3) -> None:
-    """A transaction costs the same, the first and the thousandth."""
+    """The thousandth transaction costs the same as the first."""
     with state(s3) as d:
         d.update({str(n): job(str(n), Color.RED, (Path("a"), Point(x=n))) for n in range(100)})
     d = state(s3)
@@ -691,7 +691,7 @@ def test_what_is_edited_again_and_again_falls_asleep_and_is_let_go(s3: MemoryS3)
 
 
 def test_an_edit_by_way_of_an_object_that_is_not_known_is_saved(s3: MemoryS3) -> None:
-    """Money is written with what stands in there, so it isn't let go while somebody may hold that."""
+    """Money is written with its content, so it isn't let go while somebody may hold that."""
     types = {Money: (lambda money: money.parts.items, lambda items: Money(0, Namespace(items=items)))}  # type: ignore[arg-type]
     hidden = Namespace(items=[1])
     d = state(s3, types, data={"a": Money(0, hidden)})  # type: ignore[arg-type]
@@ -739,7 +739,7 @@ def test_what_a_library_hides_in_its_objects_is_rolled_back_too(s3: MemoryS3) ->
 
 
 def test_what_cannot_be_put_back_is_told(s3: MemoryS3) -> None:
-    """An element of a tree in C, say: neither its attributes nor a way to set them can be seen."""
+    """An example is an element of a tree in C, whose attributes can be neither seen nor set."""
     types = {Element: (lambda element: ElementTree.tostring(element, "unicode"), ElementTree.fromstring)}
     d = state(s3, types, data={"a": Element("b")})
     d.save()
@@ -841,7 +841,7 @@ def test_notebooks_show_an_instance_as_what_it_is(s3: MemoryS3) -> None:
 
 
 def test_another_thread_may_edit_an_instance_while_it_is_saved(s3: MemoryS3) -> None:
-    """What is written of it was there together."""
+    """What is written of the instance is its state at one moment."""
     value = Point(x=0, y=0)
     d = state(s3, data={"a": value})
     done = threading.Event()

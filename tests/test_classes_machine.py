@@ -1,4 +1,4 @@
-"""Random programs that edit instances of users' classes, against the same program on a plain dict."""
+"""Runs random programs that edit instances of user classes, and compares them with programs on a plain dict."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ LONG = "S3DICT_STRESS" in os.environ
 
 
 class Boom(Exception):
-    """What undoes a block."""
+    """The exception that undoes a block."""
 
 
 class Program:
-    """A dict, what it should be, and references into both that somebody holds."""
+    """A dict, its model, and references into both."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -167,7 +167,7 @@ def text(value: Any) -> bytes:
 
 
 def children(value: Any) -> list[Any]:
-    """What stands in a value, in an order that is the same in a copy."""
+    """The items of a value, in an order that is the same in a copy."""
     if isinstance(value, (set, frozenset)):
         return sorted(value, key=lambda node: str(node.name))
     if isinstance(value, dict):
@@ -201,7 +201,7 @@ def edit(value: Any, change: int) -> None:
 
 @pytest.mark.parametrize("seed", range(2_000 if LONG else 25))
 def test_a_program_comes_to_the_same_as_on_a_plain_dict(seed: int) -> None:
-    """Edits in place, aliases, blocks that are undone, objects that fall asleep, files that are loaded again."""
+    """Programs edit in place, use aliases, undo blocks, let objects fall asleep, and reload files."""
     program = Program(seed)
     program.steps(0, 60)
     gc.collect()

@@ -18,6 +18,7 @@ import pytest
 
 from s3dictionary import S3Dict
 from s3dictionary._format import codec
+from s3dictionary._format.strict import mistakes
 from s3dictionary._format.types import READERS
 from s3dictionary.cli import main
 from s3dictionary.cli.arguments import make_parser
@@ -32,7 +33,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "command-line.md"
 
 @pytest.fixture
 def versioned(moto_s3: Site) -> list[str]:
-    """Three versions of the file; gives their ids, oldest first."""
+    """Three versions of the file. Returns their ids, oldest first."""
     moto_s3.client.put_bucket_versioning(Bucket=moto_s3.bucket, VersioningConfiguration={"Status": "Enabled"})
     bodies = [b'{"runs":1,"log":[1]}', b'{"runs":2,"log":[1]}', b'{"runs":3,"log":[1],"new":true}']
     for body in bodies:
@@ -51,7 +52,7 @@ def test_get_prints_the_file_as_json_indented(cli: CommandLine, moto_s3: Site) -
 
 
 def test_get_prints_numbers_and_doubled_keys_as_they_are(cli: CommandLine, moto_s3: Site) -> None:
-    """Nothing is decoded on the way, so nothing is rounded or lost."""
+    """Nothing is decoded, so nothing is rounded or lost."""
     digits = b"9" * 5000
     moto_s3.write(FILE, b'{"a":{"x":1.10,"x":1e5},"b":' + digits + b"}")
     assert cli("get", "a").out == '{\n  "x": 1.10,\n  "x": 1e5\n}\n'
@@ -59,7 +60,7 @@ def test_get_prints_numbers_and_doubled_keys_as_they_are(cli: CommandLine, moto_
 
 
 def test_get_prints_letters_that_the_file_has_escaped(cli: CommandLine, moto_s3: Site) -> None:
-    r"""Other programs write é as \u00e9; what can't be seen, or can't be written otherwise, stays escaped."""
+    r"""Other programs write é as \u00e9. What isn't printable or must be escaped stays escaped."""
     moto_s3.write(FILE, rb'{"caf\u00e9":"\ud83d\ude00 \\u00e9 \u0007 \ud83d \" \u200b"}')
     assert cli("get").out == '{\n  "café": "😀 \\\\u00e9 \\u0007 \\ud83d \\" \\u200b"\n}\n'
 
@@ -133,7 +134,7 @@ def test_set_changes_one_key_and_leaves_the_others_as_they_are(cli: CommandLine,
 
 
 def test_set_creates_a_file_and_says_so(cli: CommandLine, moto_s3: Site) -> None:
-    """It may be a typo in the address."""
+    """A new file may be the result of a typo in the address."""
     ended = cli("set", "a", "-5")
     assert (ended.code, ended.out) == (0, "")
     assert f"created {cli.uri}" in ended.err
@@ -154,7 +155,7 @@ def test_set_takes_a_string_literally_if_told_to(cli: CommandLine, moto_s3: Site
 
 
 def test_set_reads_the_value_from_standard_input(cli: CommandLine, moto_s3: Site) -> None:
-    """So that a secret isn't in the list of processes."""
+    """This keeps a secret out of the list of processes."""
     cli("set", "a", "-", stdin=b' {"b": 1}\n')
     assert moto_s3.read(FILE) == b'{"a":{"b":1}}'
 
@@ -174,7 +175,7 @@ def test_set_reads_the_value_from_standard_input(cli: CommandLine, moto_s3: Site
 def test_what_is_not_strictly_json_is_refused_and_not_repeated(
     cli: CommandLine, moto_s3: Site, value: str, reason: str
 ) -> None:
-    """It may be a secret."""
+    """The message doesn't show the text, because it may be a secret."""
     moto_s3.write(FILE, b'{"a":1}')
     ended = cli("set", "a", value)
     assert (ended.code, ended.out) == (ExitCode.INPUT, "")
@@ -229,7 +230,7 @@ def test_update_with_what_is_no_object_is_refused(cli: CommandLine, moto_s3: Sit
 
 
 def test_what_get_prints_update_takes_back(cli: CommandLine, moto_s3: Site) -> None:
-    """Every type, int keys and odd strings included, comes back as the very same text."""
+    """Every type, including int keys and odd strings, comes back with the same text."""
     d: S3Dict[Any, Any] = S3Dict(moto_s3.bucket, file_name=FILE, **moto_s3.options)
     d.update({1: (1, {2}), "s": '\ud83d \u00e9 " \\u00e9', "n": 10**400, "f": 0.1 + 0.2, "t": {"py/tuple": 1}})
     d.save()
@@ -286,7 +287,7 @@ def test_an_old_version_can_be_looked_at(cli: CommandLine, versioned: list[str])
 
 
 def test_diff_shows_what_the_last_save_changed(cli: CommandLine, versioned: list[str]) -> None:
-    """Only the keys that differ, so that they are found in a large file."""
+    """It shows only the keys that differ, so that they are easy to find in a large file."""
     ended = cli("diff")
     assert ended.code == ExitCode.DIFFERENT
     assert ended.out.splitlines() == [
@@ -345,7 +346,7 @@ def test_restore_replaces_a_file_that_is_broken(cli: CommandLine, moto_s3: Site,
 
 
 def test_restore_brings_back_a_file_that_was_deleted(cli: CommandLine, moto_s3: Site, versioned: list[str]) -> None:
-    """The version before is then the last one there was."""
+    """The version before is the last one that existed."""
     moto_s3.client.delete_object(Bucket=moto_s3.bucket, Key=FILE)
     assert cli("get").code == ExitCode.NOT_THERE
     assert cli("restore", "-1").code == 0
@@ -357,7 +358,7 @@ def test_restore_overwrites_nobody(cli: CommandLine, moto_s3: Site, versioned: l
     ended = cli("restore", "-1")
     assert ended.code == ExitCode.CONFLICT
     assert f"{cli.uri} was written by someone else" in ended.err
-    assert "nothing was overwritten. Do it again." in ended.err
+    assert "nothing was overwritten. Run the command again." in ended.err
     assert moto_s3.read(FILE) == b'{"theirs":1}'
 
 
@@ -365,7 +366,7 @@ def test_restore_overwrites_nobody(cli: CommandLine, moto_s3: Site, versioned: l
 def test_a_conflict_tells_whether_the_file_was_deleted_or_created(
     cli: CommandLine, moto_s3: Site, monkeypatch: pytest.MonkeyPatch, was: str
 ) -> None:
-    """In the library's words, but for what only a program can do next."""
+    """The message is the library's, without the advice for programs."""
 
     def delete(request: Request, forward: Forward) -> Response | None:
         moto_s3.client.delete_object(Bucket=moto_s3.bucket, Key=FILE)
@@ -454,7 +455,7 @@ def test_a_profile_that_is_not_there_is_a_usage_error(cli: CommandLine) -> None:
 def test_a_profile_counts_more_than_keys_in_the_environment(
     cli: CommandLine, moto_s3: Site, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As for the AWS CLI; and it may stand before the command, too."""
+    """This is as in the AWS CLI. The option may also come before the command."""
     config = tmp_path / "config"
     config.write_text("[profile other]\naws_access_key_id = OTHERKEY\naws_secret_access_key = x\nregion = eu-west-1\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
@@ -519,7 +520,7 @@ def test_the_page_on_the_command_line_has_every_exit_code() -> None:
 
 
 def test_every_example_on_the_page_is_understood() -> None:
-    """All commands are there, and all options that they show."""
+    """The page shows all commands, and the parser accepts all options in it."""
     examples = re.findall(
         r"^s3dictionary .+|(?<=`)s3dictionary [^`]+(?=`)|(?<=\$\()s3dictionary [^)]+", PAGE.read_text(), re.MULTILINE
     )
@@ -578,7 +579,7 @@ def run(site: Site, cli: CommandLine, *words: str, **options: Any) -> subprocess
 
 
 def test_it_runs_as_a_module(cli: CommandLine, moto_s3: Site) -> None:
-    """Also where Python thinks that the terminal only takes ASCII."""
+    """This also works if Python thinks that the terminal accepts only ASCII."""
     written = run(moto_s3, cli, "set", cli.uri, "é", '"ü"')
     assert (written.returncode, written.stdout) == (0, b"")
     environment = {**os.environ, **cli.environment, "PYTHONIOENCODING": "ascii"}
@@ -599,8 +600,27 @@ assert not {"boto3", "botocore", "jmespath", "s3dictionary.cli.files"} & sys.mod
     subprocess.run([sys.executable, "-c", check], check=True)
 
 
+def test_only_a_program_that_ends_leaves_its_objects_to_the_system() -> None:
+    """A caller of `main(words)` goes on, and its garbage must be collected."""
+    check = """
+import gc, sys
+from s3dictionary.cli import main
+
+def freezes(*words):
+    before = gc.get_freeze_count()
+    try:
+        main(*words)
+    except SystemExit:
+        return gc.get_freeze_count() > before
+
+sys.argv[1:] = ["--version"]
+assert (freezes(["--version"]), freezes()) == (False, True)
+"""
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
 def test_a_reader_that_goes_away_is_no_error(cli: CommandLine, moto_s3: Site) -> None:
-    """As with `| head`."""
+    """An example is `| head`."""
     moto_s3.write(FILE, b'{"a":1}')
     reader, writer = os.pipe()
     os.close(reader)
@@ -690,7 +710,7 @@ def test_an_endpoint_without_http_is_told_what_it_lacks(cli: CommandLine) -> Non
 def test_what_looks_like_a_type_but_does_not_fit_is_refused(
     cli: CommandLine, value: str, place: str, fits: str
 ) -> None:
-    """It would be saved as a plain dict, and found out by the program that reads it. The message says what fits."""
+    """Otherwise it would be saved as a plain dict. The message has a valid example."""
     for ended in (cli("set", "a", value), cli("update", stdin=b'{"a":%s}' % value.encode())):
         assert ended.code == ExitCode.INPUT
         assert fits in ended.err
@@ -699,19 +719,19 @@ def test_what_looks_like_a_type_but_does_not_fit_is_refused(
 
 
 def test_each_type_says_what_fits() -> None:
-    """With an example that does."""
+    """The example in the message is valid."""
     for tag in READERS:
-        [mistake] = codec.mistakes(b'{"py/%s":null}' % tag.encode())
+        [mistake] = mistakes(b'{"py/%s":null}' % tag.encode())
         assert mistake.is_wrong
-        example = mistake.advice.removeprefix("What fits is like ").encode()
+        example = mistake.advice.removeprefix("A valid example is ").encode()
         assert f"py/{tag}".encode() in example
-        assert not codec.mistakes(example)
+        assert not mistakes(example)
         assert type(codec.decode(example)) is not dict or tag == "dict"
 
 
 @pytest.mark.parametrize("value", ['{"py/Job": {"id": 1}}', '{"py/dict": [["py/datetime", "yesterday"]]}'])
 def test_names_that_are_not_known_and_dicts_that_only_look_like_a_type_can_be_set(cli: CommandLine, value: str) -> None:
-    """The one may be a class of a program's; the other is how such a dict is written."""
+    """An unknown name may be a user class, and `py/dict` is how such a dict is written."""
     assert cli("set", "a", value).code == 0
     assert cli("get", "a").json == json.loads(value)
 

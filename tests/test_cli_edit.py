@@ -1,4 +1,4 @@
-"""`s3dictionary edit`: what was typed is saved or kept, and nobody is overwritten. The editors are small scripts."""
+"""`s3dictionary edit` saves or keeps each text, and overwrites nobody. The editors are small scripts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Editor = Callable[[str], None]
 
 @pytest.fixture(autouse=True)
 def drafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the texts are while they are edited."""
+    """The directory of the texts that are being edited."""
     directory = tmp_path / "drafts"
     directory.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(directory))
@@ -33,7 +33,7 @@ def drafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Editor:
-    """Makes the editor one that runs some Python, with the file's `path` and its `text`."""
+    """Sets the editor to a Python script, which has the file's `path` and its `text`."""
 
     def make(code: str) -> None:
         script = tmp_path / "editor.py"
@@ -49,7 +49,7 @@ def replacing(old: str, new: str) -> str:
 
 
 def kept(ended: Ended) -> Path:
-    """Where a text that could not be saved is, as the message says."""
+    """The path of a text that could not be saved, as the message shows it."""
     found = re.search(r"Your text is kept in (.+)", ended.err)
     assert found, ended.err
     return Path(found[1])
@@ -91,7 +91,7 @@ def test_a_file_that_is_not_there_begins_empty_and_is_created(cli: CommandLine, 
 
 
 def test_nothing_changed_is_nothing_written(cli: CommandLine, moto_s3: Site, editor: Editor, drafts: Path) -> None:
-    """Spaces don't count."""
+    """Spaces don't count as a change."""
     moto_s3.write(FILE, BODY)
     for code in ("pass", replacing("\n", "\n\n")):
         editor(code)
@@ -158,7 +158,7 @@ def test_a_key_that_was_typed_twice_is_not_lost(cli: CommandLine, moto_s3: Site,
 
 
 def test_a_text_that_was_kept_can_be_edited_further(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
-    """By the command that the message gives."""
+    """The command in the message does that."""
     moto_s3.write(FILE, BODY)
     editor(replacing('"x"', "y"))
     ended = cli("edit")
@@ -206,7 +206,7 @@ def test_ctrl_c_keeps_the_text(
 def test_someone_else_who_wrote_meanwhile_is_not_overwritten(
     cli: CommandLine, moto_s3: Site, editor: Editor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the editor was open; the message says how to see what differs."""
+    """The other writer saves while the editor is open. The message says how to see the differences."""
     moto_s3.write(FILE, BODY)
     monkeypatch.setenv(
         "URL", moto_s3.client.generate_presigned_url("put_object", Params={"Bucket": moto_s3.bucket, "Key": FILE})
@@ -291,7 +291,7 @@ def test_a_file_that_is_no_text_cannot_be_edited(cli: CommandLine, moto_s3: Site
 
 
 def test_an_editor_that_fails_writes_nothing(cli: CommandLine, moto_s3: Site, editor: Editor, drafts: Path) -> None:
-    """As vi's `:cq` does. A text that was changed all the same is kept."""
+    """An example is vi's `:cq`. A changed text is kept."""
     moto_s3.write(FILE, BODY)
     editor("sys.exit(3)")
     ended = cli("edit")
@@ -335,7 +335,7 @@ def test_an_editor_that_removes_the_file_writes_nothing(cli: CommandLine, moto_s
 def test_an_editor_that_is_back_at_once_is_waited_for(
     cli: CommandLine, moto_s3: Site, editor: Editor, drafts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has opened a window, and the text is being edited there until Enter is pressed."""
+    """It has opened a window, and the user presses Enter after editing the text there."""
     moto_s3.write(FILE, BODY)
     editor("pass")
     monkeypatch.setattr("s3dictionary.cli.drafts._AT_ONCE", 60.0)
@@ -357,7 +357,7 @@ def test_an_editor_that_is_back_at_once_is_waited_for(
 
 @pytest.fixture
 def kept_text(cli: CommandLine, moto_s3: Site, editor: Editor) -> Path:
-    """An edit of `c` that met someone else's of `a`, and was kept."""
+    """The kept text of an edit of `c`, which met another writer's edit of `a`."""
     moto_s3.write(FILE, BODY)
     moto_s3.faults.append(meanwhile(moto_s3, BODY.replace(b"1.10", b"2")))
     editor(replacing('"x"', '"y"'))
@@ -478,18 +478,18 @@ def test_a_broken_file_is_repaired_with_a_kept_text(cli: CommandLine, moto_s3: S
 def test_what_looks_like_a_type_but_does_not_fit_is_not_saved(
     cli: CommandLine, moto_s3: Site, editor: Editor, wrong: str
 ) -> None:
-    """The text is kept, and the message says what fits."""
+    """The text is kept, and the message has a valid example."""
     moto_s3.write(FILE, BODY)
     editor(replacing("1.10", wrong))
     ended = cli("edit")
     assert ended.code == ExitCode.INPUT
-    assert "whose content is invalid. What fits is like" in ended.err
+    assert "whose content is invalid. A valid example is" in ended.err
     assert wrong in kept(ended).read_text()
     assert moto_s3.read(FILE) == BODY
 
 
 def test_what_did_not_fit_before_stays_as_it_is(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
-    """It is none of the business of somebody who edits another key."""
+    """It doesn't concern somebody who edits another key."""
     odd = b'{"a":1,"b":{"py/date":"tomorrow"},"py/dict":"odd"}'
     moto_s3.write(FILE, odd)
     editor(replacing('"a": 1', '"a": 2'))

@@ -1,4 +1,4 @@
-"""The progress bar of the command line: on a terminal, for large bodies, and without a trace in what is saved."""
+"""The progress bar of the command line: on a terminal, for large bodies, and without an effect on what is saved."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BODY = json.dumps(CONTENT).encode()
 
 @pytest.fixture(autouse=True)
 def terminal(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal of a common size, and not quite so much patience."""
+    """A terminal of a common size. The test's body is large enough for a bar."""
     monkeypatch.setattr(progress, "LARGE", len(BODY) // 2)
     monkeypatch.setattr(type(sys.stderr), "isatty", lambda self: True, raising=False)
     monkeypatch.setattr("tqdm.std._screen_shape_wrapper", lambda: lambda file: (80, 24))
@@ -40,7 +40,7 @@ def cli(
     capsysbinary: pytest.CaptureFixture[bytes],
     tmp_path: Path,
 ) -> Iterator[CommandLine]:
-    """By HTTPS, botocore sends the body in chunks with a checksum at their end, as it does to AWS."""
+    """The command line over HTTPS, where botocore sends chunks with a trailing checksum, as it does to AWS."""
     if request.param == "http":
         yield CommandLine(moto_s3, monkeypatch, capsysbinary)
         return

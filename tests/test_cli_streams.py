@@ -1,4 +1,4 @@
-"""The command line's streams: its output is whole or an error says so, and what is said on the way."""
+"""The command line's streams: the output is complete or an error says so, and messages come in time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FULL = ["/dev/full"] if Path("/dev/full").exists() else []
 
 
 def run(cli: CommandLine, redirections: str, *words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """Run `s3dictionary WORDS…` in a process of its own, its streams redirected as a shell does it."""
+    """Run `s3dictionary WORDS…` in a separate process, with its streams redirected by a shell."""
     command = f'exec "$@" {redirections}'
     return subprocess.run(
         ["/bin/sh", "-c", command, "sh", sys.executable, "-m", "s3dictionary", *words],
@@ -43,7 +43,7 @@ def run(cli: CommandLine, redirections: str, *words: str, **environment: str) ->
 def test_output_that_cannot_be_written_has_a_code_of_its_own(
     cli: CommandLine, moto_s3: Site, redirection: str, unbuffered: str
 ) -> None:
-    """A script would otherwise go on with half of it."""
+    """Otherwise a script would continue with half of the output."""
     moto_s3.write(FILE, BODY)
     ended = run(cli, redirection, "get", cli.uri, PYTHONUNBUFFERED=unbuffered)
     assert ended.returncode == ExitCode.OUTPUT
@@ -79,7 +79,7 @@ def test_what_must_be_known_before_a_save_is_said_or_nothing_is_saved(cli: Comma
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_pipe_that_takes_a_little_at_a_time_gets_everything(cli: CommandLine, moto_s3: Site, unbuffered: str) -> None:
-    """It doesn't block the one who writes, as the pipes of some programs don't."""
+    """Such a pipe is non-blocking, as some programs create them."""
     text = "x" * 300_000
     moto_s3.write(FILE, b'{"a":"%s"}' % text.encode())
     reader, writer = os.pipe()
@@ -151,6 +151,6 @@ def test_a_store_that_is_busy_is_waited_for_and_that_is_said(
 
 @pytest.mark.parametrize("hint", [*failures._HINTS.values(), *failures.UNKNOWN.values(), failures._NO_CONDITIONS])
 def test_advice_is_for_a_command_line_not_for_a_program(hint: str) -> None:
-    """No arguments and methods of Python's, for which there are options and commands here."""
+    """It names options and commands instead of Python arguments and methods."""
     said = str(failure_of(StorageError(f"GetObject of s3://b/k failed. {hint}")))
     assert not re.search(r"\w+\(\)|\w+=(?!NAME)|region_name|put_options|access_key_id|max_size", said)

@@ -1,4 +1,4 @@
-"""Clients: found as boto3 finds them, shared, made anew where they have to be."""
+"""Clients are found as boto3 finds them, shared, and replaced if necessary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WHERE_NEEDED = "when_required"
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The options of each client that is made."""
+    """The options of each client that is created."""
     options: list[dict[str, Any]] = []
     make = boto3.Session.client
 
@@ -47,12 +47,12 @@ def state(s3: Site, **options: Any) -> S3Dict:
 
 
 def bare(s3: Site, **options: Any) -> S3Dict:
-    """One with just the endpoint given."""
+    """A dict with only the endpoint as an option."""
     return S3Dict(s3.bucket, file_name="state.json", endpoint_url=s3.endpoint_url, **options)
 
 
 def signer(s3: Site) -> str:
-    """The access key of the last request."""
+    """The access key that signed the last request."""
     return s3.requests.log[-1].headers["Authorization"].partition("Credential=")[2].partition("/")[0]
 
 
@@ -165,7 +165,7 @@ def test_a_changed_environment_means_another_client(moto_s3: Site, monkeypatch: 
 
 
 def test_a_changed_endpoint_in_the_environment_is_seen(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where a test has an S3 of its own after another one."""
+    """An example is a test with a new S3 server."""
     use_keys(monkeypatch)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto_s3.server.endpoint_url)
     S3Dict(moto_s3.bucket, file_name="state.json")
@@ -234,7 +234,7 @@ def test_given_keys_go_before_the_default_sessions(moto_s3: Site) -> None:
 def test_the_programs_default_session_stays_in_use_in_a_changed_environment(
     moto_s3: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `boto3.client` uses it."""
+    """`boto3.client` does the same."""
     boto3.setup_default_session(aws_access_key_id="thesessions", aws_secret_access_key="secret")
     bare(moto_s3)
     use_keys(monkeypatch, "second")
@@ -247,7 +247,7 @@ def test_the_programs_default_session_stays_in_use_in_a_changed_environment(
 
 @pytest.fixture
 def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A credentials file, in place of the environment's keys."""
+    """A credentials file instead of keys in the environment."""
     for name in "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN":
         monkeypatch.delenv(name, raising=False)
     path = tmp_path / "credentials"
@@ -262,14 +262,14 @@ def keys(key: str, profile: str = "default") -> str:
 
 
 def helper(answer: Path, key: str) -> str:
-    """A configuration with a credential process that gives this key."""
+    """A configuration with a credential process that prints this key."""
     facts = {"Version": 1, "AccessKeyId": key, "SecretAccessKey": "secret"}
     answer.write_text(json.dumps(facts))
     return f"[default]\ncredential_process = cat {answer}\n"
 
 
 def refuse_all_but(s3: Site, key: str) -> None:
-    """The store knows just one key."""
+    """Let the store accept only one key."""
     refuse = Answer(403, "InvalidAccessKeyId")
 
     def check(request: Request, forward: Forward) -> Response | None:
@@ -301,7 +301,7 @@ def test_a_renewed_credentials_file_is_read_by_the_next_request_of_an_old_dict(
 def test_keys_that_a_helper_exchanges_are_asked_for_when_the_old_ones_are_refused(
     moto_s3: Site, credentials: Path, tmp_path: Path
 ) -> None:
-    """Nothing that could be seen from here has changed, but the store doesn't know the old ones any more."""
+    """Nothing visible has changed, but the store doesn't accept the old keys any more."""
     answer = tmp_path / "answer"
     credentials.with_name("config").write_text(helper(answer, "first"))
     d = bare(moto_s3)
@@ -390,7 +390,7 @@ def test_a_client_has_a_profile_already(moto_s3: Site) -> None:
 def test_a_signal_handler_that_saves_while_a_client_is_made_makes_one_for_itself(
     moto_s3: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It comes upon its own thread, which would wait for ever for itself."""
+    """It interrupts its own thread, which would wait forever for itself."""
     make, inside = boto3.Session.client, []
 
     def client(self: boto3.Session, *args: Any, **options: Any) -> Any:
@@ -502,7 +502,6 @@ def test_a_put_to_another_store_has_no_checksum_of_boto3s_own_accord(moto_s3: Si
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork with threads: the proxy's, which the child lets be
 def test_after_a_fork_the_child_makes_a_client_of_its_own(moto_s3: Site, made: list[Any]) -> None:
     d = state(moto_s3, data={"a": 1})
     d.save()
@@ -528,9 +527,8 @@ def test_after_a_fork_the_child_makes_a_client_of_its_own(moto_s3: Site, made: l
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_after_a_fork_the_child_uses_no_connection_of_a_given_clients(moto_s3: Site) -> None:
-    """A request on one that both have may get the answer to the other's."""
+    """A request on a shared connection may get the answer to the other process's request."""
     connections: list[int] = []
 
     def note(request: Request, forward: Forward) -> Response | None:
@@ -587,7 +585,7 @@ def test_importing_the_library_does_not_import_boto3() -> None:
 
 @pytest.mark.parametrize(("size", "asks"), [(10, False), (2_000_000, True)], ids=["small", "big"])
 def test_only_a_big_body_waits_for_the_servers_consent(moto_s3: Site, size: int, asks: bool) -> None:
-    """boto3 would let each one wait, which takes a round trip more."""
+    """boto3 would let each body wait, which takes another round trip."""
     state(moto_s3, data={"a": "x" * size}).save()
     assert ("Expect" in moto_s3.requests.log[-1].headers) == asks
     assert len(moto_s3.read("state.json")) == size + len(b'{"a":""}')

@@ -1,4 +1,4 @@
-"""What can be stored: it comes back equal and of the same type, or the save is refused, naming the place."""
+"""What can be stored comes back equal and of the same type; otherwise the save is refused, and names the place."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ BERLIN_SUMMER = timezone(timedelta(hours=2))
 
 
 def write(d: dict[Any, Any]) -> bytes:
-    """A whole dict as a file."""
+    """Write a whole dict as a file."""
     return codec.join({key: msgspec.Raw(codec.encode(value, key)) for key, value in d.items()})
 
 
 def read(body: bytes) -> dict[Any, Any]:
-    """A whole file as a dict."""
+    """Read a whole file as a dict."""
     return {key: codec.decode(raw) for key, raw in codec.split(body).items()}
 
 
 def read_strictly(body: bytes) -> Any:
-    """Read a file as a program would that knows nothing but RFC 8259."""
+    """Read a file as a program does that supports only RFC 8259."""
     text = body.decode("utf-8")
     with_checks = sqlite3.connect(":memory:")  # another JSON parser, and a strict one
     try:
@@ -392,7 +392,7 @@ class Struct(msgspec.Struct):
 
 
 class Loose(str):
-    """Equal to nothing but itself."""
+    """Equal only to itself."""
 
     __slots__ = ()
     __hash__ = object.__hash__
@@ -406,7 +406,7 @@ class HashableList(list):
 
 
 class FinerThanMicroseconds(timedelta):
-    """Like pandas' Timedelta."""
+    """Resembles pandas' Timedelta."""
 
     def __eq__(self, other: object) -> bool:
         return False
@@ -416,7 +416,7 @@ class FinerThanMicroseconds(timedelta):
 
 
 class NaT(datetime):
-    """Like pandas' "not a time"."""
+    """Resembles pandas' "not a time"."""
 
     def __eq__(self, other: object) -> bool:
         return False
@@ -484,7 +484,7 @@ def test_the_message_names_the_type() -> None:
         NotStorableError, match=r"^d\['jobs'\]\[1\]\['when'\] is a test_codec.Foo, which can't be stored; pass types="
     ):
         codec.encode([{}, {"when": Foo()}], "jobs")
-    with pytest.raises(NotStorableError, match=r"^d\[\(1, 2\)\] is an object, which can't be stored; store what"):
+    with pytest.raises(NotStorableError, match=r"^d\[\(1, 2\)\] is an object, which can't be stored; store a value"):
         codec.encode(object(), (1, 2))
 
 
@@ -500,13 +500,17 @@ def test_the_message_names_the_type() -> None:
     ],
 )
 def test_what_cannot_be_stored_is_refused_as_a_key_and_as_a_member_of_a_set(value: Any, place: str) -> None:
-    with pytest.raises(NotStorableError, match=r"has the (key|member) .* which can't be stored$") as refusal:
+    with pytest.raises(
+        NotStorableError, match=r"has the (key|member) .* which can't be stored; use a str instead$"
+    ) as refusal:
         codec.encode(value, "a")
     assert refusal.value.path == place
 
 
 def test_a_key_of_the_dict_itself_that_cannot_be_stored_is_refused() -> None:
-    with pytest.raises(NotStorableError, match=r"^d has the key Key\(name='key'\), which can't be stored$"):
+    with pytest.raises(
+        NotStorableError, match=r"^d has the key Key\(name='key'\), which can't be stored; use a str instead$"
+    ):
         write({"a": 1, Key(): 1})
 
 
@@ -1196,7 +1200,7 @@ def test_a_deeply_nested_file_is_read_or_refused_at_once(opening: bytes, levels:
 
 
 def expected(text: str) -> dict[str, Any] | None:
-    """What json.loads makes of a text; None if it isn't an object."""
+    """The result of json.loads; None if it isn't an object."""
     try:
         value = json.loads(text, parse_int=parse_int)
     except ValueError:
@@ -1205,7 +1209,7 @@ def expected(text: str) -> dict[str, Any] | None:
 
 
 def check(text: str) -> None:
-    """`split` accepts just what json.loads accepts, and each member is decoded to the same value."""
+    """Assert that `split` accepts what json.loads accepts, and that each member is decoded to the same value."""
     value = expected(text)
     if value is None:
         with pytest.raises(CorruptFileError):
@@ -1351,7 +1355,7 @@ MIXED = {"a": 0, 1: (1,), "b": {2: 2, "c": 3}, None: 4, "py/dict": 5}
     ],
 )
 def test_a_dict_with_some_other_keys_loads_in_each_of_its_forms(text: str) -> None:
-    """As the file itself and as a value in it, in order, also beside what isn't strictly JSON."""
+    """This holds for the file itself and for a value in it, also beside content that isn't strict JSON."""
     assert same(read(text.encode()), MIXED)
     assert same(read(f'{{"x":{text}}}'.encode()), {"x": MIXED})
     assert same(read(f'{{"\\ud800":NaN,"x":{text}}}'.encode())["x"], MIXED)
@@ -1360,7 +1364,7 @@ def test_a_dict_with_some_other_keys_loads_in_each_of_its_forms(text: str) -> No
 @hypothesis
 @given(st.dictionaries(names | st.integers() | st.none(), st.integers(), max_size=6))
 def test_keys_that_can_be_names_are_ordinary_members(d: dict[Any, Any]) -> None:
-    """Other programs find them where they look for them."""
+    """Other programs find them where they expect them."""
     found = json.loads(write(d))
     two_halves = re.compile("[\ud800-\udbff][\udc00-\udfff]")
     names = [key for key in d if type(key) is str and not key.startswith("py/") and not two_halves.search(key)]
@@ -1383,12 +1387,12 @@ def test_what_looks_like_instances_of_a_class_does_not_make_names_of_other_keys(
 
 
 def test_a_value_in_the_form_of_before_stays_as_it_is_until_it_is_changed() -> None:
-    """Byte by byte, also when somebody has looked at it; and it is equal to one in the form of now."""
+    """It stays byte for byte, even if it was read. It equals a value in the new form."""
     before = msgspec.Raw(b'{"py/dict": [["a", 1], [2, 3]]}')
     now = msgspec.Raw(codec.encode(codec.decode(before)))
     assert bytes(now) == b'{"a":1,"py/dict":[[2,3]]}'
-    assert codec.encode_changes(codec.Touched(["k"], [{"a": 1, 2: 3}], [before])) == [before]
-    assert codec.encode_changes(codec.Touched(["k"], [{2: 3, "a": 1}], [before])) != [before]
+    assert codec.encode_changes(codec.Touched.of(["k"], [{"a": 1, 2: 3}], [before])) == [before]
+    assert codec.encode_changes(codec.Touched.of(["k"], [{2: 3, "a": 1}], [before])) != [before]
     assert codec.canonical(before) == bytes(now)
 
 
@@ -1407,7 +1411,7 @@ def state(s3: Site, **options: Any) -> S3Dict:
 
 
 def test_many_values_are_written_as_each_by_itself() -> None:
-    """Also those that stand among others which JSON lacks, and the refusal of one names it."""
+    """This also holds beside types that JSON lacks, and the refusal of one value names it."""
     values: dict[Any, Any] = {number: {"n": number} for number in range(300)}
     values |= {70: (1, 2), 150: float("nan"), 299: {"a": None}}
     written = codec.encode_all(values)

@@ -1,4 +1,4 @@
-"""What is written of a value that another thread edits meanwhile: what was in a container together, types included."""
+"""What is written of a value that another thread edits: each container as it was at one moment, with its types."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ DAY = date(2026, 1, 2)
 
 
 def write(value: Any) -> Any:
-    """What is read of a value that is written by itself."""
+    """Write a value alone, and read it back."""
     return codec.decode(codec.encode(value, "a"))
 
 
 def write_all(value: Any) -> Any:
-    """What is read of a value that is written among others."""
+    """Write a value among others, and read it back."""
     members = codec.encode_all({"x": {"n": 1}, "a": value, "y": [None]})
     return codec.decode(members["a"])
 
 
 def write_changes(value: Any) -> Any:
-    """What is read of a value that is written in the place of another one."""
+    """Write a value that replaces another one, and read it back."""
     members = inside.written({"x": ([1], None), "a": (value, codec.Raw(b"[ 1, 2 ]")), "y": (1, codec.Raw(b"1"))})
     return codec.decode(members["a"])
 
@@ -79,7 +79,7 @@ def sample() -> dict[str, Any]:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("edit", EDITS)
 def test_what_comes_and_goes_meanwhile_is_written_as_itself_or_not_at_all(way: Any, edit: str) -> None:
-    """Something that JSON lacks is put in at one moment, and taken out at a later one."""
+    """A value of a type that JSON lacks is put in at one moment, and removed at a later one."""
     change, make = EDITS[edit]
     changed = sample()
     make(changed)
@@ -106,7 +106,7 @@ KINDS: dict[str, Callable[[int], tuple[Any, Any]]] = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("make", [dict, OrderedDict])
 def test_each_value_is_written_under_its_own_key(way: Any, kind: str, make: Any) -> None:
-    """One entry goes and another one comes at each moment of the writing; what is caught of them was there together."""
+    """At each moment of the writing, one entry is replaced by another."""
 
     def build() -> Any:
         return make(map(KINDS[kind], range(4)))
@@ -134,7 +134,7 @@ def test_each_value_is_written_under_its_own_key(way: Any, kind: str, make: Any)
     ids=["set", "list", "dict"],
 )
 def test_what_json_lacks_is_written_as_it_was_before_or_after_an_edit(make: Any, edit: Any) -> None:
-    """An edit at each moment of the writing."""
+    """The edit comes at each moment of the writing."""
     after = make()
     edit(after)
     _, moments = at_moments({}, lambda: write(make()))
@@ -146,7 +146,7 @@ def test_what_json_lacks_is_written_as_it_was_before_or_after_an_edit(make: Any,
 
 @pytest.mark.parametrize("key", [int, str, lambda n: ("k", n)], ids=["int", "str", "tuple"])
 def test_threads_that_edit_fail_no_writing(key: Callable[[int], Any]) -> None:
-    """Keys come and go in another thread all the time, and values change their types."""
+    """Another thread adds and removes keys and changes types continuously."""
     before = sys.getswitchinterval()
     jobs: dict[Any, Any] = {key(n): [n, {"n": n}] for n in range(200)}
     stop = threading.Event()

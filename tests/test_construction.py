@@ -1,4 +1,4 @@
-"""How a dict is made, and what it says of itself."""
+"""Constructing a dict, and its properties."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_data_is_copied_as_dict_copies(moto_s3: Site, content: Any) -> None:
 
 @pytest.mark.parametrize("content", [{"a": [1]}, [("a", [1])], UserDict(a=[1])])
 def test_default_is_copied_deeply_at_each_load(moto_s3: Site, content: Any) -> None:
-    """So two files that begin with the same default don't share its lists."""
+    """Two files with the same default don't share its lists."""
     one, other = state(moto_s3, default=content), state(moto_s3, default=content)
     one["a"].append(2)
     assert other["a"] == dict(content)["a"] == [1]
@@ -256,7 +256,7 @@ def test_data_replaces_an_unreadable_file_with_one_get_and_one_put(moto_s3: Site
 
 
 def test_data_does_not_replace_what_someone_else_made_of_an_unreadable_file(moto_s3: Site) -> None:
-    """They have repaired it: that is a write in between like any other."""
+    """The other writer has repaired the file, which is a conflict like any other."""
     moto_s3.write("state.json", b"not JSON")
     d = state(moto_s3, data={"a": 1})
     moto_s3.write("state.json", b'{"theirs": 1}')
@@ -382,7 +382,7 @@ def test_a_pickled_one_keeps_data_address_version_and_options(moto_s3: Site, mon
 
 
 def original(s3: Site, monkeypatch: pytest.MonkeyPatch, **options: Any) -> S3Dict:
-    """Made with keyword arguments, as its page does; where S3 is, the environment says."""
+    """A dict with keyword arguments, as on the original's page. The environment names the S3 server."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.endpoint_url)
     return S3Dict(
         bucket_name=s3.bucket,
@@ -447,7 +447,7 @@ def test_keys_that_are_no_str_come_back_as_they_were(moto_s3: Site) -> None:
 
 
 def test_a_file_of_the_originals_loads(moto_s3: Site) -> None:
-    """It wrote what `json.dumps` gives: int keys are str ever after, and NaN is no JSON."""
+    """It was written by `json.dumps`: int keys have become str, and NaN isn't standard JSON."""
     moto_s3.write("state.json", b'{"1": [1.0, NaN, "\\u00e4"], "a": {"b": null}}')
     d = state(moto_s3)
     assert (d["1"][0], d["1"][2], d["a"]) == (1.0, "ä", {"b": None})
@@ -455,7 +455,7 @@ def test_a_file_of_the_originals_loads(moto_s3: Site) -> None:
 
 
 def test_files_in_folders_are_told_apart(moto_s3: Site) -> None:
-    """The original took `folder/state.json` for a `state.json` that is there."""
+    """The original took `folder/state.json` for an existing `state.json`."""
     state(moto_s3, file_name="folder/state.json", data={"a": 1}).save()
     assert state(moto_s3) == {}
     assert state(moto_s3, file_name="folder/state.json") == {"a": 1}

@@ -1,4 +1,4 @@
-"""delete(): it takes along nothing that others have saved, and says so if it isn't known whether it did anything."""
+"""delete() removes nothing that others have saved, and says so if its outcome is unknown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def state(s3: Site, **options: Any) -> S3Dict:
 
 
 def saved(s3: Site, **options: Any) -> S3Dict:
-    """One that holds what the file holds, with its requests forgotten."""
+    """A dict that matches its file, with its requests cleared."""
     d = state(s3, data={"n": 1}, **options)
     d.save()
     s3.requests.clear()
@@ -36,7 +36,7 @@ def exists(s3: Site) -> bool:
 
 
 def test_it_names_the_version_that_may_be_deleted(s3: Site) -> None:
-    """One DELETE, and nothing else."""
+    """It sends one DELETE, and nothing else."""
     d = saved(s3)
     etag = d.etag
     d.delete()
@@ -75,7 +75,7 @@ def test_a_file_that_is_gone_already_is_no_error(s3: Site) -> None:
 
 
 def test_a_file_that_somebody_has_created_meanwhile_is_not_deleted(s3: Site) -> None:
-    """DELETE knows no condition that there be none, so it has to look."""
+    """DELETE has no condition for a missing file, so the library looks first."""
     d = state(s3, default={"n": 1})
     others_save(s3)
     with pytest.raises(ConflictError, match=r"created by someone else.*nothing was deleted"):
@@ -93,7 +93,7 @@ def test_a_resent_delete_that_finds_nothing_is_done(s3: Site) -> None:
 
 
 def test_a_delete_that_got_no_answer_and_then_a_file_of_others_is_not_known(moto_s3: Site) -> None:
-    """Theirs may have been made after ours was deleted."""
+    """The other writer may have created the file after ours was deleted."""
     d = saved(moto_s3)
 
     def lose(request: Any, forward: Any) -> None:
@@ -107,7 +107,7 @@ def test_a_delete_that_got_no_answer_and_then_a_file_of_others_is_not_known(moto
 
 
 def test_a_delete_that_never_arrived_before_others_saved_is_a_conflict(moto_s3: Site) -> None:
-    """Their file goes on from ours, so ours can't have been deleted."""
+    """Their file continues from ours, so ours wasn't deleted."""
     d = saved(moto_s3)
     moto_s3.faults.append(Call(lambda request, forward: others_save(moto_s3), method="DELETE"))
     with pytest.raises(ConflictError):
@@ -117,7 +117,7 @@ def test_a_delete_that_never_arrived_before_others_saved_is_a_conflict(moto_s3: 
 
 @pytest.mark.parametrize("fault", [LostAnswer(), Reset()], ids=["done", "not done"])
 def test_after_a_delete_that_is_not_known_the_next_save_keeps_the_data(moto_s3: Site, fault: Any) -> None:
-    """It wasn't somebody else who deleted the file."""
+    """Nobody else has deleted the file."""
     d = saved(moto_s3, config=ONCE)
     moto_s3.faults.append(fault)
     with pytest.raises(UnknownOutcomeError):
@@ -131,7 +131,7 @@ def test_after_a_delete_that_is_not_known_the_next_save_keeps_the_data(moto_s3: 
 
 
 def test_after_such_a_delete_a_block_does_not_load_over_the_data(moto_s3: Site) -> None:
-    """Others may have made the file anew, so what is in memory may be nowhere else."""
+    """Others may have created the file again, so the data may be only in memory."""
     d = saved(moto_s3, config=ONCE)
     moto_s3.faults.append(LostAnswer())
     with pytest.raises(UnknownOutcomeError):
@@ -154,7 +154,7 @@ def test_a_web_page_acknowledges_no_delete(moto_s3: Site, status: int) -> None:
 
 
 def test_a_weak_etag_is_sent_back_as_the_store_wants_it(moto_s3: Site) -> None:
-    """A gateway shows it so, and the store behind it knows it as strong."""
+    """A gateway shows the ETag as weak, and the store behind it expects it as strong."""
     saved(moto_s3)
     etag = moto_s3.client.head_object(Bucket=moto_s3.bucket, Key="state.json")["ETag"]
     for method in "GET", "HEAD":

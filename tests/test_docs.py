@@ -71,7 +71,7 @@ def test_each_snippet_of_the_readme_runs_by_itself_in_a_file(block: str) -> None
 def test_the_snippets_of_the_readme_and_the_first_of_each_guide_can_be_pasted(
     block: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """There, a blank line ends a block, and nothing else may follow it before."""
+    """In the REPL, a blank line ends a block, so none may occur inside it."""
     console = InteractiveConsole()
     for line in [*block.splitlines(), ""]:
         console.push(line)
@@ -80,7 +80,7 @@ def test_the_snippets_of_the_readme_and_the_first_of_each_guide_can_be_pasted(
 
 @pytest.mark.parametrize("kind", [S3Dict, AsyncS3Dict])
 def test_the_reference_shows_all_arguments_of_the_constructor(kind: type[S3Dict] | type[AsyncS3Dict]) -> None:
-    """With the defaults they have. `bucket_name` and `file_name`, which are required, have none there."""
+    """It shows their defaults. The required `bucket_name` and `file_name` have none there."""
     text = (ROOT / "docs/reference.md").read_text()
     shown = re.search(rf"autoclass:: s3dictionary\.{kind.__name__}\((.*)\)", text)
     assert shown
@@ -100,7 +100,7 @@ def _as_shown(argument: inspect.Parameter) -> str:
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:
-    """Relative links name files that exist, and headings in them. (That the site's do, its build checks, too.)"""
+    """Relative links name existing files and headings. The build of the site checks its own links."""
     for page in PAGES:
         for file, _, heading in re.findall(r"\]\((?!https?:)([^)#]*)(#([^)]+))?\)", page.read_text()):
             target = page.parent / file if file else page
@@ -109,6 +109,6 @@ def test_links_between_the_pages_lead_somewhere() -> None:
 
 
 def _anchors(page: Path) -> set[str]:
-    """The names by which code hosts and the site link to its headings."""
+    """The anchors by which code hosts and the site link to headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -1,4 +1,4 @@
-"""`s3dictionary doctor`: it finds what works and what doesn't, on stores with faults of all sorts."""
+"""`s3dictionary doctor` finds what works and what doesn't, on stores with various faults."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WORKING = {
 
 
 def examine(cli: CommandLine, *faults: Fault, uri: str = "") -> tuple[int, dict[str, dict[str, str]]]:
-    """The exit code, and each result by its name."""
+    """The exit code, and the results by name."""
     cli.site.faults.extend(faults)
     ended = cli("doctor", "--json", uri=uri or f"s3://{cli.site.bucket}/app")
     cli.site.faults.clear()
@@ -49,7 +49,7 @@ def statuses(results: dict[str, dict[str, str]]) -> dict[str, str]:
 
 
 def left(site: Site) -> list[dict[str, Any]]:
-    """Whatever there is in the bucket."""
+    """What is left in the bucket."""
     listed = site.client.list_object_versions(Bucket=site.bucket)
     return listed.get("Versions", []) + listed.get("DeleteMarkers", [])
 
@@ -116,16 +116,16 @@ def test_it_tries_beside_a_file_and_touches_nothing_else(cli: CommandLine, moto_
 def test_a_store_that_ignores_conditions_is_found_out(
     cli: CommandLine, moto_s3: Site, ignored: list[str], fails: list[str]
 ) -> None:
-    """It answers as if all were well, and writers lose each other's changes."""
+    """It answers with success, and writers overwrite each other's changes."""
     code, results = examine(cli, without_conditions(*ignored))
     assert statuses(results) == {**WORKING, **dict.fromkeys(fails, "fails")}
     assert code == ExitCode.UNFIT
-    assert all("lose each other's changes" in results[name]["advice"] for name in fails)
+    assert all("overwrite each other's changes" in results[name]["advice"] for name in fails)
     assert left(moto_s3) == []
 
 
 def test_a_store_that_checks_first_and_writes_later_is_found_out(cli: CommandLine) -> None:
-    """One request after the other, it does everything right."""
+    """It handles sequential requests correctly."""
     arrived = Barrier(8)
 
     def check_and_write(request: Request, forward: Forward) -> Response | None:
@@ -162,7 +162,7 @@ def test_a_store_that_does_not_know_conditions(cli: CommandLine) -> None:
 
 
 def test_a_store_that_wants_etags_without_quotes_works(cli: CommandLine) -> None:
-    """The library sees to that."""
+    """The library handles that."""
 
     def unquoted_only(request: Request, forward: Forward) -> Response | None:
         if request.headers.get("If-Match", "").startswith('"'):
@@ -275,17 +275,17 @@ def test_a_clock_that_is_wrong(cli: CommandLine, date: str | None, status: str) 
 
 
 def test_what_people_read(cli: CommandLine, moto_s3: Site) -> None:
-    """One line for each check, what to do below it, and a verdict."""
+    """The report has one line for each check, advice below it, and a verdict."""
     moto_s3.faults.append(without_conditions("if-match"))
     ended = cli("doctor")
     lines = ended.out.splitlines()
     assert moto_s3.endpoint_url in lines[0]
     [line] = [line for line in lines if "outdated update" in line]
     assert line.startswith("FAILS    outdated update")
-    assert "lose each other's changes" in lines[lines.index(line) + 1]
-    assert lines[-1] == "3 checks fail: S3Dictionary can't rely on this."
+    assert "overwrite each other's changes" in lines[lines.index(line) + 1]
+    assert lines[-1] == "3 checks fail: S3Dictionary can't rely on this store."
     moto_s3.faults.clear()
-    assert cli("doctor").out.splitlines()[-1] == "S3Dictionary can rely on this."
+    assert cli("doctor").out.splitlines()[-1] == "S3Dictionary can rely on this store."
 
 
 def test_an_interruption_leaves_nothing_either(

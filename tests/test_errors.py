@@ -1,4 +1,4 @@
-"""Errors: what went wrong, where, what to do, and never a secret."""
+"""Errors say what went wrong, where, and what to do, and never show a secret."""
 
 from __future__ import annotations
 
@@ -380,7 +380,7 @@ def test_a_failed_explicit_save_leaves_memory_as_it_is(moto_s3: Site, fault: Any
 
 
 def test_what_is_unsaved_shares_nothing_with_the_dict(moto_s3: Site) -> None:
-    """It can be changed and saved elsewhere, while the dict goes on."""
+    """It can be changed and saved elsewhere while the dict is used further."""
     d = state(moto_s3, data={"a": {"b": [1]}}, autosave=True)
     moto_s3.faults.append(Answer(403, "AccessDenied"))
     unsaved = raised(lambda: d.update(c=1), StorageError).unsaved
@@ -460,7 +460,7 @@ def test_no_secret_shows_in_an_error_its_traceback_its_pickle_or_the_log(
 
 @pytest.mark.parametrize("name", ["access_secret_key", "aws_session_token", "SSECustomerKey"])
 def test_a_secret_with_a_line_break_in_it_does_not_show_either(moto_s3: Site, name: str) -> None:
-    """Read from a file, it often has one at its end; and HTTP allows none in a header."""
+    """A token from a file often ends in a line break, which HTTP doesn't allow in a header."""
     secret = SECRETS[name] + "\n"
     options = {"put_options": {"SSECustomerKey": secret}} if name == "SSECustomerKey" else {name: secret}
     try:
@@ -494,7 +494,7 @@ def test_a_token_with_a_line_break_from_the_environment_does_not_show_either(
     ],
 )
 def test_no_secret_shows_in_the_error_about_wrong_arguments(arguments: dict[str, Any]) -> None:
-    """As the original's did: it printed the secret key."""
+    """The original printed the secret key."""
     error = raised(lambda: S3Dict("bucket", **{"file_name": "state.json", **arguments}), ValueError)
     assert_tells_no_secret("".join(traceback.format_exception(error)))
 
@@ -516,7 +516,7 @@ def test_each_request_is_logged_at_debug_level_with_address_size_and_etag(
     uri = d.uri
     assert [record.getMessage() for record in caplog.records if record.name == "s3dictionary"] == [
         f"GET {uri}: no such object",
-        f"PUT {uri}: 72 bytes, ETag {etag}",
+        f"PUT {uri}: 104 bytes, ETag {etag}",
         f"GET {uri}: still {etag}",
         f"GET {uri}: 9 bytes, ETag {json.dumps(moto_s3.requests.log[3].response_headers['ETag'].strip(chr(34)))}",
         f"DELETE {uri}",

@@ -1,4 +1,4 @@
-"""Every example runs by itself, and prints what its docstring says it prints."""
+"""Every example runs by itself, and prints what its docstring shows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def s3() -> Iterator[LocalS3]:
 
 
 def run(name: str, **settings: str) -> str:
-    """In a process of its own."""
+    """Run it in a separate process."""
     environ = {**os.environ, "PYTHONWARNINGS": "error", **settings}
     command = [sys.executable, str(EXAMPLES / f"{name}.py")]
     return subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
@@ -55,7 +55,7 @@ def assert_printed(name: str, printed: str) -> None:
 
 @pytest.fixture
 def settings(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of who runs the examples in a bucket of theirs."""
+    """The environment of a user who runs the examples on their own bucket."""
     for name, value in {**s3.environ, "S3DICT_BUCKET": s3.bucket, "STATE": "set by an example"}.items():
         monkeypatch.setenv(name, value)
 
@@ -74,13 +74,13 @@ def test_an_example_prints_what_it_says_and_leaves_nothing(
 @pytest.mark.usefixtures("settings")
 @pytest.mark.parametrize("name", SELF_STARTING)
 def test_one_with_several_processes_does_so_too(name: str, s3: LocalS3) -> None:
-    """Two of them really race; and one is really killed, and resumed."""
+    """Two processes really race, and one is really killed and continued."""
     assert_printed(name, run(name))
     assert is_empty(s3)
 
 
 def test_the_quickstart_needs_no_server() -> None:
-    """It starts one of its own, as `make demo` does."""
+    """It starts its own server, as `make demo` does."""
     assert_printed("quickstart", run("quickstart", S3DICT_BUCKET=""))
 
 

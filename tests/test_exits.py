@@ -1,4 +1,4 @@
-"""What a process says and saves at its end, or when a dict is dropped: nothing that is unsaved goes silently."""
+"""What a process reports and saves when it ends, or when a dict is dropped: no unsaved change is lost silently."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FOR_EVER = "threading.Event().wait()"
 
 @dataclass(frozen=True)
 class Ended:
-    """What a process has sent and said."""
+    """What a process has sent and printed."""
 
     sent: list[str]
     said: str
@@ -47,7 +47,7 @@ class Ended:
 
 
 def run(script: str, *, code: int = 0) -> Ended:
-    """Run a program with Python's own warning filters. One that doesn't end fails the test."""
+    """Run a program with Python's own warning filters. A program that doesn't end fails the test."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
     here = Path(__file__).parent
     environ["PYTHONPATH"] = os.pathsep.join([str(here), str(here.parent), environ.get("PYTHONPATH", "")])
@@ -58,7 +58,7 @@ def run(script: str, *, code: int = 0) -> Ended:
 
 
 def test_an_autosaved_nested_edit_is_saved_though_a_thread_is_in_a_short_block_at_exit() -> None:
-    """The exit waits for the block's end."""
+    """Python's exit waits for the end of the block."""
     script = "d = s3.open(data={'jobs': []}, autosave=True)\nd['jobs'].append('mine')\n"
     ended = run(script + IN_A_BLOCK.format(wait=UNTIL_THE_END))
     assert ended.sent[-1] == 'PutObject {"jobs":["mine"]}'
@@ -66,7 +66,7 @@ def test_an_autosaved_nested_edit_is_saved_though_a_thread_is_in_a_short_block_a
 
 
 def test_an_autosaved_nested_edit_is_saved_though_a_thread_has_one_block_after_the_other() -> None:
-    """The exit gets its turn between two of them."""
+    """Python's exit gets its turn between two blocks."""
     script = """
 d = s3.open(data={'jobs': []}, autosave=True)
 inside = threading.Event()
@@ -83,7 +83,7 @@ d['jobs'].append('mine')
 
 
 def test_a_thread_that_stays_in_a_block_does_not_keep_the_process_from_ending() -> None:
-    """Waiting has an end; then it is said what is lost, and of which file."""
+    """The wait is limited, and a warning names the file whose changes are lost."""
     script = "d = s3.open(data={'jobs': []}, autosave=True)\nd['jobs'].append('mine')\n"
     ended = run(script + IN_A_BLOCK.format(wait=FOR_EVER))
     assert ended.warnings() == 1
@@ -91,9 +91,17 @@ def test_a_thread_that_stays_in_a_block_does_not_keep_the_process_from_ending() 
 
 
 def test_a_thread_that_stays_in_a_block_of_an_unchanged_dict_does_not_keep_the_process_from_ending() -> None:
-    """Nor does it without autosave."""
+    """This also holds without autosave."""
     ended = run("d = s3.begin({'jobs': []})\n" + IN_A_BLOCK.format(wait=FOR_EVER))
     assert ended.sent == ['PutObject {"jobs":[]}']
+
+
+def test_a_warning_points_to_the_line_that_dropped_the_dict_and_at_exit_to_none() -> None:
+    """A line inside the library would tell nothing. Python shows `sys:1` for what is still open at exit."""
+    ended = run("def drop():\n    s3.open()['n'] = 1\n\ndrop()\nd = s3.open()\nd['n'] = 2\n")
+    first, last = [line for line in ended.said.splitlines() if "UnsavedChangesWarning" in line]
+    assert first.startswith("<string>:")
+    assert last.startswith("sys:1: ")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +109,7 @@ def test_a_thread_that_stays_in_a_block_of_an_unchanged_dict_does_not_keep_the_p
     ["d['n'] = 1", "d['jobs'].append(1)", "d.data['n'] = 1", "d.clear()", "d.load(); d.update(n=1)"],
 )
 def test_unsaved_changes_at_exit_give_a_warning_that_python_shows(edit: str) -> None:
-    """One, with the file's address; nothing is written, as nobody asked for it."""
+    """There is one warning, with the file's address. Nothing is written, because nobody asked for it."""
     ended = run(f"d = s3.begin({{'jobs': []}})\n{edit}")
     assert ended.warnings() == 1
     assert "s3://bucket/key" in ended.said
@@ -111,7 +119,7 @@ def test_unsaved_changes_at_exit_give_a_warning_that_python_shows(edit: str) -> 
 @pytest.mark.parametrize("edit", ["d['n'] = 1", "d['jobs'].append(1)"])
 @pytest.mark.parametrize("drop", ["del d", "d.itself = d\ndel d\ngc.collect()"])
 def test_unsaved_changes_of_a_dict_that_is_dropped_give_a_warning(edit: str, drop: str) -> None:
-    """There and then, not only at exit."""
+    """The warning comes at once, not only at exit."""
     ended = run(f"d = s3.begin({{'jobs': []}})\n{edit}\n{drop}\nprint('-- exit --', file=sys.stderr)")
     assert ended.warnings() == 1
     before, _, after = ended.said.partition("-- exit --")
@@ -120,7 +128,7 @@ def test_unsaved_changes_of_a_dict_that_is_dropped_give_a_warning(edit: str, dro
 
 
 def test_a_dict_that_a_function_forgets_to_save_gives_a_warning() -> None:
-    """The commonest mistake."""
+    """This is the most common mistake."""
     script = """
 s3.begin({'jobs': []})
 def add():
@@ -132,7 +140,7 @@ add()
 
 
 def test_a_dict_of_a_thread_that_has_ended_gives_a_warning() -> None:
-    """Dropped with the thread."""
+    """The dict is dropped with the thread."""
     script = """
 s3.begin({'jobs': []})
 def add():
@@ -158,7 +166,7 @@ UNCHANGED = [
 
 
 def test_a_dict_without_unsaved_changes_is_silent() -> None:
-    """Saved, given up, or never changed; a default isn't a change. Dropped, or still there at exit."""
+    """It was saved, discarded or never changed. A default isn't a change."""
     script = f"""
 kept = []
 for edit in {UNCHANGED}:
@@ -177,14 +185,14 @@ print("exit", file=sys.stderr)
 
 
 def test_what_a_failed_block_has_undone_is_no_unsaved_change() -> None:
-    """The exception has told of it."""
+    """The exception has reported it."""
     ended = run("d = s3.begin({'jobs': []})\nwith d:\n    d['n'] = 1\n    raise ValueError('fails')", code=1)
     assert "ValueError: fails" in ended.said
     assert ended.warnings() == 0
 
 
 def test_at_an_exit_from_inside_a_block_an_autosaved_nested_edit_is_saved_and_the_block_is_not() -> None:
-    """The program ends by `sys.exit` there, or by Ctrl-C."""
+    """The program ends by `sys.exit` in the block, or by Ctrl-C."""
     script = """
 d = s3.open(data={'jobs': [], 'n': 0}, autosave=True)
 d['jobs'].append(1)
@@ -198,7 +206,7 @@ with d.transaction():
 
 
 def test_a_block_that_was_never_left_is_not_saved_at_exit_and_that_is_said() -> None:
-    """It is in a generator that nobody has finished."""
+    """It is in a generator that was never exhausted."""
     script = """
 d = s3.open(data={'n': 0}, autosave=True)
 def half():
@@ -214,7 +222,7 @@ next(generator)
 
 
 def test_an_autosaved_nested_edit_of_a_dict_that_was_dropped_is_saved_at_exit() -> None:
-    """Not when it is dropped: that may be anywhere."""
+    """It isn't saved when the dict is dropped, because that can happen anywhere."""
     script = """
 d = s3.open(data={'jobs': []}, autosave=True)
 d['jobs'].append(1)
@@ -228,7 +236,7 @@ print('dropped', flush=True)
 
 
 def test_what_cannot_be_saved_at_exit_is_told() -> None:
-    """S3 refuses, or somebody else has written: an error is on stderr, and nothing is overwritten."""
+    """S3 refuses, or somebody else has written. An error is on stderr, and nothing is overwritten."""
     script = """
 d = s3.open(data={'jobs': []}, autosave=True)
 with s3.open() as other:

@@ -1,4 +1,4 @@
-"""Credentials that run out while a program is at work: renewed, or a clear error that keeps the work."""
+"""Credentials that expire while a program runs are renewed, or cause a clear error that keeps the changes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Login = Callable[..., None]
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A home directory with nothing in it, and no keys in the environment."""
+    """An empty home directory, and no keys in the environment."""
     for name in "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY":
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -46,7 +46,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def log_in(home: Path) -> Login:
-    """Have a credential process give a key from now on, valid for some minutes; a negative number is long over."""
+    """Let a credential process return a key that is valid for some minutes, or, with a negative number, has expired."""
 
     def make(key: str, minutes: int = 60) -> None:
         over = datetime.now(timezone.utc) + timedelta(minutes=minutes)
@@ -59,17 +59,17 @@ def log_in(home: Path) -> Login:
 
 
 def bare(s3: Site) -> S3Dict:
-    """One with credentials that boto3 finds."""
+    """A dict with the credentials that boto3 finds."""
     return S3Dict(s3.bucket, file_name=FILE, endpoint_url=s3.endpoint_url)
 
 
 def signer(s3: Site) -> str:
-    """The access key of the last request."""
+    """The access key that signed the last request."""
     return s3.requests.log[-1].headers["Authorization"].partition("Credential=")[2].partition("/")[0]
 
 
 def expire(s3: Site, key: str) -> None:
-    """The store says of this key that it has expired."""
+    """Let the store say that this key has expired."""
     refuse = Answer(400, "ExpiredToken")
 
     def check(request: Request, forward: Forward) -> Response | None:
@@ -92,7 +92,7 @@ def expired_sso_login(home: Path) -> None:
 
 
 def test_credentials_that_run_out_in_a_block_are_renewed_before_the_save(moto_s3: Site, log_in: Login) -> None:
-    """botocore renews those whose end it knows, as soon as they have a few minutes left."""
+    """botocore renews credentials with a known expiry a few minutes before it."""
     log_in("first", minutes=5)
     with bare(moto_s3) as d:
         log_in("second")
@@ -147,7 +147,7 @@ def test_what_can_not_be_renewed_is_a_clear_error_that_has_the_work(
 def test_credentials_that_a_helper_does_not_renew_are_a_clear_error_that_has_the_work(
     moto_s3: Site, log_in: Login
 ) -> None:
-    """botocore raises a `RuntimeError` there."""
+    """botocore raises a `RuntimeError` in this case."""
     log_in("first", minutes=5)
     d = bare(moto_s3)
     with pytest.raises(StorageError, match="expired") as caught, d:

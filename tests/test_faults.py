@@ -60,19 +60,19 @@ OURS = {"ours": 1}
 THEIRS = {"theirs": 1}
 EDIT = {"edited": 1}
 UNDER_WAY = threading.Lock()
-UNKNOWN = "unknown, said so"
+UNKNOWN = "unknown: UnknownOutcomeError"
 ON_SEAWEEDFS = (
     "connection reset, done",
     "500 InternalError, done",
     "412 PreconditionFailed",
-    "answer cut off in its body",
+    "answer cut off in the body",
 )
 OPERATIONS = {"GET": "GetObject", "PUT": "PutObject", "DELETE": "DeleteObject", "HEAD": "HeadObject"}
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """botocore's waits before it sends again, and the library's own."""
+    """Shorten botocore's and the library's waits before they repeat a request."""
     sleep = time.sleep
     monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.001)))
     monkeypatch.setattr(store, "MERGE_ATTEMPTS", 3)
@@ -85,7 +85,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class NoAnswerInTime(Fault):
-    """The server does what it is asked, and the client waits in vain."""
+    """Let the server execute the request, and let the client wait in vain."""
 
     def __call__(self, request: Request, forward: Any) -> Response | None:
         with UNDER_WAY:
@@ -96,7 +96,7 @@ class NoAnswerInTime(Fault):
 
 @dataclass(frozen=True)
 class DoneButError(Fault):
-    """The server does what it is asked, and then says that it failed."""
+    """Let the server execute the request, and then report a failure."""
 
     def __call__(self, request: Request, forward: Any) -> Response | None:
         forward(request)
@@ -145,13 +145,13 @@ FAULTS: dict[str, Fault] = {
     "connection reset, done": LostAnswer(),
     "no answer in time, done": NoAnswerInTime(),
     "500 InternalError, done": DoneButError(),
-    "answer cut off in its body": CutOff(),
+    "answer cut off in the body": CutOff(),
     "another ETag in the answer": AlterHeaders({"ETag": '"another"'}),
     "no ETag in the answer": AlterHeaders({"ETag": None}),
     "a web page with status 200": Call(
         lambda request, forward: Response(200, HeadersDict({"Content-Type": "text/html"}), b"<html>Log in</html>")
     ),
-    "not gzip, though it begins so": AlterBody(lambda _: b"\x1f\x8b not gzip"),
+    "invalid gzip": AlterBody(lambda _: b"\x1f\x8b not gzip"),
     "not JSON": AlterBody(lambda body: body[:-1] + b","),
     **{fault: answer(fault) for fault in fault_cells.FAULTS if fault[0].isdigit() and not fault.endswith(", done")},
 }
@@ -161,7 +161,7 @@ FAULTS: dict[str, Fault] = {
 
 
 class Stage:
-    """A bucket for many scenes, since making one and its clients takes longer than a scene."""
+    """A bucket for many scenes, because creating one and its clients takes longer than a scene."""
 
     def __init__(self, server: Server, proxy: Proxy) -> None:
         self.site = Site(server, proxy)
@@ -182,7 +182,7 @@ class Stage:
         return Scene(self.site, self.client(timeout))
 
     def close(self) -> None:
-        for client in (self.site.client, *self._clients.values()):
+        for client in self._clients.values():
             client.close()
         self.site.proxy.clear()
 
@@ -205,7 +205,7 @@ def seaweed_stage(seaweed_proxy: tuple[SeaweedFS, Proxy]) -> Iterator[Stage]:
 
 @dataclass
 class Scene:
-    """A file, a dict on it that goes through the proxy, and another program that goes to the server direct."""
+    """A file, a dict on it that uses the proxy, and another program that uses the server directly."""
 
     site: Site
     client: Any
@@ -217,31 +217,31 @@ class Scene:
         return S3Dict(self.site.bucket, file_name=self.key, client=self.client, **options)
 
     def opened(self, **options: Any) -> S3Dict[str, Any]:
-        """From a file that holds `START`."""
+        """A dict on a file that holds `START`."""
         S3Dict(self.site.bucket, file_name=self.key, client=self.site.client, data=START).save()
         return self.open(**options)
 
     def stored(self) -> dict[str, Any] | None:
-        """What S3 holds; None if there is no file."""
+        """The content in S3; None if there is no file."""
         try:
             return json.loads(self.site.read(self.key))
         except self.site.client.exceptions.NoSuchKey:
             return None
 
     def others_save(self) -> None:
-        """Another program that uses this library, so it goes on with the record of who has saved."""
+        """Save with another program that uses this library, so it continues the record of saves."""
         with S3Dict(self.site.bucket, file_name=self.key, client=self.site.client) as other:
             other["theirs"] = other.get("theirs", 0) + 1
 
     def others_edit(self, *, keep_metadata: bool) -> None:
-        """Another program that doesn't know this library."""
+        """Edit with another program that doesn't know this library."""
         place: dict[str, Any] = {"Bucket": self.site.bucket, "Key": self.key}
         found = self.site.client.get_object(**place)
         body = json.dumps(json.loads(found["Body"].read()) | EDIT).encode()
         self.site.client.put_object(**place, Body=body, Metadata=found["Metadata"] if keep_metadata else {})
 
     def edit(self, cell: Cell) -> Call:
-        """That such a program edits the file while a save is under way."""
+        """Let such a program edit the file during a save."""
         before, lost = cell.fault.startswith("before"), "answer is lost" in cell.fault
 
         def act(request: Request, forward: Any) -> Response | None:
@@ -338,7 +338,7 @@ def run(scene: Scene) -> Plan:
 
 
 def after_theirs(operation: Callable[[Scene], Plan]) -> Callable[[Scene], Plan]:
-    """Someone else has saved since the load, so the operation has to load that, or to meet a conflict."""
+    """Let someone else save after the load, so the operation must load that content, or meet a conflict."""
 
     def plan(scene: Scene) -> Plan:
         plan = operation(scene)
@@ -387,7 +387,7 @@ PLANS: dict[tuple[Section, str], Callable[[Scene], Plan]] = {
 
 
 def attempt(scene: Scene, cell: Cell, plan: Plan) -> str:
-    """Do it under the fault; gives the outcome, which has to be true."""
+    """Do the operation under the fault. Returns the outcome, which must be true."""
     before = scene.stored()
     try:
         with scene.fault(cell):
@@ -488,7 +488,7 @@ def check(stage: Stage, cell: Cell, record_property: Callable[[str, object], Non
 
 
 def attempt_while_edited(scene: Scene, cell: Cell, plan: Plan) -> str:
-    """Do it while another tool edits the file; gives the outcome, which has to be true."""
+    """Do the operation while another tool edits the file. Returns the outcome, which must be true."""
     scene.site.faults.append(scene.edit(cell))
     try:
         plan.act()
@@ -506,7 +506,7 @@ def failed_while_edited(scene: Scene, plan: Plan, error: S3DictError) -> str:
 
 
 def overwrites_no_tool(scene: Scene, plan: Plan) -> None:
-    """What the other tool wrote is still there after the next save, whether that meets a conflict or not."""
+    """The other tool's change survives the next save, whether that meets a conflict or not."""
     before = scene.stored()
     try:
         plan.d["next"] = 1
@@ -542,7 +542,7 @@ def test_it_is_done_or_not_done_or_said_to_be_unknown(
 
 
 def on_seaweedfs() -> Iterator[Any]:
-    """A part of the cells, those in which a real server may differ from an imitation."""
+    """The cells in which a real server may differ from an imitation."""
     for cell in fault_cells.cells():
         if cell.applies and cell.fault in ON_SEAWEEDFS and cell.operation not in ("S3Dict(…)", "first save()"):
             yield pytest.param(cell, id=cell.name)
@@ -569,7 +569,7 @@ def add(key: str, base: Any, ours: Any, theirs: Any) -> Any:
 def test_a_merge_of_unknown_outcome_takes_nobodys_change_back_and_counts_once(
     moto_stage: Stage, fault: Fault, theirs_later: bool
 ) -> None:
-    """What was written was merged of ours and theirs; memory holds just ours, and what was changed there since."""
+    """The save wrote a merge of both sides. Memory has only our side, and later changes."""
     scene = moto_stage.scene()
     d = scene.opened(on_conflict=add)
     d["n"] += 10
@@ -592,7 +592,7 @@ def fault_named(fault: Fault) -> str:
 
 @pytest.mark.parametrize("operation", [save, update, block, run])
 def test_a_save_that_came_too_late_to_be_heard_of_is_no_danger(moto_stage: Stage, operation: Any) -> None:
-    """The server does it only after the client has given up, and has even loaded again."""
+    """The server executes it only after the client has given up and has loaded again."""
     scene = moto_stage.scene()
     plan = operation(scene)
     late = []
@@ -617,7 +617,7 @@ def test_a_save_that_came_too_late_to_be_heard_of_is_no_danger(moto_stage: Stage
 
 @dataclass(frozen=True)
 class OnlyUnquotedETags(Fault):
-    """As older Ceph gateways do it: an `If-Match` with quotes is never the current one."""
+    """Older Ceph gateways never accept an `If-Match` with quotes."""
 
     def __call__(self, request: Request, forward: Any) -> Response | None:
         etag = request.headers.get("If-Match", "")
@@ -629,7 +629,7 @@ class OnlyUnquotedETags(Fault):
 
 @dataclass(frozen=True)
 class NoConditions(Fault):
-    """As OpenStack Swift does it: what has a condition isn't implemented."""
+    """OpenStack Swift answers 501 to requests with conditions."""
 
     def __call__(self, request: Request, forward: Any) -> Response | None:
         if request.headers.get("If-Match") or request.headers.get("If-None-Match"):
@@ -639,7 +639,7 @@ class NoConditions(Fault):
 
 @dataclass(frozen=True)
 class LostRaceIsAnError(Fault):
-    """As Ceph does it now and then: a save that came second is answered 500."""
+    """Ceph sometimes answers 500 to a save that came second."""
 
     def __call__(self, request: Request, forward: Any) -> Response | None:
         response = forward(request)
@@ -717,7 +717,7 @@ def test_a_lost_race_that_is_answered_500_overwrites_nobody(scene: Scene, times:
 
 @pytest.mark.parametrize("times", ["once", "always"])
 def test_a_lost_race_with_ones_own_save_that_is_answered_500(scene: Scene, times: str) -> None:
-    """The save takes effect, its answer is lost, and the resend comes second to it."""
+    """The save takes effect, its answer is lost, and the repeated request comes second."""
     plan = save(scene)
     scene.site.faults.extend([LostAnswer(method="PUT"), LostRaceIsAnError(method="PUT", forever=times == "always")])
     with pytest.raises(StorageError, match="not known whether"):
@@ -750,7 +750,7 @@ def test_a_store_that_capitalizes_metadata(scene: Scene) -> None:
 
 
 def test_a_look_that_is_refused_after_a_refused_resend(seaweed_stage: Stage) -> None:
-    """On a server with real signatures and permissions."""
+    """The server checks signatures and permissions."""
     scene = seaweed_stage.scene()
     plan = save(scene)
     scene.site.faults.extend([LostAnswer(method="PUT"), Answer(403, "AccessDenied", method="HEAD")])
@@ -761,7 +761,7 @@ def test_a_look_that_is_refused_after_a_refused_resend(seaweed_stage: Stage) -> 
 
 
 def test_an_error_page_with_status_200_is_no_file(scene: Scene) -> None:
-    """As a proxy on the way may answer, or the login page of a wireless network."""
+    """A proxy, or the login page of a wireless network, may answer like this."""
     page = Response(200, HeadersDict({"Content-Type": "text/html"}), b"<html>Welcome!</html>")
     d = scene.opened()
     d["ours"] = 1

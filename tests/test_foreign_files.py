@@ -1,4 +1,4 @@
-"""Files that others wrote, or damaged: each text in them stays as it is; what nobody could read is found at load."""
+"""Files that other programs wrote or damaged keep their texts. What nobody could read is found at load."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TEXTS = [
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("text", TEXTS)
 def test_every_members_text_stays_whatever_else_is_in_the_file(text: str, odd: str) -> None:
-    """That of the odd one, too; in an object and in a dict of pairs."""
+    """This includes the odd member, in an object and in a dict of pairs."""
     for body in (f' {{ "a" : {text} ,"odd":{odd}\n, "b":{text}}}\n', f'{{"odd":{odd},"\\ud800":{text},"b":{text}}}'):
         members = codec.split(body.encode())
         assert [bytes(raw).decode() for key, raw in members.items() if key != "odd"] == [text, text]
@@ -50,7 +50,7 @@ def test_every_members_text_stays_whatever_else_is_in_the_file(text: str, odd: s
 
 
 def test_of_names_that_come_twice_the_last_text_counts_in_the_place_of_the_first() -> None:
-    """As json.loads has it, with something odd in the file, too."""
+    """json.loads does the same. This also holds with something odd in the file."""
     for odd in ("1", "NaN"):
         members = codec.split(f'{{"a": [1], "b": {odd}, "a": [ 2 ]}}'.encode())
         assert list(members) == ["a", "b"]
@@ -65,7 +65,7 @@ pieces = st.sampled_from([*'{}[]",:\\ \n1', "NaN", '"a":', '"a"', "null", "\\ud8
 @example('"a":1,')
 @example('"a":[1,]')
 def test_what_is_cut_is_what_json_loads_takes(inner: str) -> None:
-    """With NaN in the file, which takes the slower way, as without."""
+    """This holds with NaN in the file, which takes the slower way, and without."""
     for body in (f'{{"odd":NaN,{inner}}}', f"{{{inner}}}", f'{{"py/dict":[[1,NaN],{inner}]}}'):
         try:
             expected = json.loads(body)
@@ -86,14 +86,14 @@ def test_what_is_cut_is_what_json_loads_takes(inner: str) -> None:
     "where", ['{{"a":{}}}', '{{"a":[1,{{"b":{}}}],"c":1}}', '{{"x":NaN,"a":{}}}', '{{"py/dict":[[{},1]]}}']
 )
 def test_an_integer_of_too_many_digits_is_refused_at_load(sign: str, where: str) -> None:
-    """Converting it would take minutes; the message says where it is."""
+    """Converting it would take minutes. The message says where it is."""
     for digits in (codec.MAX_DIGITS + 1, 3_000_000):
         with pytest.raises(CorruptFileError, match=f"an integer of {digits:,} digits.*: line 1 column"):
             codec.split(where.format(sign + "9" * digits).encode())
 
 
 def test_an_integer_of_100_000_digits_comes_back() -> None:
-    """As exactly as any other."""
+    """It comes back exactly, as any other integer."""
     number = 10**codec.MAX_DIGITS - 1
     text = codec.encode(number)
     assert bytes(codec.split(b'{"a":' + text + b"}")["a"]) == text
@@ -102,7 +102,7 @@ def test_an_integer_of_100_000_digits_comes_back() -> None:
 
 
 def test_a_longer_integer_is_refused_when_it_is_written() -> None:
-    """What is written can be read."""
+    """Whatever is written can be read."""
     for number in (10**codec.MAX_DIGITS, -(10**codec.MAX_DIGITS), 1 << 10_000_000):
         with pytest.raises(TypeError, match=r"^d\['a'\]\['b'\] is an integer of more than 100,000 digits"):
             codec.encode({"b": number}, "a")
@@ -120,7 +120,7 @@ def test_a_longer_integer_is_refused_when_it_is_written() -> None:
     ids=["a str", "a str with a quote", "a fraction", "a float", "a float with an exponent"],
 )
 def test_other_texts_of_many_digits_load(text: str) -> None:
-    """They take no time."""
+    """Reading them takes no time."""
     members = codec.split(f'{{"a":{text}}}'.encode())
     assert codec.decode(members["a"]) == json.loads(text)
 
@@ -136,7 +136,7 @@ OPENINGS = {"[": "]", '{"a":': "}", '[1,{"b":"]}]}",\n"c":[ ': "]}]", '["\\\\",[
     "where", ['{{"a":{}}}', '{{"x":"[[","a":1,"b":{},"c":[]}}', '{{"x":NaN,"a":{}}}', '{{"py/dict":[[1,{}]]}}']
 )
 def test_nesting_is_limited_at_load(opening: str, where: str) -> None:
-    """Up to the limit a file loads, if the stack allows; beyond it is refused, with its place."""
+    """A file with the maximum loads if the stack allows. A deeper one is refused, with its place."""
     levels = len(re.sub(r'"(?:[^"\\]|\\.)*"', "", opening).translate({ord(sign): None for sign in " ,:1\n"}))
     for count, refused in (
         (MAX_NESTING_READ // levels // 2, False),
@@ -153,14 +153,14 @@ def test_nesting_is_limited_at_load(opening: str, where: str) -> None:
 
 
 def test_brackets_that_are_many_but_not_deep_load() -> None:
-    """Beside each other, and in strings."""
+    """They are beside each other, or in strings."""
     value = [[{"a": ["[" * 2000, "]}" * 2000, '\\"[' * 500]}] * 30 for _ in range(50)]
     body = codec.join({"a": codec.Raw(json.dumps(value).encode()), "b": codec.Raw(b"[1]")})
     assert codec.decode(codec.split(body)["a"]) == value
 
 
 def test_the_limit_does_not_depend_on_pythons_own() -> None:
-    """A program may have raised that; Python 3.14 has none that counts."""
+    """A program may have raised Python's limit, and Python 3.14 has none that counts."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(20_000)
     try:
@@ -186,7 +186,7 @@ def test_the_limit_does_not_depend_on_pythons_own() -> None:
     ids=json.dumps,
 )
 def test_what_jsonpickle_wrote_stays_as_it_is(value: Any) -> None:
-    """Looked at or not."""
+    """This holds whether it is read or not."""
     body = json.dumps({"a": value}).encode()
     raw = codec.split(body)["a"]
     found = codec.decode(raw)
@@ -195,7 +195,7 @@ def test_what_jsonpickle_wrote_stays_as_it_is(value: Any) -> None:
 
 
 def test_a_value_that_is_nested_more_deeply_than_may_be_written_can_be_read_and_the_rest_saved() -> None:
-    """It stays as the file has it, unless it is changed."""
+    """It keeps the file's text, unless it is changed."""
     s3 = MemoryS3()
     deep = b"[" * 700 + b"]" * 700
     s3.write("key", b'{"deep":' + deep + b',"n":1}')

@@ -1,4 +1,4 @@
-"""The members of a group by themselves: who joins which, and what those that are left are told."""
+"""The members of a group by themselves: who joins which group, and what the remaining ones are told."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def groups() -> Groups[Member]:
 
 
 def joined(groups: Groups[Member], count: int) -> tuple[Group[Member], list[Member]]:
-    """A group, and so many members, the first of which holds it."""
+    """A group with this many members, the first of which holds it."""
     members = [Member(dict, 2) for _ in range(count)]
     return [groups.join(member) for member in members][0], members  # noqa: RUF015  # all of them join
 
@@ -30,7 +30,7 @@ def joined(groups: Groups[Member], count: int) -> tuple[Group[Member], list[Memb
 def test_nobody_waits_for_those_who_leave_while_a_group_gets_ready_to_go_again(
     groups: Groups[Member], stay: int
 ) -> None:
-    """Also if all of them do."""
+    """This also holds if all of them leave."""
     group, members = joined(groups, 3)
 
     def waits() -> Iterator[float]:
@@ -44,7 +44,7 @@ def test_nobody_waits_for_those_who_leave_while_a_group_gets_ready_to_go_again(
 
 
 def test_who_knows_that_it_was_saved_is_not_told_otherwise(groups: Groups[Member]) -> None:
-    """If the member that saves is interrupted as it tells the others, those that it hasn't told are in doubt alone."""
+    """If the member that saves is interrupted while it notifies the others, only the rest don't know the outcome."""
     group, (holder, told, untold) = joined(groups, 3)
     group.is_saving = told.is_done = True
     groups.leave(holder, KeyboardInterrupt())
@@ -56,7 +56,7 @@ def test_who_knows_that_it_was_saved_is_not_told_otherwise(groups: Groups[Member
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork with threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_threads_of_a_forked_child_join_no_group_of_the_parents() -> None:
-    """Two that come at the same time, while a thread of the parent waits, form a group of their own."""
+    """Two calls at the same time form their own group, while a thread of the parent waits."""
     d = HookedS3().begin({})
     with Blocker(d):
         threads = queue_up(d, [lambda: d.run(dict)])
@@ -68,7 +68,7 @@ def test_threads_of_a_forked_child_join_no_group_of_the_parents() -> None:
 
 
 def _two_that_join_are_in_a_group(groups: Groups[Any]) -> bool:
-    """Both have joined before either goes on."""
+    """Assert that both have joined before either continues."""
     group, members = joined(groups, 2)
     for member in members:
         assert member.group is not None

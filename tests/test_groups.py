@@ -1,4 +1,4 @@
-"""Group commit: `run`s of several threads that wait at the same time share one GET and one PUT."""
+"""Group commit: calls of `run` in several threads that wait at the same time share one GET and one PUT."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def logging(d: D, *names: object) -> list[Callable[[], object]]:
 
 
 def results(threads: list[InThread[Any]]) -> list[Any]:
-    """What came of each: its result, or its exception."""
+    """The result of each call, or its exception."""
     found = []
     for thread in threads:
         try:
@@ -83,7 +83,7 @@ def assert_whole(d: D, s3: HookedS3, expected: dict[Any, Any]) -> None:
 
 
 def held_up(s3: HookedS3, operation: str, *, after: bool = False) -> tuple[threading.Event, threading.Event]:
-    """Requests of this kind wait for the first event, before or after they take effect, and set the second one."""
+    """Let requests of this kind set the second event, and wait for the first, before or after they take effect."""
     gate, arrived = threading.Event(), threading.Event()
 
     def wait(sent: str) -> None:
@@ -104,7 +104,7 @@ def fails(d: D) -> None:
 
 
 def test_calls_that_wait_at_the_same_time_share_one_get_and_one_put(s3: HookedS3, d: D) -> None:
-    """However many there are, and each gets its own result."""
+    """This holds for any number of calls, and each gets its own result."""
     assert results(in_one_group(d, logging(d, *range(20)))) == list(range(20))
     assert s3.requests == {"GetObject": 1, "PutObject": 1}
     assert_whole(d, s3, {"log": list(range(20))})
@@ -116,7 +116,7 @@ def test_one_call_alone_costs_one_get_and_one_put(s3: HookedS3, d: D) -> None:
 
 
 def test_calls_that_come_while_a_group_is_at_work_are_the_next_group(s3: HookedS3, d: D) -> None:
-    """Nobody waits for more than the group at work and its own."""
+    """Nobody waits longer than for the current group and its own."""
     gate, arrived = held_up(s3, "PutObject")
     first = [InThread(partial(d.run, log, 0))]
     arrived.wait(LONG_ENOUGH)
@@ -130,7 +130,7 @@ def test_calls_that_come_while_a_group_is_at_work_are_the_next_group(s3: HookedS
 def test_who_comes_during_the_load_does_not_join_as_what_is_loaded_may_be_older_than_his_call(
     s3: HookedS3, d: D
 ) -> None:
-    """Another program's write that was there before the call is always seen."""
+    """A call always sees what another program wrote before it."""
     gate, arrived = held_up(s3, "GetObject", after=True)
     first = InThread(partial(d.run, log, 0))
     arrived.wait(LONG_ENOUGH)
@@ -182,7 +182,7 @@ def test_rollback_undoes_one_function_quietly(s3: HookedS3, d: D, others: int) -
 
 
 def test_a_save_that_fails_is_everybodys_error_each_with_an_exception_of_its_own(s3: HookedS3, d: D) -> None:
-    """Each has its own `.unsaved`, and its own traceback."""
+    """Each error has its own `.unsaved` and its own traceback."""
     s3.faults.append(refusal("PutObject", 403, "AccessDenied"))
     errors = results(in_one_group(d, logging(d, 1, 2, 3)))
     assert all(isinstance(error, StorageError) and error.code == "AccessDenied" for error in errors)
@@ -194,7 +194,7 @@ def test_a_save_that_fails_is_everybodys_error_each_with_an_exception_of_its_own
 
 
 def test_a_load_that_fails_is_everybodys_error_at_once(s3: HookedS3, d: D) -> None:
-    """Not one attempt to load for each of them."""
+    """There is one attempt to load, not one for each member."""
 
     def refuse(operation: str) -> None:
         if operation == "GetObject":
@@ -207,7 +207,7 @@ def test_a_load_that_fails_is_everybodys_error_at_once(s3: HookedS3, d: D) -> No
 
 
 def other_writes(s3: HookedS3, times: int) -> None:
-    """Someone else writes just before each of so many PUTs."""
+    """Let someone else write just before each of this many PUTs."""
     left = [times]
 
     def write(operation: str) -> None:
@@ -219,7 +219,7 @@ def other_writes(s3: HookedS3, times: int) -> None:
 
 
 def test_after_a_conflict_all_are_called_again_from_a_fresh_load(s3: HookedS3, d: D) -> None:
-    """Those who had raised, too: they may have seen what is no longer so."""
+    """This includes calls that raised, because what they saw may have changed."""
     other_writes(s3, 2)
     calls = logging(d, 1, 2)
     calls.append(lambda: d.run(lambda d: 1 / (len(d["log"]) - 2)))
@@ -229,7 +229,7 @@ def test_after_a_conflict_all_are_called_again_from_a_fresh_load(s3: HookedS3, d
 
 
 def test_if_the_fresh_load_fails_all_get_its_error(s3: HookedS3, d: D) -> None:
-    """Those who had raised, too: it isn't known whether they would again."""
+    """This includes calls that raised, because they might not raise again."""
 
     def write_and_refuse(operation: str) -> None:
         if operation == "PutObject":
@@ -258,7 +258,7 @@ def test_who_comes_while_a_group_waits_to_go_again_joins_it(
 
 
 def test_each_caller_has_its_own_number_of_attempts(s3: HookedS3, d: D) -> None:
-    """Whose attempts are spent gets the conflict, and the others go on."""
+    """A caller without attempts left gets the conflict, and the others continue."""
     other_writes(s3, 2)
     calls = [partial(d.run, log, attempts, attempts=attempts) for attempts in (1, 2, 3, 4)]
     first, second, *others = results(in_one_group(d, calls))
@@ -298,7 +298,7 @@ def test_a_value_that_cannot_be_stored_is_its_callers_error_alone(s3: HookedS3, 
 
 
 def test_in_a_read_only_dict_readers_get_their_results(s3: HookedS3) -> None:
-    """One that edits, even inside a value, is refused alone."""
+    """A function that edits, even inside a value, is refused alone."""
     s3.begin({"log": [1]})
     d = s3.open(read_only=True)
     calls = [lambda: d.run(lambda d: d["log"][0]), *logging(d, "edits"), lambda: d.run(len)]
@@ -346,7 +346,7 @@ def test_a_resolver_that_raises_is_everybodys_error(s3: HookedS3) -> None:
 @pytest.mark.parametrize("name", ["run", "save", "load", "delete"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_what_goes_to_s3_is_refused_inside_the_function_alone_or_in_a_group(d: D, name: str, count: int) -> None:
-    """Otherwise what a function may do would depend on who else calls at the same time."""
+    """Otherwise, what a function may do would depend on who else calls at the same time."""
     argument = [len] if name == "run" else []
     errors = results(in_one_group(d, [lambda: d.run(lambda d: getattr(d, name)(*argument))] * count))
     assert [type(error) for error in errors] == [TransactionError] * count
@@ -371,7 +371,7 @@ def test_unsaved_changes_from_before_are_saved_with_the_group(s3: HookedS3, d: D
 
 
 def test_a_block_of_another_thread_gets_its_turn_between_groups(s3: HookedS3, d: D) -> None:
-    """First come, first served: the block that waits comes before the group that forms behind it."""
+    """The waiting block comes before the group that forms behind it."""
     order: list[str] = []
 
     def block() -> None:
@@ -393,7 +393,7 @@ def test_a_block_of_another_thread_gets_its_turn_between_groups(s3: HookedS3, d:
 
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_an_interrupted_function_is_undone_and_the_others_go_on(s3: HookedS3, d: D, at: int) -> None:
-    """Whether it is the first, which has loaded, or the last, which would save."""
+    """It is the first, which has loaded, or the last, which would save."""
 
     def interrupt(d: D) -> None:
         log(d, "undone")
@@ -408,7 +408,7 @@ def test_an_interrupted_function_is_undone_and_the_others_go_on(s3: HookedS3, d:
 
 
 def raising_once(s3: HookedS3, operation: str, *, after: bool = False) -> None:
-    """Ctrl-C in the thread that sends the next of these requests."""
+    """Raise Ctrl-C in the thread that sends the next of these requests."""
 
     def interrupt(sent: str) -> None:
         if sent == operation:
@@ -433,7 +433,7 @@ def test_if_the_one_that_loads_is_interrupted_the_next_one_loads(s3: HookedS3, d
 def test_if_the_one_that_saves_is_interrupted_the_others_are_told_that_the_outcome_is_not_known(
     s3: HookedS3, d: D, after: bool
 ) -> None:
-    """It may be in S3, so nothing is done again. The errors have what may not have been saved."""
+    """The save may be in S3, so nothing is repeated. The errors carry what may not have been saved."""
     raising_once(s3, "PutObject", after=after)
     *others, last = results(in_one_group(d, logging(d, 1, 2, 3)))
     assert isinstance(last, KeyboardInterrupt)
@@ -444,7 +444,7 @@ def test_if_the_one_that_saves_is_interrupted_the_others_are_told_that_the_outco
 
 
 def test_a_child_forked_inside_a_function_does_not_save_what_others_did(s3: HookedS3, d: D) -> None:
-    """That is the parent's. The child goes on with the function that forked, alone."""
+    """The parent saves it. The child continues alone with the function that forked."""
     read, write = os.pipe()
 
     def fork(d: D) -> None:
@@ -471,7 +471,7 @@ def test_a_child_forked_inside_a_function_does_not_save_what_others_did(s3: Hook
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork with threads
 def test_a_child_forked_inside_a_function_alone_goes_on_with_it(d: D) -> None:
-    """It has nothing of others to undo, so the function isn't called again."""
+    """There is nothing of others to undo, so the function isn't called again."""
     children: list[int] = []
 
     def fork(d: D) -> None:
@@ -509,7 +509,7 @@ def test_what_one_leaves_behind_keeps_neither_the_dict_nor_its_function_alive(
 
 
 def test_a_call_that_is_refused_amid_a_step_leaves_no_group_behind(s3: HookedS3, d: D) -> None:
-    """As a signal handler's, while its own thread changes the dict."""
+    """An example is a call by a signal handler while its own thread changes the dict."""
     with d._memory.lock, pytest.raises(TransactionError, match="A signal handler can't change"):
         d.run(log, "refused")
     assert in_thread(partial(d.run, log, 1)) == 1

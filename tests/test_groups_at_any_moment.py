@@ -38,7 +38,7 @@ def _collect_while_warnings_are_ignored() -> Iterator[None]:
 
 
 class Crowd:
-    """Four calls of `run` in one group, one of which raises; another one writes before the first save."""
+    """Four calls of `run` in one group, one of which raises. Another program writes before the first save."""
 
     def __init__(self, watched: str, moments: Moments, *, conflict: bool) -> None:
         self.s3 = HookedS3()
@@ -80,7 +80,7 @@ class Crowd:
             return type(error)
 
     def check(self) -> None:
-        """Nobody waits for ever, who was told so is in the file once, and who failed isn't."""
+        """Nobody waits forever. A change that was reported as saved is in the file once, and one that failed isn't."""
         check_invariants(self.d)
         stored = self.s3.stored() or {}
         stored.pop("theirs", None)
@@ -100,7 +100,7 @@ class Crowd:
 @pytest.mark.parametrize("conflict", [False, True])
 @pytest.mark.parametrize("watched", MEMBERS)
 def test_whoever_is_interrupted_strands_nobody_and_nothing_is_saved_twice(watched: str, conflict: bool) -> None:
-    """The first one, which loads; one whose function raises; one in between; and the last one, which saves."""
+    """It is the first, which loads; one whose function raises; one in between; or the last, which saves."""
     rng, failures = seeded(), []
     for kind in Kind if LONG else [rng.choice(list(Kind))]:
         counting = Moments(kind, modules=MODULES)

@@ -1,4 +1,4 @@
-"""Promises of docs/guarantees.md that no other test tries: defaults, read-only dicts, copies, unseen edits."""
+"""Promises of docs/guarantees.md without a test elsewhere: defaults, read-only dicts, copies, unseen edits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add(key: str, base: int, ours: int, theirs: int) -> int:
 
 
 def test_two_counters_that_begin_at_a_default_of_0_add_up(s3: HookedS3) -> None:
-    """In a merge the default is what both began with, though it was never saved."""
+    """In a merge, the default is the common base, although it was never saved."""
     one, two = (s3.open(default={"hits": 0}, on_conflict=add) for _ in range(2))
     for d in one, two:
         d["hits"] += 1
@@ -76,7 +76,7 @@ REFUSED: dict[str, Callable[[D], Any]] = {
 
 @pytest.mark.parametrize("action", REFUSED.values(), ids=REFUSED)
 def test_a_read_only_dict_refuses_what_would_change_the_file(s3: HookedS3, action: Callable[[D], Any]) -> None:
-    """It sends nothing but GETs, and what it holds is as before."""
+    """It sends only GETs, and its content is unchanged."""
     d = s3.begin({"a": 1, "list": [1]}, read_only=True)
     writes = s3.requests["PutObject"]
     with pytest.raises(ReadOnlyError, match="s3://bucket/key was opened with read_only=True"):
@@ -104,7 +104,7 @@ def edit_data(d: D) -> None:
 def test_an_edit_before_a_read_only_block_is_undone_with_a_warning(
     s3: HookedS3, enter: Callable[[D], Any], edit: Callable[[D], None]
 ) -> None:
-    """Blocks are refused for their own changes alone, and the warning comes once for each edit."""
+    """A block is refused only for its own changes, and the warning comes once for each edit."""
     d = s3.begin({"a": 1, "list": [1]}, read_only=True)
     edit(d)
     with pytest.warns(UnsavedChangesWarning, match="s3://bucket/key was opened with read_only=True"), enter(d):
@@ -131,7 +131,7 @@ def test_the_warning_of_a_read_only_block_shows_its_line(s3: HookedS3, enter: Ca
 
 
 def test_a_copy_that_is_dropped_with_changes_gives_no_warning(s3: HookedS3) -> None:
-    """It writes nothing until it is told to, so nobody expects that it is saved."""
+    """A copy saves only when it is told to, so nobody expects it to be saved."""
     d = s3.begin({"a": [1]})
     gc.collect()  # dicts of other tests
     with warnings.catch_warnings():
@@ -147,7 +147,7 @@ def test_a_copy_that_is_dropped_with_changes_gives_no_warning(s3: HookedS3) -> N
 
 
 def test_a_create_that_comes_after_the_file_was_deleted_brings_it_back(s3: HookedS3) -> None:
-    """Its only condition is that there be no file. A later save can't come back so: its condition names a version."""
+    """Its only condition is that there be no file. The condition of a later save names a version."""
     late: list[dict[str, Any]] = []
     put = s3.put_object
 
@@ -173,7 +173,7 @@ def test_a_create_that_comes_after_the_file_was_deleted_brings_it_back(s3: Hooke
 
 
 def test_an_edit_inside_a_value_while_a_block_loads_what_others_have_saved_is_kept(s3: HookedS3) -> None:
-    """Memory is looked at once more before it gives way to what was loaded. The edit then meets the others' save."""
+    """Memory is checked again before the loaded content replaces it. The edit then meets a conflict."""
     d = s3.begin({"list": [1]})
     held = d["list"]
     with d:
@@ -188,7 +188,7 @@ def test_an_edit_inside_a_value_while_a_block_loads_what_others_have_saved_is_ke
 
 
 def test_an_edit_inside_a_value_while_it_is_saved_is_an_unsaved_change(s3: HookedS3) -> None:
-    """What was saved is what was sent, not what is in memory when the answer comes."""
+    """The request determines what was saved, not the content of memory when the answer arrives."""
     d = s3.begin({"list": [1]})
     held = d["list"]
     held.append(2)

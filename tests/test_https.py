@@ -1,4 +1,4 @@
-"""HTTPS: with boto3's checksums and without, with answers that get lost, and with a certificate nobody vouches for."""
+"""HTTPS: with boto3's checksums and without, with lost answers, and with a certificate that nobody has signed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def ca_bundle(authority: trustme.CA, tmp_path: Path) -> str:
-    """A file with the certificate of who has signed the server's."""
+    """A file with the certificate of the authority that signed the server's."""
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
     return str(path)
@@ -38,7 +38,7 @@ def ca_bundle(authority: trustme.CA, tmp_path: Path) -> str:
 
 @pytest.fixture
 def https(s3: Site, authority: trustme.CA, ca_bundle: str) -> Iterator[Site]:
-    """A fresh bucket on each server in turn, by HTTPS, with a certificate made on the spot."""
+    """A fresh bucket on each server in turn, over HTTPS, with a new certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     proxy = Proxy(s3.server.endpoint_url, tls=context)
@@ -46,12 +46,11 @@ def https(s3: Site, authority: trustme.CA, ca_bundle: str) -> Iterator[Site]:
     site = Site(s3.server, proxy, s3.bucket)
     yield site
     proxy.close()
-    site.client.close()
 
 
 @pytest.fixture
 def options(https: Site, ca_bundle: str) -> Iterator[dict[str, Any]]:
-    """Those of the library's own client, that checks the certificate."""
+    """The options of the library's own client, which checks the certificate."""
     return {**https.options, "verify": ca_bundle}
 
 
@@ -112,7 +111,7 @@ def test_an_answer_that_is_lost_is_no_second_save(https: Site, options: dict[str
 
 @dataclass(frozen=True)
 class BrokenTLS(Fault):
-    """The server does what it is asked, and then its answer isn't TLS."""
+    """Let the server execute the request, and then answer without TLS."""
 
     def __call__(self, request: Request, forward: Any) -> Response | None:
         forward(request)

@@ -67,21 +67,21 @@ def _saves(operation: Operation, scene: Scene) -> bool:
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("name", ALL)
 def test_an_interrupt_leaves_each_value_before_or_after_the_step(name: str, state: str) -> None:
-    """Whatever is interrupted: the dict is consistent and usable, nothing is lost, and a save stores what is there."""
+    """The dict is consistent and usable, nothing is lost, and a save stores its content."""
     interrupt(ALL[name], STATES[state])
 
 
 @pytest.mark.parametrize("state", STATES_IN_A_BLOCK)
 @pytest.mark.parametrize("name", [name for name, operation in ALL.items() if operation.in_block])
 def test_an_interrupt_inside_a_block_leaves_all_of_it_to_be_undone(name: str, state: str) -> None:
-    """The block around it can still go on, or be undone exactly."""
+    """The block around it can still continue, or be undone exactly."""
     interrupt(ALL[name], STATES_IN_A_BLOCK[state])
 
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("name", AUTOSAVED)
 def test_an_interrupt_of_an_autosaved_update_leaves_it_done_or_undone(name: str, state: str) -> None:
-    """It took effect or it didn't, and what comes next is saved without a conflict."""
+    """The update took effect or it didn't, and later changes are saved without a conflict."""
     interrupt(AUTOSAVED[name], STATES[state], autosave=True)
 
 
@@ -90,7 +90,7 @@ def count_up(d: Any) -> None:
 
 
 def test_an_interrupted_run_is_done_once_or_not_at_all() -> None:
-    """A run whose outcome isn't known isn't repeated, and the next one counts on."""
+    """A run of unknown outcome isn't repeated, and the next one continues from the current content."""
 
     def check(scene: Scene) -> None:
         assert scene.d["n"] in (0, 1)
@@ -104,7 +104,7 @@ def test_an_interrupted_run_is_done_once_or_not_at_all() -> None:
 
 @pytest.mark.parametrize("state", STATES)
 def test_an_interrupted_load_takes_effect_or_not(state: str) -> None:
-    """Memory is as before, or as the file; what is equal in both is the same object."""
+    """Memory is as before, or as the file. Values that are equal in both stay the same objects."""
 
     def make() -> Scene:
         scene = Scene(STATES[state])
@@ -126,7 +126,7 @@ def test_an_interrupted_load_takes_effect_or_not(state: str) -> None:
 
 @pytest.mark.parametrize("state", STATES)
 def test_an_interrupted_delete_takes_effect_or_not(state: str) -> None:
-    """Memory is as before, or empty; and if it is empty, so is the bucket."""
+    """Memory is as before, or empty. If it is empty, the bucket is, too."""
 
     def check(scene: Scene) -> None:
         check_invariants(scene.d)
@@ -140,7 +140,7 @@ def test_an_interrupted_delete_takes_effect_or_not(state: str) -> None:
 
 @pytest.mark.parametrize("name", UPDATES)
 def test_an_interrupted_update_of_a_read_only_dict_changes_nothing(name: str) -> None:
-    """It is refused, or interrupted while it is refused."""
+    """It is refused, or interrupted while it is being refused."""
 
     def make() -> Scene:
         scene = Scene(raw)
@@ -162,7 +162,7 @@ def test_an_interrupted_update_of_a_read_only_dict_changes_nothing(name: str) ->
 
 
 def test_an_interrupt_while_someone_else_is_merged_with_loses_neither() -> None:
-    """With on_conflict="merge": what they wrote is in the file afterwards, and so is what was written here."""
+    """With on_conflict="merge", the file then has both sides' changes."""
 
     def make() -> Scene:
         scene = Scene(raw)

@@ -41,7 +41,7 @@ def checksum(state: Any) -> str:
 
 @dataclass(frozen=True)
 class Log:
-    """Lines of two words, in a file that the writer only appends to."""
+    """Lines of two words, in a file to which only the writer appends."""
 
     path: Path
 
@@ -53,13 +53,13 @@ class Log:
             os.close(file)
 
     def __getitem__(self, what: str) -> set[str]:
-        """All of one kind."""
+        """All log lines of one kind."""
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         return {which for kind, _, which in (line.partition(" ") for line in lines) if kind == what}
 
 
 def keep_writing(bucket: str, options: dict[str, Any], name: str, log: Log, seed: str, stop: Path) -> None:
-    """Save one token after the other, until somebody puts an end to it."""
+    """Save one token after the other, until the process is killed."""
     rng = random.Random(seed)
     config = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=5)
     d: S3Dict[str, Any] | None = None
@@ -78,7 +78,7 @@ def keep_writing(bucket: str, options: dict[str, Any], name: str, log: Log, seed
 
 
 def change(d: S3Dict[str, Any], token: str, log: Log, rng: random.Random) -> None:
-    """The ballast makes some saves long enough to be killed in their middle."""
+    """Add a token. The ballast makes some saves long enough to be killed in the middle."""
     d["tokens"] = [*d.get("tokens", []), token]
     d["ballast"] = rng.choice(["", "x" * rng.randrange(300_000)])
     d["checksum"] = checksum(d)
@@ -87,7 +87,7 @@ def change(d: S3Dict[str, Any], token: str, log: Log, rng: random.Random) -> Non
 
 @dataclass
 class Writers:
-    """Processes that write one file, each one with a log of its own."""
+    """Processes that write one file, each with its own log."""
 
     site: Site
     directory: Path
@@ -125,7 +125,7 @@ class Writers:
         process.join()
 
     def finish(self) -> None:
-        """Let each one come to an end by itself."""
+        """Let each process end by itself."""
         self._stop.touch()
         for process in self._running.values():
             process.join(60)
@@ -135,7 +135,7 @@ class Writers:
         return set().union(*(log[what] for log in self.logs))
 
     def wait_for_saves(self, count: int) -> None:
-        """Wait until this many more than now are acknowledged."""
+        """Wait until this many more saves are acknowledged."""
         enough = len(self.logged("saved")) + count
         deadline = time.monotonic() + 60
         while len(self.logged("saved")) < enough:
@@ -143,7 +143,7 @@ class Writers:
             time.sleep(0.02)
 
     def check(self) -> None:
-        """Load the file: somebody meant it, and what was acknowledged before is there."""
+        """Load the file: somebody meant to save it, and everything acknowledged before is in it."""
         saved = self.logged("saved")
         d = S3Dict(self.site.bucket, file_name="state.json", **self.site.direct)
         if not saved and not d:
@@ -153,7 +153,7 @@ class Writers:
         assert saved <= set(d["tokens"])
 
     def check_all(self) -> None:
-        """After the last save."""
+        """Check the file after the last save."""
         self.check()
         there = Counter(S3Dict(self.site.bucket, file_name="state.json", **self.site.direct)["tokens"])
         assert set(there.values()) == {1}

@@ -1,4 +1,4 @@
-"""Who knows whom: the imports of the package, read from its text. docs/design.md has the same as a table."""
+"""The imports between the parts of the package, read from the source. docs/design.md has them as a table."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ MODULES = sorted(PACKAGE.glob("**/*.py"))
 KNOWS: dict[str, set[str]] = {
     "errors": {"_format"},
     "_collector": set(),
-    "_format": {"_collector", "errors"},
+    "_yielding": set(),
+    "_format": {"_collector", "_yielding", "errors"},
     "_memory": {"_format", "errors"},
     "_turns": {"_memory", "errors"},
     "_leaving": {"_memory", "_turns"},
     "_blocks": {"_leaving", "_memory", "_turns", "errors"},
     "_groups": {"_backoff", "_blocks", "_leaving", "_turns", "errors"},
     "_backoff": set(),
+    "_unsaved": {"errors"},
     "_not_loaded": {"_memory", "errors"},
-    "_tasks": {"_turns"},
+    "_tasks": {"_turns", "_yielding"},
     "_task_runs": {"_blocks", "_groups", "_leaving", "_store", "_tasks", "errors"},
     "_mapping": {"_memory"},
     "_merge": {"_format", "_memory"},
-    "_s3": {"_collector", "errors"},
+    "_s3": {"_collector", "_yielding", "errors"},
     "_saves": {"_format", "_s3", "errors"},
-    "_loads": {"_format", "_memory", "_s3", "errors"},
+    "_loads": {"_format", "_memory", "_s3", "_unsaved", "errors"},
     "_store": {"_backoff", "_format", "_loads", "_memory", "_merge", "_s3", "_saves", "errors"},
     "_lease": {"_format", "_s3", "errors"},
     "_runs": {"_blocks", "_groups", "_leaving", "_store", "errors"},
-    "_exits": {"_blocks", "_format", "_memory", "_store", "_turns", "errors"},
+    "_exits": {"_blocks", "_format", "_memory", "_store", "_turns", "_unsaved", "errors"},
     "notebook": {"_format", "errors"},
     "local": set(),
     "pytest_plugin": {"local"},
@@ -48,12 +50,12 @@ PUBLIC = {"__init__", "__main__", "cli", "errors", "local", "notebook", "pytest_
 
 
 def part_of(path: Path) -> str:
-    """The package or module, right below the package, that a file belongs to."""
+    """The part of the package, directly below it, that a file belongs to."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imports_of(path: Path) -> Iterator[tuple[str, ...]]:
-    """What a module imports, as absolute names in parts, wherever in it that is."""
+    """The absolute names that a module imports, split at the dots, wherever the import is."""
     package = ("s3dictionary", *path.relative_to(PACKAGE).parent.parts)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -66,13 +68,13 @@ def imports_of(path: Path) -> Iterator[tuple[str, ...]]:
 
 
 def known_parts(path: Path) -> set[str]:
-    """The parts of the package that a module imports, but its own."""
+    """The other parts of the package that a module imports."""
     own = {names[1] for names in imports_of(path) if names[0] == "s3dictionary" and len(names) > 1}
     return own - {part_of(path)}
 
 
 def code_strings(path: Path) -> Iterator[str]:
-    """The strings in a module, but for docstrings."""
+    """The strings in a module, except docstrings."""
     tree = ast.parse(path.read_text())
     alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
@@ -86,12 +88,12 @@ def name_of(path: Path) -> str:
 
 @pytest.mark.parametrize("path", [path for path in MODULES if part_of(path) in KNOWS], ids=name_of)
 def test_a_module_imports_no_other_layers_than_the_table_says(path: Path) -> None:
-    """Memory knows no S3, S3 no memory, and only the format knows how values are written."""
+    """For example, memory doesn't import S3, and only the format knows how values are written."""
     assert known_parts(path) <= KNOWS[part_of(path)]
 
 
 def test_the_table_of_layers_has_each_part_of_the_package_and_allows_nothing_that_is_not_used() -> None:
-    """A layer that stops needing another one is taken at its word."""
+    """A layer that no longer needs another one must be removed from the table."""
     used: dict[str, set[str]] = {part: set() for part in KNOWS}
     for path in MODULES:
         used.setdefault(part_of(path), set()).update(known_parts(path))
@@ -106,10 +108,10 @@ def test_only_the_way_to_s3_and_the_tools_know_boto3(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [path for path in MODULES if part_of(path) not in MAY_NAME_TAGS], ids=name_of)
 def test_only_the_format_knows_how_a_type_is_tagged(path: Path) -> None:
-    """`py/date` and its like stand in no other code."""
+    """No other code contains `py/date` and similar tags."""
     assert not [text for text in code_strings(path) if "py/" in text]
 
 
 def test_what_users_import_has_no_underscore_and_all_else_has_one() -> None:
-    """Inside a package with an underscore, modules need none; nor do the command line's and the local server's."""
+    """Modules inside a package with an underscore need none, nor do those of `cli` and `local`."""
     assert {part for part in map(part_of, MODULES) if not part.startswith("_") or part.startswith("__")} == PUBLIC

@@ -61,7 +61,7 @@ class ClockedS3(MemoryS3):
 
 
 class Clock:
-    """One machine's clock, in place of the module `time`."""
+    """One machine's clock, which replaces the module `time`."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -138,7 +138,7 @@ def test_leases_of_other_names_and_files_have_nothing_to_do_with_it(s3: ClockedS
 
 
 def test_the_dict_is_not_touched(s3: ClockedS3) -> None:
-    """A renewal is no new version of the file, so it is no conflict for a block that is open."""
+    """A renewal creates no version of the file, so it causes no conflict for an open block."""
     d = opened(s3)
     with d, d.lease("nightly") as held:
         d["n"] = 1
@@ -148,7 +148,7 @@ def test_the_dict_is_not_touched(s3: ClockedS3) -> None:
 
 def test_one_object_is_for_one_block_at_a_time(s3: ClockedS3) -> None:
     once = lease(s3)
-    with once, pytest.raises(LeaseHeldError, match="this very object"):
+    with once, pytest.raises(LeaseHeldError, match="by this object"):
         once.__enter__()
     with once:
         assert once.held
@@ -166,7 +166,7 @@ def test_a_lease_that_was_not_renewed_is_held_until_its_end(s3: ClockedS3, passe
 
 
 def test_after_its_end_the_next_one_takes_it(s3: ClockedS3, clock: Clock) -> None:
-    """And the former holder is told, also if he comes back in the midst of his work."""
+    """The former holder learns of it, even if it continues in the middle of its work."""
     first = lease(s3)
     first.__enter__()
     clock.now += 303
@@ -199,7 +199,7 @@ def test_this_machines_clock_decides_nothing_about_another_holder(s3: ClockedS3,
 
 
 def test_a_holder_does_not_count_on_it_longer_than_the_store_does(s3: ClockedS3, clock: Clock) -> None:
-    """He counts from before his request, and another one waits until after the end."""
+    """The holder counts from before its request, and another machine waits until after the end."""
     held = lease(s3)
     put = s3.put_object
 
@@ -224,7 +224,7 @@ def test_an_error_of_the_block_is_not_covered_by_the_loss(s3: ClockedS3, clock: 
 
 
 def test_never_do_two_hold_it_whatever_their_clocks_say() -> None:
-    """Machines with clocks that are wrong, but run; some are killed, some sleep, answers get lost."""
+    """The clocks are wrong but run. Some machines are killed, some sleep, and answers get lost."""
     chances, told = seeded(), Counter[str]()
     for _ in range(times(quick=4, long=200)):
         world = _World(chances)
@@ -235,7 +235,7 @@ def test_never_do_two_hold_it_whatever_their_clocks_say() -> None:
 
 
 class _World:
-    """Some machines, each with a clock of its own, and one lease."""
+    """Some machines, each with its own clock, and one lease."""
 
     def __init__(self, chances: Any) -> None:
         self.chances = chances
@@ -309,7 +309,7 @@ def test_a_lost_answer_does_not_take_it_twice(s3: ClockedS3) -> None:
 
 
 def test_one_who_was_faster_has_it(s3: ClockedS3) -> None:
-    """Between the look and the write of one, another one writes."""
+    """Another machine writes between the look and the write."""
     first, put, faster = lease(s3), s3.put_object, lease(s3)
 
     def overtaken(**request: Any) -> dict[str, Any]:
@@ -346,7 +346,7 @@ def test_the_thread_that_renews_ends_with_the_block(s3: ClockedS3) -> None:
 
 
 def test_a_lease_that_is_dropped_is_not_renewed(s3: ClockedS3) -> None:
-    """As when Ctrl-C comes before the block begins: it runs out."""
+    """An example is Ctrl-C before the block begins: the lease expires."""
     dropped = lease(s3, seconds=2)
     dropped.__enter__()
     thread = dropped._thread

@@ -1,4 +1,4 @@
-"""A block ends when its `with` statement ends, even if Ctrl-C keeps the statement from leaving it; and not before."""
+"""A block ends when its `with` statement ends, even if Ctrl-C prevents its `__exit__`, and not before."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_ctrl_c_as_a_failing_block_begins_to_be_left_undoes_it(s3: HookedS3, ent
 
 
 def test_ctrl_c_as_an_inner_block_begins_to_be_left_undoes_both(s3: HookedS3, enter: Enter, interrupted: None) -> None:
-    """It is the KeyboardInterrupt that goes on."""
+    """The KeyboardInterrupt propagates."""
     d = s3.begin({"n": 0})
     with pytest.raises(KeyboardInterrupt), enter(d):
         d["outer"] = 1
@@ -78,7 +78,7 @@ def test_ctrl_c_as_an_inner_block_begins_to_be_left_undoes_both(s3: HookedS3, en
 
 
 def test_an_outer_block_goes_on_after_ctrl_c_in_an_inner_one(s3: HookedS3, enter: Enter, interrupted: None) -> None:
-    """Only the inner one is undone."""
+    """Only the inner block is undone."""
     d = s3.begin({"n": 0})
     with enter(d):
         d["outer"] = 1
@@ -94,7 +94,7 @@ def test_an_outer_block_goes_on_after_ctrl_c_in_an_inner_one(s3: HookedS3, enter
 def test_a_second_ctrl_c_while_a_block_is_undone_leaves_it_to_the_next_one(
     s3: HookedS3, enter: Enter, interrupted: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever wants to change the dict next finds that nobody is in the block any more."""
+    """The next caller that wants to change the dict finds that nothing can leave the block any more."""
 
     def abandon(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -109,7 +109,7 @@ def test_a_second_ctrl_c_while_a_block_is_undone_leaves_it_to_the_next_one(
 
 
 def test_ctrl_c_goes_on_where_an_inner_block_was_entered_by_hand(s3: HookedS3) -> None:
-    """Nobody has left that one. The outer one is undone, and what was in the dict is in the exception's `.unsaved`."""
+    """Nothing has left the inner block. The outer one is undone, and `.unsaved` has the content."""
     d = s3.begin({"n": 0})
     inner = d.transaction()
     with pytest.raises(KeyboardInterrupt) as raised, d:
@@ -256,7 +256,7 @@ WAYS = [
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", [S3Dict, OwnEnter, OwnExit])
 def test_a_block_that_can_still_be_left_is_not_undone(s3: HookedS3, enter: Enter, way: Any, kind: Any) -> None:
-    """However it was entered, and though another thread waits for its end."""
+    """This holds however the block was entered, and even if another thread waits for its end."""
     s3.open(data={"n": 0}).save()
     d = kind("bucket", file_name="key", client=s3)
     threads: list[InThread[None]] = []
@@ -286,7 +286,7 @@ def test_a_transaction_as_a_decorator_lasts_as_long_as_the_call(s3: HookedS3) ->
 
 
 def test_what_a_statement_has_entered_is_left_by_the_statement_alone(s3: HookedS3, enter: Enter) -> None:
-    """`__exit__` called by hand inside it is refused, and the block goes on."""
+    """A direct call of `__exit__` inside it is refused, and the block continues."""
     d = s3.begin({"n": 0})
     block = enter(d)
     with block:
@@ -298,12 +298,12 @@ def test_what_a_statement_has_entered_is_left_by_the_statement_alone(s3: HookedS
 
 
 def test_another_thread_cannot_leave_by_hand_what_its_owner_is_in(s3: HookedS3, enter: Enter) -> None:
-    """It is refused, and the block goes on."""
+    """The call is refused, and the block continues."""
     d = s3.begin({"n": 0})
     block = enter(d)
     block.__enter__()
     d["n"] = 1
-    with pytest.raises(TransactionError, match="still in it"):
+    with pytest.raises(TransactionError, match="still inside it"):
         in_thread(lambda: block.__exit__(None, None, None))
     d["m"] = 1
     block.__exit__(None, None, None)

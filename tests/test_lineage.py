@@ -73,7 +73,7 @@ class World:
     gone: set[int] = field(default_factory=set)
 
     def apply(self, save: int, request: Request, base: int | None) -> str | None:
-        """What the store does with a PUT; gives the new ETag, or `None` if the condition isn't met."""
+        """Execute a PUT in the store. Returns the new ETag, or `None` if the condition isn't met."""
         held = self.stored
         if request.get("IfMatch") != (held and held.etag) or (request.get("IfNoneMatch") and held):
             return None
@@ -90,7 +90,7 @@ class World:
         return self.stored.etag
 
     def put(self, save: int, request: Request, base: int | None) -> dict[str, Any]:
-        """As botocore sends it: again, if there is no answer."""
+        """Send a PUT as botocore does: again, if there is no answer."""
         for resent in range(self.random.choice((1, 3))):
             self.arrive_late()
             chance = self.random.random()
@@ -119,16 +119,17 @@ class World:
         return self.stored.answer()
 
     def is_edited(self) -> None:
-        """By another tool, which keeps the metadata or drops it, and the file's end, too."""
+        """Let another tool edit the object. It keeps or drops the metadata, and the white space at the file's end."""
         if self.stored is not None:
             self.serial += 1
-            body = b'{"edited":%d}' % self.random.randrange(3)
+            end = self.random.choice((b"", self.stored.request["Body"].partition(b"}")[2]))
+            body = b'{"edited":%d}' % self.random.randrange(3) + end
             metadata = self.random.choice(({}, self.stored.request["Metadata"]))
             self.stored = Stored({"Body": body, "Metadata": metadata}, f'"edit {self.serial}"', self.serial)
 
 
 class Writer:
-    """One open dict: what it knows, and what it was told."""
+    """One open dict, and what it was told."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -217,7 +218,7 @@ class Writer:
 @pytest.mark.parametrize("length", [256, version.MIN_LENGTH], ids=["many rows", "one row"])
 @pytest.mark.parametrize("trouble", ["none", "deletes", "edits"])
 def test_what_a_writer_is_told_is_true(monkeypatch: pytest.MonkeyPatch, trouble: str, length: int) -> None:
-    """Saved, refused, or not known: each only where it is so, whatever the network does."""
+    """Saved, refused or unknown: each is reported only if it is true, whatever the network does."""
     monkeypatch.setattr(version, "MAX_LENGTH", length)
     chances, outcomes, wrong = seeded(), Counter[str](), Counter[str]()
     for _ in range(times(quick=12, long=400)):
@@ -252,7 +253,7 @@ def test_a_record_says_the_same_after_its_way_through_metadata() -> None:
 
 
 def test_the_oldest_rows_are_dropped_and_the_floor_tells() -> None:
-    """So who isn't in the table any more isn't taken for one whose save was refused."""
+    """So the save of a writer without a row doesn't count as refused."""
     record = base = following(first_record(), Attempt(LINEAGE, "a", 1, 1))
     for number in range(2, 40):
         record = following(record, Attempt(LINEAGE, f"{number:012x}", number, number), room=120)
@@ -265,6 +266,6 @@ def test_the_oldest_rows_are_dropped_and_the_floor_tells() -> None:
 
 @pytest.mark.parametrize("length", range(1, 60))
 def test_a_record_that_was_cut_off_says_nothing(length: int) -> None:
-    """A row that is missing would be taken for a refusal."""
+    """A missing row would look like a refusal."""
     text = str(following(first_record(), Attempt(LINEAGE, "abc", 1, 2**63)))
     assert parse(text[: -min(length, len(text))]) is None

@@ -1,4 +1,4 @@
-"""The checker itself: it accepts what one register can have answered, and nothing else."""
+"""The checker itself accepts the possible histories of one register, and no others."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_what_it_cannot_have_answered_is_not(what: str, history: list[Operation]
 
 
 def by_brute_force(history: list[Operation]) -> bool:
-    """Every order of everything."""
+    """Try every order of all operations."""
     return any(_explains(order) for order in permutations(history))
 
 
@@ -84,7 +84,7 @@ def _explains(order: tuple[Operation, ...]) -> bool:
 
 
 def some_history(rng: random.Random) -> list[Operation]:
-    """Few values, so that about as many are linearizable as not."""
+    """A random history with few values, so that about half of them are linearizable."""
     history = []
     for _ in range(rng.randint(1, 6)):
         began = rng.randint(0, 9)
@@ -104,7 +104,7 @@ def test_it_agrees_with_brute_force() -> None:
 
 
 def atomic_history(rng: random.Random, writers: int, count: int) -> list[Operation]:
-    """What `writers` see that each do one operation after another on a register that works."""
+    """The history of `writers` that use a correct register one operation at a time."""
     value: int = 0
     free_at = [0.0] * writers
     history = []
@@ -128,7 +128,7 @@ def test_long_histories_of_a_register_that_works_are_linearizable() -> None:
 
 
 def test_in_a_long_history_one_lost_write_is_found() -> None:
-    """Its value was seen and then was gone again, with nothing written in between."""
+    """Its value was seen and later replaced by an older one, with no write in between."""
     rng = seeded()
     for _ in range(times(5, 50)):
         history = atomic_history(rng, 8, 300)

@@ -1,4 +1,4 @@
-"""Loading, saving and deleting: what it does to S3, and how many requests that takes."""
+"""Loading, saving and deleting: the effects on S3, and the number of requests."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ BODY = b'{"a":1,"list":[1]}'
 
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may take its time between the constructor and `with`: that is not what is tested here."""
+    """Let a busy machine take its time between the constructor and `with`, which isn't tested here."""
     monkeypatch.setattr(s3dictionary._loads, "_JUST_LOADED", 60)
 
 
 @pytest.fixture
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The waits before something is sent again, which are not waited for."""
+    """Remove the waits before a request is repeated."""
     waits: list[float] = []
     monkeypatch.setattr("time.sleep", waits.append)
     return waits
@@ -41,7 +41,7 @@ def state(s3: Site, **options: Any) -> S3Dict:
 
 
 def loaded(s3: Site, **options: Any) -> S3Dict:
-    """One that was loaded from a file, with its requests forgotten."""
+    """A dict that was loaded from a file, with its requests cleared."""
     s3.write("state.json", BODY)
     d = state(s3, **options)
     s3.requests.clear()
@@ -196,7 +196,7 @@ def test_setting_autosave_saves_now(moto_s3: Site) -> None:
 
 
 def test_nothing_but_the_file_is_ever_asked_for(moto_s3: Site) -> None:
-    """Whatever else is in the bucket."""
+    """This holds whatever else is in the bucket."""
     for number in range(5):
         moto_s3.write(f"state.json/{number}", b"{}")
     with state(moto_s3, autosave=True) as d:
@@ -329,7 +329,7 @@ def _remove(s3: Site) -> None:
 
 @pytest.mark.parametrize("meanwhile", [_replace, _remove])
 def test_what_someone_else_did_since_the_load_is_a_conflict(s3: Site, meanwhile: Any) -> None:
-    """Written or deleted: nothing is overwritten, and memory is untouched."""
+    """If the file was written or deleted, nothing is overwritten, and memory is unchanged."""
     d = loaded(s3)
     d["list"].append(2)
     meanwhile(s3)
@@ -375,7 +375,7 @@ def test_a_conflict_names_the_version_in_s3(moto_s3: Site) -> None:
 
 
 def test_a_conflict_is_one_even_if_its_version_cannot_be_seen(moto_s3: Site) -> None:
-    """The PUT was sent once, so its refusal says all."""
+    """The PUT was sent once, so its refusal is proof."""
     d = loaded(moto_s3)
     _replace(moto_s3)
     moto_s3.faults.append(Answer(403, "AccessDenied", method="HEAD"))
@@ -412,7 +412,7 @@ BUSY = [Answer(409, "ConditionalRequestConflict"), Answer(409, "OperationAborted
 def test_a_store_that_stays_busy_is_waited_for_then_it_is_an_error(
     moto_s3: Site, no_waits: list[float], answer: Answer
 ) -> None:
-    """No conflict: nobody else needs to have written."""
+    """It isn't a conflict, because nobody else needs to have written."""
     d = loaded(moto_s3, config=Config(retries={"total_max_attempts": 1}))
     d["a"] = 2
     moto_s3.faults.append(replace(answer, method="PUT", forever=True))
@@ -435,7 +435,7 @@ def test_a_store_without_conditional_writes_is_told_about_overwrite(moto_s3: Sit
 
 
 def _refuse_quoted(request: Any, forward: Any) -> Any:
-    """As older Ceph gateways do: they compare the ETag without its quotes to what was sent."""
+    """Refuse ETags in quotes, as older Ceph gateways do."""
     sent = request.headers["If-Match"]
     if sent.startswith('"'):
         return Answer(412, "PreconditionFailed")(request, forward)
@@ -505,7 +505,7 @@ def record(s3: Site) -> Record:
 
 
 def test_an_object_says_how_many_saves_it_is_made_of(s3: Site) -> None:
-    """By several dicts, each with a row of its own in the table."""
+    """Several dicts save it, each with its own row in the table."""
     d = state(s3)
     for number in range(1, 4):
         d.save()
@@ -516,7 +516,7 @@ def test_an_object_says_how_many_saves_it_is_made_of(s3: Site) -> None:
 
 
 def test_a_file_that_was_deleted_and_made_again_is_another_one(moto_s3: Site) -> None:
-    """So a save that got no answer isn't taken for one of the new file."""
+    """So a save without an answer isn't taken for a save of the new file."""
     d = state(moto_s3)
     d.save()
     before = record(moto_s3)
@@ -527,7 +527,7 @@ def test_a_file_that_was_deleted_and_made_again_is_another_one(moto_s3: Site) ->
 
 @pytest.mark.parametrize("length", [0, 1500, MAX_USER_METADATA - 4])
 def test_metadata_that_fits_once_fits_for_ever(moto_s3: Site, length: int) -> None:
-    """S3 allows 2 KB in all, and Swift 256 bytes a header, however many have saved."""
+    """S3 allows 2 KB in total, and Swift 256 bytes for each header, however many writers have saved."""
     for _ in range(25):
         state(moto_s3, put_options={"Metadata": {"note": "x" * length}}).save()
     metadata = head(moto_s3)["Metadata"]
@@ -568,7 +568,7 @@ def test_a_file_of_an_older_release_goes_over_at_the_next_save(moto_s3: Site, me
 
 
 def test_metadata_that_another_tool_has_kept_says_nothing(moto_s3: Site) -> None:
-    """The file's end has to agree with it."""
+    """The number at the file's end must match the metadata."""
     d = state(moto_s3)
     d.save()
     before = head(moto_s3)["Metadata"]
@@ -598,7 +598,7 @@ def test_a_name_that_ends_in_gz_is_compressed(s3: Site) -> None:
 
 @pytest.mark.parametrize("name", ["state.json", "state.json.gz"])
 def test_no_two_saves_have_the_same_etag(moto_s3: Site, name: str) -> None:
-    """So an ETag that comes back is never another version's, and a late request can't undo a later save."""
+    """So an ETag always identifies one version, and a late request can't undo a later save."""
     d = state(moto_s3, file_name=name, data={"a": 1})
     etags = set()
     for _ in range(5):
@@ -652,7 +652,7 @@ def test_metadata_of_the_users_own_is_kept_beside_the_librarys(s3: Site) -> None
 
 
 def test_what_an_object_has_besides_its_content_stays(s3: Site) -> None:
-    """Unless put_options says otherwise."""
+    """This holds unless put_options sets these properties."""
     headers = {"CacheControl": "no-cache", "ContentDisposition": "inline", "ContentLanguage": "de"}
     s3.write("state.json", BODY, Metadata={"owner": "me", "stage": "test"}, **headers)
     d = state(s3, put_options={"Metadata": {"Stage": "live"}, "CacheControl": "max-age=1"})
@@ -670,7 +670,7 @@ def test_a_content_type_of_the_users_own_is_used(moto_s3: Site) -> None:
 
 
 def test_a_customers_key_goes_with_reads_too(moto_s3: Site) -> None:
-    """Without it, S3 reads nothing that was encrypted by it. S3 wants a TLS connection for it, so headers tell."""
+    """S3 can't read an object without its key. S3 requires TLS for it, so the test checks headers."""
     key = b"k" * 32
     headers = {
         "x-amz-server-side-encryption-customer-algorithm": "AES256",
@@ -734,7 +734,7 @@ def test_a_missing_bucket_never_looks_like_an_empty_dict(s3: Site) -> None:
     "body", [b"", b"<html><body>Not here</body></html>", b"Not Found"], ids=["none", "html", "text"]
 )
 def test_a_404_that_is_not_s3s_is_no_empty_dict_either(moto_s3: Site, body: bytes) -> None:
-    """A wrong endpoint, say, or a proxy on the way."""
+    """An example is a wrong endpoint, or a proxy on the way."""
     moto_s3.faults.append(Call(lambda request, forward: Response(404, body=body), forever=True))
     with pytest.raises(StorageError, match="HeadBucket") as error:
         state(moto_s3)

@@ -1,4 +1,4 @@
-"""`local_s3()`: an S3 of one's own, and nothing of it left afterwards."""
+"""`local_s3()` starts a local S3 server, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from support import servers
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """One for the tests of what is around a block: a start takes half a second."""
+    """One server for the tests of a block's surroundings, because a start takes half a second."""
     with new_server("moto") as server:
         yield server
 
@@ -123,7 +123,7 @@ def test_versioning(server: Server, bucket: str) -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_writes_to_moto_take_turns(chunked: bool) -> None:
-    """So nothing comes between the check of a condition and the write. Whole bodies reach moto all the same."""
+    """So nothing comes between the check of a condition and the write. Bodies arrive complete."""
     under_way: list[bytes] = []
     finished: list[bytes] = []
 
@@ -208,7 +208,7 @@ def test_the_environment_comes_back_when_the_bucket_cannot_be_made(server: Serve
 
 
 def test_a_proxy_is_passed_by(server: Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a company's network: it isn't asked for 127.0.0.1, and what else it isn't asked for stays."""
+    """The environment's proxy isn't used for 127.0.0.1, and its existing exceptions stay."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # nothing listens there
     monkeypatch.setenv("NO_PROXY", "example.com")
     before = dict(os.environ)
@@ -221,7 +221,7 @@ def test_a_proxy_is_passed_by(server: Server, bucket: str, monkeypatch: pytest.M
 def test_boto3s_default_session_is_another_one_and_comes_back(
     server: Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One made outside would sign with outside's keys, and one made inside would go on with the block's."""
+    """An outer session would sign with the outer keys, and an inner one would keep the block's keys."""
     session = boto3.Session("key from outside", "secret from outside")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
     with new_bucket(server, bucket):
@@ -233,7 +233,6 @@ def test_boto3s_default_session_is_another_one_and_comes_back(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_fork_that_leaves_the_block_does_not_stop_the_server() -> None:
     with ExitStack() as stack:
         s3 = stack.enter_context(local_s3())
@@ -249,7 +248,7 @@ def test_a_fork_that_leaves_the_block_does_not_stop_the_server() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no sleep")
 def test_a_server_stops_also_while_a_fork_holds_its_input_open(tmp_path: Path) -> None:
-    """As a pool of processes does that was started in the block and outlives it."""
+    """An example is a pool of processes that was started in the block and outlives it."""
     log = tmp_path / "log"
     with subprocess.Popen(
         [sys.executable, "-I", "-S", keeper.__file__, str(log), str(log), "sleep", "60"], stdin=subprocess.PIPE
@@ -291,7 +290,7 @@ def test_nothing_is_left_when_its_process_is_killed(engine: str) -> None:
 
 
 def test_seaweedfs_forgets_its_buckets_when_it_is_told_to(seaweed: servers.Site) -> None:
-    """Each takes a volume, of which there aren't any number."""
+    """Each bucket takes a volume, and their number is limited."""
     assert isinstance(seaweed.server, servers.SeaweedFS)
     local = seaweed.server.local
     with new_bucket(local, f"{seaweed.bucket}-2") as s3:

@@ -29,7 +29,7 @@ print(state.uri, state)
 
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The program, and what it has printed when it is ready."""
+    """The program, and what it printed when it was ready."""
     command = [*COMMAND, *arguments]
     with subprocess.Popen(command, stdout=-1, stderr=-1, text=True, preexec_fn=hear_ctrl_c) as process:
         try:
@@ -44,7 +44,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def hear_ctrl_c() -> None:
-    """Where the tests themselves run in a shell's background, they were told not to, and would pass that on."""
+    """Restore the handling of Ctrl-C, which the tests ignore if they run in a shell's background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -60,7 +60,7 @@ def answers(lines: str) -> bool:
 
 
 def test_its_lines_lead_a_shell_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever AWS settings that shell and the server begin with: a profile without its file would be an error."""
+    """This holds whatever AWS settings the shell and the server had, even a profile without its file."""
     monkeypatch.setenv("AWS_PROFILE", "production")
     with running("--bucket", "my-bucket") as (_, lines):
         script = f"{lines}\n{sys.executable} -c '{COUNT}'\n"
@@ -85,7 +85,7 @@ def test_a_command_runs_there_and_gives_its_exit_code() -> None:
 
 
 def test_a_ctrl_c_is_for_the_command() -> None:
-    """It reaches both, as in a terminal. The command goes on, if it wants to, and still has its server."""
+    """It reaches both, as in a terminal. The command may continue, and still has its server."""
     script = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print(flush=True); input(); {COUNT}"
     command = [*COMMAND, "--", sys.executable, "-c", script]
     with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, start_new_session=True) as process:

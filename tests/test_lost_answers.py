@@ -23,7 +23,7 @@ IMPATIENT = Config(retries={"total_max_attempts": 1}, read_timeout=0.5)
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """botocore waits for a random part of 1 s, 2 s, 4 s … before it sends again."""
+    """Remove botocore's random waits of up to 1 s, 2 s, 4 s … before it repeats a request."""
     monkeypatch.setattr("random.random", lambda: 0.0)
     return
 
@@ -33,7 +33,7 @@ def state(s3: Site, **options: Any) -> S3Dict:
 
 
 def loaded(s3: Site, **options: Any) -> S3Dict:
-    """A counter that was loaded from a file, with its requests forgotten."""
+    """A counter that was loaded from a file, with its requests cleared."""
     S3Dict(s3.bucket, file_name="state.json", data={"n": 5}, **s3.direct).save()
     d = state(s3, **options)
     s3.requests.clear()
@@ -41,7 +41,7 @@ def loaded(s3: Site, **options: Any) -> S3Dict:
 
 
 def others_add(s3: Site, times: int = 1) -> None:
-    """Another program that uses this library."""
+    """Add with another program that uses this library."""
     other = S3Dict(s3.bucket, file_name="state.json", **s3.direct)
     for _ in range(times):
         other["n"] += 1
@@ -53,7 +53,7 @@ def content(s3: Site) -> Any:
 
 
 def then_others_add(s3: Site, times: int = 1) -> Call:
-    """The server does what it is asked; before the connection breaks, others have saved on top."""
+    """Let the server execute the request, and let others save on top before the connection breaks."""
 
     def lose(request: Any, forward: Any) -> None:
         forward(request)
@@ -144,7 +144,7 @@ def test_and_a_block_after_that_has_what_the_others_saved(moto_s3: Site) -> None
 
 
 def test_an_equal_save_of_someone_else_is_not_taken_for_ours(s3: Site) -> None:
-    """Both turn 5 into 6, and upload the same bytes; ours never reached the server."""
+    """Both change 5 to 6, and upload the same value. Ours never reached the server."""
     d = loaded(s3)
     d["n"] += 1
 
@@ -196,7 +196,7 @@ def test_a_deleted_file_tells_nothing_so_it_is_not_known(moto_s3: Site) -> None:
 
 @pytest.mark.parametrize("applied", [True, False])
 def test_if_what_is_there_cannot_be_seen_the_outcome_is_not_known(s3: Site, applied: bool) -> None:
-    """Never guessed."""
+    """The library never guesses."""
     d = loaded(s3)
     d["n"] += 1
     if applied:
@@ -269,7 +269,7 @@ def test_several_unknown_saves_in_a_row_are_settled(moto_s3: Site) -> None:
 
 
 def unknown(s3: Site, fault: Any) -> S3Dict:
-    """One whose save is not known to have taken effect; then others have saved."""
+    """A dict with a save of unknown outcome. Then others save."""
     d = loaded(s3, config=ONCE)
     d["n"] += 1
     s3.faults.append(fault)
@@ -280,7 +280,7 @@ def unknown(s3: Site, fault: Any) -> S3Dict:
 
 
 def test_the_next_save_finds_that_it_took_effect_below_those_of_others(s3: Site) -> None:
-    """It is done, so it isn't asked for once more; what comes after it is a conflict."""
+    """The save is done, so it isn't sent again. Later changes are a conflict."""
     d = unknown(s3, LostAnswer())
     assert d.changed
     d.save()
@@ -292,7 +292,7 @@ def test_the_next_save_finds_that_it_took_effect_below_those_of_others(s3: Site)
 
 
 def test_what_changed_since_it_took_effect_is_a_conflict_with_those_of_others(s3: Site) -> None:
-    """The first change is in S3 and counts as saved, the second one isn't, and is in memory still."""
+    """The first change is in S3 and counts as saved. The second isn't, and is still in memory."""
     d = unknown(s3, LostAnswer())
     d["more"] = 1
     with pytest.raises(ConflictError):
@@ -303,7 +303,7 @@ def test_what_changed_since_it_took_effect_is_a_conflict_with_those_of_others(s3
 
 
 def test_what_was_taken_back_since_it_took_effect_is_a_change(s3: Site) -> None:
-    """A key that came and went and came again, around a save that nobody heard of."""
+    """A key is added, removed and added again, around a save without an answer."""
     d = loaded(s3, config=ONCE)
     del d["n"]
     s3.faults.append(LostAnswer())
@@ -322,7 +322,7 @@ def test_the_next_save_is_a_conflict_where_it_took_none(s3: Site) -> None:
 
 
 def test_an_interrupted_save_is_one_that_got_no_answer(s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while the answer is on its way: the next save finds out, and builds on it."""
+    """Ctrl-C comes while the answer is on its way. The next save finds out, and builds on it."""
     client = s3.proxied_client()
     S3Dict(s3.bucket, file_name="state.json", data={"n": 5}, **s3.direct).save()
     d = S3Dict(s3.bucket, file_name="state.json", client=client)
@@ -354,7 +354,7 @@ def test_run_never_repeats_what_is_not_known(moto_s3: Site) -> None:
 
 
 def test_a_409_after_a_lost_answer_is_no_refusal(moto_s3: Site) -> None:
-    """It is waited out, and then it shows that the save had taken effect."""
+    """The library waits, and then finds that the save has taken effect."""
     d = loaded(moto_s3)
     d["n"] += 1
     moto_s3.faults.extend([LostAnswer(), Answer(409, "OperationAborted")])
@@ -363,7 +363,7 @@ def test_a_409_after_a_lost_answer_is_no_refusal(moto_s3: Site) -> None:
 
 
 def test_the_next_save_does_not_guess_either(moto_s3: Site) -> None:
-    """Refused because the unknown save took effect, or because someone else wrote: only a look at it tells."""
+    """It is refused because the unknown save took effect, or because of another writer. A HEAD shows which."""
     d = loaded(moto_s3, config=ONCE)
     d["n"] += 1
     moto_s3.faults.append(LostAnswer())
@@ -393,7 +393,7 @@ def test_load_shows_which_way_it_went(moto_s3: Site, fault: Any) -> None:
 
 @pytest.mark.parametrize("fault", [LostAnswer(), Reset()], ids=["applied", "not applied"])
 def test_after_a_block_of_unknown_outcome_the_next_one_starts_from_what_is_there(moto_s3: Site, fault: Any) -> None:
-    """Memory went back, so the next block loads; the error carries what was in it."""
+    """Memory was rolled back, so the next block loads. The error carries the block's changes."""
     d = loaded(moto_s3, config=ONCE)
     moto_s3.faults.append(Call(fault, method="PUT"))
     with pytest.raises(StorageError, match="not known") as error, d:
@@ -408,7 +408,7 @@ def test_after_a_block_of_unknown_outcome_the_next_one_starts_from_what_is_there
 
 
 def test_after_an_autosaved_update_of_unknown_outcome_nothing_is_overwritten(moto_s3: Site) -> None:
-    """Memory went back: to save it on top of what may have been saved would undo that."""
+    """Memory was rolled back, so saving it would undo an update that took effect."""
     d = loaded(moto_s3, autosave=True, config=ONCE)
     moto_s3.faults.append(LostAnswer())
     with pytest.raises(StorageError, match="not known"):
@@ -428,7 +428,7 @@ def test_a_server_error_is_an_unknown_outcome(moto_s3: Site) -> None:
 
 
 def _then_unreachable(d_client: Any) -> None:
-    """After the first request the endpoint can't be reached any more."""
+    """After the first request, the endpoint can't be reached."""
     sent: list[Any] = []
 
     def refuse(request: Any, **_: Any) -> None:
@@ -441,7 +441,7 @@ def _then_unreachable(d_client: Any) -> None:
 
 @pytest.mark.parametrize("fault", [LostAnswer(), Reset()], ids=["applied", "not applied"])
 def test_a_lost_answer_and_then_no_connection_is_an_unknown_outcome(moto_s3: Site, fault: Any) -> None:
-    """What botocore reports is its last attempt; the first may have taken effect."""
+    """botocore reports only its last attempt. The first one may have taken effect."""
     moto_s3.write("state.json", b'{"n": 5}')
     client = moto_s3.proxied_client()
     d = S3Dict(moto_s3.bucket, file_name="state.json", client=client)
@@ -456,7 +456,7 @@ def test_a_lost_answer_and_then_no_connection_is_an_unknown_outcome(moto_s3: Sit
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "AccessDenied"])
 def test_a_lost_answer_and_then_a_refusal_is_an_unknown_outcome(moto_s3: Site, code: str) -> None:
-    """Credentials can expire between the two."""
+    """Credentials can expire between the two attempts."""
     d = loaded(moto_s3)
     d["n"] += 1
     moto_s3.faults.extend([LostAnswer(), Answer(403, code)])
@@ -530,7 +530,7 @@ def test_a_delete_of_a_save_that_got_no_answer_deletes_just_that(moto_s3: Site) 
 
 
 def test_no_increment_is_lost_or_doubled_while_answers_get_lost(seaweed: Site) -> None:
-    """Two programs take turns; every second answer to a PUT is lost, and others save meanwhile."""
+    """Two programs take turns. Every second answer to a PUT is lost, and others save meanwhile."""
     ours = loaded(seaweed)
     for number in range(12):
         seaweed.faults.append(then_others_add(seaweed) if number % 3 == 0 else LostAnswer(method="PUT"))

@@ -37,7 +37,7 @@ TRIES = 500
 
 @dataclass(frozen=True)
 class Job:
-    """What a process is to do. One thread of it has the seed and the name of its own."""
+    """The task of a process. Each of its threads has its own seed and name."""
 
     bucket: str
     options: dict[str, Any]
@@ -59,7 +59,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One token, and what became of it: "saved", "refused" or "unknown"; or a delete, and the tokens in the file."""
+    """A token and its outcome: "saved", "refused" or "unknown"; or a delete, and the tokens in the file."""
 
     token: str
     outcome: str
@@ -81,7 +81,7 @@ def outcome(save: Callable[[], Any]) -> str:
 
 
 def set_up_process() -> None:
-    """botocore waits for a random part of 1 s, 2 s, 4 s … before it sends again."""
+    """Remove botocore's random waits of up to 1 s, 2 s, 4 s … before it repeats a request."""
     import boto3  # noqa: F401  # which takes some time
 
     random.random = lambda: 0.005  # type: ignore[method-assign]
@@ -115,7 +115,7 @@ def add(d: S3Dict[Any, Any], token: str) -> None:
 
 
 def by_run(d: S3Dict[Any, Any], name: str, token: str) -> None:
-    """run() tries again by itself."""
+    """Use run(), which repeats by itself."""
     d.run(lambda d: add(d, token), attempts=20)
 
 
@@ -125,7 +125,7 @@ def by_block(d: S3Dict[Any, Any], name: str, token: str) -> None:
 
 
 def by_saving(d: S3Dict[Any, Any], name: str, token: str) -> None:
-    """Without a block: memory stays as it is if a save fails, and the next one settles one of unknown outcome."""
+    """Save without a block. Memory keeps its content after a failure, and the next save resolves an unknown outcome."""
     d.load()
     add(d, token)
     unknown = False
@@ -151,7 +151,7 @@ def by_resolving(d: S3Dict[Any, Any], name: str, token: str) -> None:
 
 
 def sum_up(key: str, base: Any, ours: Any, theirs: Any) -> Any:
-    """A shared counter, which begins when somebody first writes it; or a list that both added to."""
+    """Resolve a conflict of a shared counter, or of a list that both sides added to."""
     if isinstance(ours, list):
         known, there = ([] if value is MISSING else value for value in (base, theirs))
         return [*there, *(token for token in ours if token not in known)]
@@ -174,7 +174,7 @@ STYLES = {
 
 
 def do_all_sorts(job: Job) -> list[Attempt]:
-    """Save in all ways, and delete now and then, until `count` of them are known to be done."""
+    """Save in all ways, and delete now and then, until `count` operations are known to be done."""
     rng = random.Random(job.seed)
     dicts = {name: job.open(on_conflict=style.on_conflict) for name, style in STYLES.items()}
     attempts: list[Attempt] = []
@@ -192,7 +192,7 @@ def do_all_sorts(job: Job) -> list[Attempt]:
 
 
 def deleting(d: S3Dict[Any, Any]) -> Attempt:
-    """Load and delete what was loaded, and nothing else."""
+    """Load the file, and delete that version."""
     for _ in range(TRIES):
         try:
             d.load()
@@ -205,7 +205,7 @@ def deleting(d: S3Dict[Any, Any]) -> Attempt:
 
 
 def use_registers(job: Job) -> list[tuple[str, Operation]]:
-    """Read, write and compare-and-swap a few registers; gives what was done and seen, and when."""
+    """Read, write, and compare-and-swap some registers. Returns the operations, what they saw, and when."""
     rng = random.Random(job.seed)
     d = job.open(on_conflict=job.style)
     history = []
@@ -234,7 +234,7 @@ def write_register(d: S3Dict[Any, Any], key: str, value: str) -> Operation:
 
 
 def swap_register(d: S3Dict[Any, Any], key: str, value: str) -> Operation:
-    """Write because of what was read, in one block."""
+    """Write a value that depends on the one that was read, in one block."""
 
     def swap() -> Any:
         with d:
@@ -248,7 +248,7 @@ def swap_register(d: S3Dict[Any, Any], key: str, value: str) -> Operation:
 
 
 def timed(action: Callable[[], Any], wrote: Any = NOTHING) -> Operation:
-    """Do it until it wasn't refused. All processes of a machine have the same monotonic clock."""
+    """Repeat an operation until it isn't refused, and time it. All processes have the same monotonic clock."""
     began = time.monotonic()
     for _ in range(TRIES):
         try:
@@ -265,7 +265,7 @@ def timed(action: Callable[[], Any], wrote: Any = NOTHING) -> Operation:
 
 
 def unreliable(rng: random.Random, site: Site) -> Call:
-    """A third of all requests meet something."""
+    """Let a third of all requests meet a fault."""
     lock = Lock()
 
     def lose_after(request: Request, forward: Any) -> Response | None:
@@ -273,7 +273,7 @@ def unreliable(rng: random.Random, site: Site) -> Call:
         return Answer(500, "InternalError")(request, forward)
 
     def arrive_late(request: Request, forward: Any) -> Response | None:
-        """The client has long given up, and sent it again."""
+        """Deliver the request after the client has given up and sent it again."""
         time.sleep(READ_TIMEOUT + 0.5)
         return forward(request)
 
@@ -363,7 +363,7 @@ def rng(request: pytest.FixtureRequest, seaweed: Site) -> random.Random:
 def run_all(
     processes: ProcessPoolExecutor, work: Callable[[Job], list[Any]], site: Site, rng: random.Random, **job: Any
 ) -> list[Any]:
-    """Have every process do the same job; through the proxy if there are faults to meet."""
+    """Let every process do the same job, through the proxy if there are faults."""
     options = site.options if site.faults else site.direct
     jobs = [
         Job(bucket=site.bucket, options=options, name=str(number), seed=str(rng.random()), **job)
@@ -397,7 +397,7 @@ def test_no_update_is_lost_and_none_is_made_twice(
 
 
 def test_all_ways_to_write_and_deletes_on_one_file_lose_nothing(seaweed: Site, processes: ProcessPoolExecutor) -> None:
-    """What was told is so: each token that was saved was there once, in the end or when somebody deleted the file."""
+    """Each token that was reported as saved is in the final file or in a deleted one."""
     rng = seeded()
     seaweed.faults.append(one_at_a_time(rng, seaweed))
     count = times(10, 1260)
@@ -418,12 +418,12 @@ def test_all_ways_to_write_and_deletes_on_one_file_lose_nothing(seaweed: Site, p
 
 
 def gathered(attempts: list[Attempt], outcome: str) -> set[str]:
-    """The tokens in the files that were deleted with such an outcome. Who finds that it is gone has deleted it, too."""
+    """The tokens in files that were deleted with this outcome. A deleter that finds no file counts, too."""
     return {token for attempt in attempts if attempt.outcome == outcome for token in attempt.deleted}
 
 
 def stored(site: Site) -> dict[str, Any]:
-    """What is in the file; nothing if there is none."""
+    """The file's content; empty if there is no file."""
     return dict(S3Dict(site.bucket, file_name="state.json", **site.direct))
 
 

@@ -1,4 +1,4 @@
-"""It is a dict: whatever a dict does, an `S3Dict` does, however much of it is still raw."""
+"""An `S3Dict` behaves like a dict, however much of it is still raw."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ def stored(content: dict[Any, Any]) -> MemoryS3:
 
 
 def loaded(content: dict[Any, Any], kind: type[S3Dict] = S3Dict, **options: Any) -> S3Dict:
-    """A dict that has just been loaded: none of its values is decoded yet."""
+    """A dict that has just been loaded, with all values raw."""
     return kind("bucket", file_name=KEY, client=stored(content), **options)
 
 
 def raw_keys(d: S3Dict) -> list[Any]:
-    """The keys whose values nobody has touched yet."""
+    """The keys whose values are untouched."""
     return [key for key, item in d._memory.items.items() if type(item) is msgspec.Raw]
 
 
 def file(d: S3Dict) -> dict[Any, Any]:
-    """What is in S3, read anew."""
+    """The current content in S3."""
     return dict(S3Dict("bucket", file_name=KEY, client=d._settings.client))
 
 
@@ -70,7 +70,7 @@ def file(d: S3Dict) -> dict[Any, Any]:
 
 @unittest.skipIf(mapping_tests is None, "this Python comes without its tests")
 class TestAsCPythonTestsMappings(mapping_tests.TestHashMappingProtocol if mapping_tests else unittest.TestCase):
-    """What `dict` and `UserDict` have to pass."""
+    """The tests that `dict` and `UserDict` must pass."""
 
     @staticmethod
     def type2test(*args: Any, **items: Any) -> S3Dict:
@@ -84,7 +84,7 @@ class TestAsCPythonTestsMappings(mapping_tests.TestHashMappingProtocol if mappin
 class TestLoadedAsCPythonTestsMappings(
     mapping_tests.TestHashMappingProtocol if mapping_tests else unittest.TestCase,
 ):
-    """The same with what is still raw, where it can be stored."""
+    """The same tests with raw values, if they can be stored."""
 
     @staticmethod
     def type2test(*args: Any, **items: Any) -> S3Dict:
@@ -112,7 +112,7 @@ CONTENTS: list[dict[Any, Any]] = [
 
 
 class Items:
-    """What `update` takes besides mappings and pairs."""
+    """An argument that `update` accepts besides mappings and pairs."""
 
     def keys(self) -> list[Any]:
         return ["a", "z"]
@@ -307,7 +307,7 @@ WRITES: dict[str, Callable[[Any], Any]] = {
 
 
 def outcome(operation: Callable[[Any], Any], d: Any) -> Any:
-    """What an operation gives, in terms of plain dicts; or the type of what it raises, of a KeyError the key too."""
+    """The result of an operation as plain dicts, or the type of its exception, with the key of a KeyError."""
     try:
         result = operation(d)
     except Exception as error:  # noqa: BLE001  # any is to be the same
@@ -680,7 +680,7 @@ def test_fromkeys_under_autosave_saves() -> None:
 
 @pytest.fixture
 def credentials(monkeypatch: pytest.MonkeyPatch, moto_s3: Site) -> None:
-    """What boto3's own credential chain finds."""
+    """Credentials that boto3's own chain finds."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", moto_s3.server.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", moto_s3.server.secret_key)
 
@@ -737,7 +737,7 @@ def test_a_pickle_of_an_open_dict_and_of_one_that_contains_itself(moto_s3: Site)
 
 
 class Labelled(S3Dict[Any, Any]):
-    """With attributes of its own."""
+    """An S3Dict with additional attributes."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -1,4 +1,4 @@
-"""Two writers of one file, whose changes are merged."""
+"""Merging the changes of two writers of one file."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def test_what_it_raises_goes_on_and_nothing_is_saved(s3: Site) -> None:
 
 
 def test_a_save_that_got_no_answer_but_took_effect_is_not_counted_twice(moto_s3: Site) -> None:
-    """Its id tells: the increment that it carried is not one that is still to be made."""
+    """Its id shows that the increment is already in the file."""
     moto_s3.write(FILE, b'{"n":5}')
     once = Config(retries={"total_max_attempts": 1})
     ours = open_file(moto_s3, on_conflict=add, config=once)
@@ -288,7 +288,7 @@ def test_a_save_that_got_no_answer_but_took_effect_is_not_counted_twice(moto_s3:
 
 
 def test_only_what_was_touched_here_is_decoded_and_encoded(moto_s3: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Merging costs what changed, not what the file holds."""
+    """Merging takes time for the changes, not for the whole file."""
     content = {f"key-{number}": [number] for number in range(1000)}
     moto_s3.write(FILE, json.dumps(content).encode())
     ours = open_file(moto_s3, on_conflict="merge")
@@ -305,7 +305,7 @@ def test_only_what_was_touched_here_is_decoded_and_encoded(moto_s3: Site, monkey
 
 
 def test_merging_is_by_key_and_knows_types() -> None:
-    """1 and True are equal in Python, but not the same value."""
+    """1 and True are equal in Python, but they are different values."""
     base, ours, theirs = (codec.split(body) for body in (b'{"a":1,"b":1}', b'{"a":true,"b":1}', b'{"a":1.0,"b":2}'))
     merged, clashes = merge(["a", "b"], base, ours, theirs, None)
     assert clashes == ["a"]

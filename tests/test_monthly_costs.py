@@ -1,4 +1,4 @@
-"""The page on what a month costs: computed, from requests that are really sent."""
+"""The page of monthly costs is computed from the requests that are really sent."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_month_is_its_requests_at_their_prices() -> None:
 
 
 def test_the_page_has_the_computed_table() -> None:
-    """If not: `python -m benchmarks.costs`."""
+    """If this fails, run `python -m benchmarks.costs`."""
     page = costs.PAGE.read_text()
     assert costs.TABLE.sub(lambda _: costs.table(), page) == page
     assert costs.table() in page

@@ -160,7 +160,7 @@ HANDLERS = {
 
 
 class Meeting:
-    """One operation, and what somebody does in the middle of it."""
+    """An operation, and what somebody else does in the middle of it."""
 
     def __init__(self, mode: Any, others: bool) -> None:
         self.s3 = Site()
@@ -180,7 +180,7 @@ class Meeting:
         return told(lambda: operation(self.d))
 
     def was_saved(self, key: str) -> bool:
-        """Has any version what this save wrote?"""
+        """Whether any version has the content of this save."""
         return any(content.get(key) in ("ours", "handler's") for content in self.s3.versions.values())
 
     def check(self) -> None:
@@ -201,7 +201,7 @@ def told(action: Callable[[], object]) -> str:
 
 
 def meetings(operation: Any, handler: Any) -> Iterator[tuple[Meeting, str]]:
-    """At each moment of the operation's requests, with and without others' saves before."""
+    """Meet at each moment of the operation's requests, with and without other writers' saves before."""
     for mode, others in product(MODES, [False, True]):
         for moment in count():
             meeting = Meeting(mode, others)
@@ -216,7 +216,7 @@ def meetings(operation: Any, handler: Any) -> Iterator[tuple[Meeting, str]]:
 @pytest.mark.parametrize("handler", HANDLERS)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_memory_and_version_belong_together(operation: str, handler: str) -> None:
-    """Neither of the two leaves memory with what another version holds, and the next block goes on from there."""
+    """Neither operation leaves memory with the content of another version, and the next block works."""
     for meeting, _ in meetings(OPERATIONS[operation], HANDLERS[handler]):
         meeting.check()
         with suppress(ConflictError):  # what is in memory may be older than what is there
@@ -229,7 +229,7 @@ def test_memory_and_version_belong_together(operation: str, handler: str) -> Non
 @pytest.mark.parametrize("handler", HANDLERS)
 @pytest.mark.parametrize("operation", SAVES)
 def test_what_a_save_is_told_is_true(operation: str, handler: str) -> None:
-    """Saved means that it has been in the file, refused that it never was; and nobody's save is written over."""
+    """Saved means that it was in the file, refused that it never was. No other writer is overwritten."""
     for meeting, outcome in meetings(SAVES[operation], HANDLERS[handler]):
         assert outcome in ("done", "ConflictError")
         assert meeting.was_saved("k") == (outcome == "done")
@@ -240,14 +240,14 @@ def test_what_a_save_is_told_is_true(operation: str, handler: str) -> None:
 @pytest.mark.parametrize("handler", ["edits", "edits and saves", "has a block"])
 @pytest.mark.parametrize("operation", SAVES)
 def test_what_a_handler_did_is_kept(operation: str, handler: str) -> None:
-    """It is in the file, or in memory; unless it came into a block that was undone."""
+    """Its change is in the file or in memory, unless it was in a block that was undone."""
     for meeting, outcome in meetings(SAVES[operation], HANDLERS[handler]):
         if meeting.handler_is_told == outcome == "done":
             assert meeting.d["h"] == "handler's" or meeting.was_saved("h")
 
 
 def test_a_function_that_loads_while_it_resolves_is_refused() -> None:
-    """Its changes would be gone from memory by its own doing, and nothing left to save."""
+    """The load would discard the changes that are being saved."""
     s3 = HookedS3()
 
     def resolve(key: str, base: Any, ours: Any, theirs: Any) -> Any:

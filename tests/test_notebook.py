@@ -1,4 +1,4 @@
-"""How a dict shows in a notebook, and that looking costs and changes nothing."""
+"""The display of a dict in a notebook, which sends no request and changes nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.servers import Site
 
 
 class Page(HTMLParser):
-    """What there is to read on a page, and the tags that it is made of."""
+    """The text of a page, and its tags."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Page(HTMLParser):
 
 
 class Printer:
-    """As much of IPython's as it takes."""
+    """As much of IPython's printer as the test needs."""
 
     def __init__(self) -> None:
         self.said = ""
@@ -73,7 +73,7 @@ def state(s3: Site, **options: Any) -> S3Dict:
 
 
 def saved(s3: Site, content: dict[Any, Any]) -> S3Dict:
-    """One that was loaded just now, with nothing decoded yet."""
+    """A dict that was just loaded, with nothing decoded yet."""
     state(s3, data=content).save()
     d = state(s3)
     s3.requests.clear()
@@ -148,7 +148,7 @@ def test_the_first_items_are_shown_and_how_many_more_there_are(moto_s3: Site) ->
 
 
 def test_looking_sends_nothing_and_leaves_what_is_untouched_untouched(moto_s3: Site) -> None:
-    """So the next block costs no more than without it."""
+    """So the next block costs no more than without the display."""
     d = saved(moto_s3, {"a": [1], "b": {"c": 2}})
     shown(d)
     printed(d)
@@ -197,7 +197,7 @@ def test_a_value_that_cannot_show_itself_shows_its_type(moto_s3: Site) -> None:
 
 
 def test_what_is_nested_too_deeply_to_be_decoded_here_shows_too(moto_s3: Site) -> None:
-    """Where so much of the stack is in use, it may not be possible, on some versions of Python."""
+    """Some versions of Python can't decode it with so much of the stack in use."""
     moto_s3.write("state.json", b'{"a": ' + b"[" * 850 + b"]" * 850 + b"}")
     d = state(moto_s3)
 
@@ -213,7 +213,7 @@ def test_as_text_a_small_dict_is_its_repr(moto_s3: Site, content: dict[Any, Any]
 
 
 def test_as_text_a_big_dict_is_short_too(moto_s3: Site) -> None:
-    """IPython puts it into the notebook's file, beside the HTML."""
+    """IPython stores the text in the notebook's file, beside the HTML."""
     text = printed(saved(moto_s3, {f"key{n}": "x" * 9_000 for n in range(50)}))
     assert text.startswith("{'key0': \"xxx")
     assert text.endswith("… and 30 more}")

@@ -41,7 +41,7 @@ def policy(title: str) -> dict[str, Any]:
 
 
 class Account:
-    """A user on a server that obeys policies."""
+    """A user on a server that enforces policies."""
 
     def __init__(self, s3: LocalS3) -> None:
         root = {"aws_access_key_id": "root", "aws_secret_access_key": "root", "region_name": "us-east-1"}
@@ -61,7 +61,7 @@ class Account:
         self.iam.put_user_policy(UserName="program", PolicyName="only", PolicyDocument=json.dumps(document))
 
     def can(self, call: Callable[[S3Dict], Any], file_name: str = FILE) -> bool:
-        """Whether the user may load a file that is there, and then do that."""
+        """Whether the user may load an existing file and then do this operation."""
         self.obey_policies(False)
         self._s3.client.put_object(Bucket="my-bucket", Key=file_name, Body=b"{}")
         self.obey_policies(True)

@@ -1,4 +1,4 @@
-"""The names that users import, and what importing them costs."""
+"""The public names, and the cost of importing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pytest plugin, in runs of its own: `s3dict_bucket` gives each test an empty bucket."""
+"""The pytest plugin, in separate runs: `s3dict_bucket` gives each test an empty bucket."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ GUIDE = Path(__file__).parent.parent / "docs" / "guides" / "tests.md"
 
 @pytest.fixture(autouse=True)
 def without_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the end of each run its plugin would import it, which takes longer than the run."""
+    """Disable hypothesis's plugin, whose import at the end of each run takes longer than the run."""
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
 
 
 def test_one_test_leaves_nothing_to_the_next(pytester: pytest.Pytester) -> None:
-    """Neither in S3 nor in the environment nor in boto3's default session; and one server does for all."""
+    """S3, the environment and boto3's default session are restored, and one server serves all tests."""
     pytester.makepyfile("""
         import boto3, os, pytest
 
@@ -54,7 +54,7 @@ def test_one_test_leaves_nothing_to_the_next(pytester: pytest.Pytester) -> None:
 
 
 def test_workers_of_xdist_have_servers_of_their_own(pytester: pytest.Pytester) -> None:
-    """Else one's test would find the buckets of another's."""
+    """With a shared server, one worker's test would find another one's buckets."""
     pytester.makepyfile("""
         import boto3, pytest, time
 
@@ -80,7 +80,7 @@ def test_a_run_that_does_not_use_it_imports_nothing(pytester: pytest.Pytester) -
 
 
 def test_the_projects_settings_choose_the_engine(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what is to be installed is said in one line."""
+    """If the engine isn't installed, one line says what to install."""
     monkeypatch.setattr(SeaweedFS, "program", staticmethod(lambda: None))
     pytester.makeini("[pytest]\ns3dict_engine = seaweedfs")
     pytester.makepyfile("def test(s3dict_bucket): pass")
@@ -113,7 +113,7 @@ def test_the_tests_in_the_guide_pass(pytester: pytest.Pytester) -> None:
 
 
 def test_it_goes_with_other_servers_in_one_test(s3dict_bucket: str, s3dict_local: LocalS3, moto_s3: Site) -> None:
-    """This project's own fixtures, and both of the plugin's."""
+    """This project's own fixtures work beside both of the plugin's."""
     with S3Dict(s3dict_bucket, file_name="a") as ours, S3Dict(moto_s3.bucket, file_name="a", **moto_s3.direct) as other:
         ours["server"], other["server"] = "ours", "other"
     assert s3dict_local.client.get_object(Bucket=s3dict_bucket, Key="a")["Body"].read().strip() == b'{"server":"ours"}'

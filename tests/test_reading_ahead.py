@@ -1,4 +1,4 @@
-"""Values behind one that is touched may be decoded along with it: nobody can tell, but by the time that it takes."""
+"""Values after a touched one may be decoded together with it, which affects only the time."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ SHAPES: dict[str, Callable[[int], Any]] = {
     "scalars": lambda n: n,
     "flat records": lambda n: {"n": n, "text": "x"},
     "records with lists": lambda n: {"a": [n], "n": n, "b": ["x", n]},
+    "records with lists of lists and more": lambda n: {"a": [[n], {"b": [n]}], "n": "[{"},
     "records with optional lists": lambda n: {"n": n, "a": [n] if n % 3 else None},
     "records of different names": lambda n: {f"a{n % 3}": [n], "n": n},
     "records of different sizes": lambda n: {"n": n, **({"a": [n]} if n % 2 else {})},
@@ -41,7 +42,7 @@ def d(request: pytest.FixtureRequest) -> S3Dict[str, Any]:
 
 
 def parts(value: Any) -> list[Any]:
-    """All containers in a value, itself included."""
+    """All containers in a value, including the value itself."""
     if isinstance(value, set):
         return [value]
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
@@ -49,7 +50,7 @@ def parts(value: Any) -> list[Any]:
 
 
 def spoil(container: Any) -> None:
-    """Take out what is in it, and put in something else."""
+    """Remove the content of a container, and put in something else."""
     container.clear()
     {dict: lambda: container.update(x=[1]), list: lambda: container.append([1]), set: lambda: container.add(1)}[
         type(container)
@@ -57,7 +58,7 @@ def spoil(container: Any) -> None:
 
 
 def test_rolling_back_is_exact_and_in_place_for_values_that_were_decoded_ahead(d: S3Dict[str, Any]) -> None:
-    """Whoever holds a part of one sees it undone, and it is still the one in the dict."""
+    """Whoever holds a part of a value sees it undone, and it is still the one in the dict."""
     before = deepcopy(S3Dict("bucket", file_name="k", client=d._settings.client).data)
     held: dict[str, list[Any]] = {}
     with d.transaction():
@@ -73,7 +74,7 @@ def test_rolling_back_is_exact_and_in_place_for_values_that_were_decoded_ahead(d
 
 
 def test_an_outer_block_undoes_what_was_decoded_ahead_in_an_inner_one(d: S3Dict[str, Any]) -> None:
-    """Also where the inner one was committed."""
+    """This also holds if the inner block was committed."""
     before = deepcopy(S3Dict("bucket", file_name="k", client=d._settings.client).data)
     with d.transaction():
         with d.transaction():
@@ -86,7 +87,7 @@ def test_an_outer_block_undoes_what_was_decoded_ahead_in_an_inner_one(d: S3Dict[
 
 
 def test_what_was_decoded_ahead_and_edited_is_saved(d: S3Dict[str, Any]) -> None:
-    """Nothing but what was edited, and all of that."""
+    """Only the edited values are saved, and all of them."""
     with d:
         for key in list(d)[::2]:
             d[key] = [d[key]]
@@ -96,8 +97,22 @@ def test_what_was_decoded_ahead_and_edited_is_saved(d: S3Dict[str, Any]) -> None
     assert S3Dict("bucket", file_name="k", client=d._settings.client) == d
 
 
+def test_a_value_that_is_changed_back_after_a_save_is_saved_again(d: S3Dict[str, Any]) -> None:
+    """It is compared with what the file holds now, not with what it held when it was read."""
+    before = json.loads(d._settings.client.objects["k"][0])
+    d.load()
+    records = [value for value in d.values() if type(value) is dict]
+    for record in records:
+        record["edited"] = True
+    d.save()
+    for record in records:
+        del record["edited"]
+    d.save()
+    assert json.loads(d._settings.client.objects["k"][0]) == before
+
+
 def test_a_value_that_was_only_decoded_ahead_keeps_its_text() -> None:
-    """It isn't changed, however it is spelled."""
+    """It hasn't changed, however it is spelled."""
     memory = loaded(f'{{"n": {number}, "a": [ 1.0e0 ]}}' for number in range(COUNT))
     texts = dict(memory.items)
     for key in memory.items:
@@ -108,14 +123,14 @@ def test_a_value_that_was_only_decoded_ahead_keeps_its_text() -> None:
 
 
 def test_no_more_is_decoded_ahead_than_was_touched(d: S3Dict[str, Any]) -> None:
-    """A run that ends early has cost at most twice what was touched."""
+    """A run that ends early has cost at most twice as much as what was touched."""
     for touched, key in enumerate(d, 1):
         d[key]
         assert COUNT - len(raw_keys(d)) <= 2 * touched
 
 
 def test_nothing_is_decoded_ahead_of_keys_that_are_touched_out_of_order(d: S3Dict[str, Any]) -> None:
-    """As one who looks up some of them does."""
+    """An example is a program that looks up some of the keys."""
     for key in list(d)[5:COUNT:7]:
         d[key]
     assert len(raw_keys(d)) == COUNT - len(range(5, COUNT, 7))
@@ -123,7 +138,7 @@ def test_nothing_is_decoded_ahead_of_keys_that_are_touched_out_of_order(d: S3Dic
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_value_whose_reading_was_interrupted_is_rolled_back(nested: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the block has noted by then is what the next one who reads it gets."""
+    """If the block has noted the value, the next reader gets the noted one."""
     memory = loaded('{"a": [1]}' for _ in range(3))
     savepoint, inner = Savepoint(), Savepoint()
     memory.begin(savepoint)
@@ -145,7 +160,7 @@ def test_a_value_whose_reading_was_interrupted_is_rolled_back(nested: bool, monk
 @pytest.mark.parametrize("in_a_block", [False, True])
 @pytest.mark.parametrize("key", ["r0", "r2"])
 def test_what_a_signal_handler_reads_meanwhile_is_the_one_in_the_dict(key: str, in_a_block: bool) -> None:
-    """It may come between the decoding of a value, alone or ahead, and its being put in its place."""
+    """The handler may run between the decoding of a value and its storing."""
 
     def make() -> Reading:
         reading = Reading(loaded('{"a": [1]}' for _ in range(5)), key)
@@ -165,7 +180,7 @@ def test_what_a_signal_handler_reads_meanwhile_is_the_one_in_the_dict(key: str, 
 
 
 class Reading:
-    """A memory whose values are read in order, and one of them by a signal handler."""
+    """A memory whose values are read in order, one of them by a signal handler."""
 
     def __init__(self, memory: Memory, key: str) -> None:
         self.memory, self.key, self.savepoint = memory, key, Savepoint()
@@ -180,14 +195,14 @@ class Reading:
 
 
 class Interrupting(dict[Any, None]):
-    """Ctrl-C comes when something is put in."""
+    """Raises Ctrl-C when something is put in."""
 
     def __setitem__(self, key: Any, value: None) -> None:
         raise KeyboardInterrupt
 
 
 def loaded(texts: Any) -> Memory:
-    """A memory with a file of these values."""
+    """A memory with these values in a file."""
     memory = Memory()
     memory.load({f"r{number}": codec.Raw(text.encode()) for number, text in enumerate(texts)}, None)
     return memory

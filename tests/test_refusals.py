@@ -1,4 +1,4 @@
-"""What is said of a value that can't be stored: its place, its type with the module, and what to store instead."""
+"""The message for a value that can't be stored: its place, its type with the module, and what to store instead."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from s3dictionary._format.types import STORABLE, TABLE
 
 
 def class_of(module: str, name: str, *bases: type) -> Any:
-    """A class as it comes from a package that may not be installed here."""
+    """A class like one of a package that may not be installed here."""
     return type(name, bases, {"__module__": module})
 
 
@@ -48,7 +48,7 @@ ROW.__pydantic_fields__ = {}
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (object(), "an object, which can't be stored; store what it stands for instead"),
+        (object(), "an object, which can't be stored; store a value of another type instead"),
         (GENERIC, "a type, which can't be stored; store its name instead"),
         (class_of("numpy", "bool", GENERIC)(), "a numpy.bool, which can't be stored; store its .item() instead"),
         (class_of("pandas._libs.missing", "NAType")(), "a pandas.NAType, which can't be stored; store None instead"),
@@ -59,7 +59,7 @@ ROW.__pydantic_fields__ = {}
     ids=lambda item: "" if isinstance(item, str) else type(item).__name__,
 )
 def test_the_message_says_what_it_is_and_what_to_do(value: Any, said: str) -> None:
-    """Wherever it stands."""
+    """This holds wherever the value is."""
     with pytest.raises(NotStorableError) as refusal:
         codec.encode([(value,)], "a")
     assert refusal.value.path == "d['a'][0][0]"
@@ -97,7 +97,7 @@ async def fetch() -> int:
 
 @pytest.mark.parametrize(("expression", "advice"), ROWS)
 def test_the_table_in_the_docs_is_what_the_messages_say(expression: str, advice: str) -> None:
-    """Each row is evaluated; and the type is told with its module."""
+    """Each row of the table is evaluated. The message has the type with its module."""
     names = dict(globals())
     exec(NAMES, names)
     value = eval(expression, names)
@@ -113,7 +113,7 @@ def test_the_table_in_the_docs_is_what_the_messages_say(expression: str, advice:
 
 
 class Shy(str):
-    """Has no repr."""
+    """A class whose repr fails."""
 
     __slots__ = ()
 
@@ -122,13 +122,13 @@ class Shy(str):
 
 
 def test_a_key_without_a_repr_is_no_obstacle() -> None:
-    """The path shows its type."""
+    """The path shows the key's type instead."""
     with pytest.raises(NotStorableError, match=r"^d\[<test_refusals.Shy>\] is an object"):
         codec.encode({Shy("a"): object()})
 
 
 class Changing(tzinfo):
-    """A zone whose offset depends on the date, as those that have a name."""
+    """A zone whose offset depends on the date, as in named zones."""
 
     def utcoffset(self, when: datetime | None) -> timedelta | None:
         return when and timedelta(hours=when.month)
@@ -139,13 +139,13 @@ class Changing(tzinfo):
 
 def test_a_time_of_day_whose_zone_depends_on_the_date_is_refused() -> None:
     """It would come back without its zone."""
-    with pytest.raises(NotStorableError, match=r"^d\[0\] is .*, whose zone has no offset without a date"):
+    with pytest.raises(NotStorableError, match=r"^d\[0\] is .*, whose time zone has no offset without a date"):
         codec.encode([time(7, 30, tzinfo=Changing())])
 
 
 def test_a_zone_that_fails_is_told() -> None:
-    """What it raises doesn't come out of a save."""
-    with pytest.raises(NotStorableError, match=r"its zone fails.*NotImplementedError"):
+    """The zone's exception doesn't leave the save."""
+    with pytest.raises(NotStorableError, match=r"its time zone fails.*NotImplementedError"):
         codec.encode(datetime(2026, 1, 1, tzinfo=tzinfo()))
 
 
@@ -153,7 +153,7 @@ def test_a_zone_that_fails_is_told() -> None:
     "value", [datetime(2026, 10, 25, 2, 30, fold=1), time(2, 30, fold=1), datetime(1, 1, 1, fold=1)]
 )
 def test_the_second_of_two_equal_times_comes_back_as_the_second(value: Any) -> None:
-    """`timestamp()` gives another moment for the first one."""
+    """`timestamp()` is different for the first one."""
     found = codec.decode(codec.encode(value))
     assert (found, found.fold) == (value, 1)
     assert codec.decode(codec.encode(value.replace(fold=0))).fold == 0
@@ -161,7 +161,7 @@ def test_the_second_of_two_equal_times_comes_back_as_the_second(value: Any) -> N
 
 @pytest.mark.parametrize("text", ["[_fold=1]", "2026-01-01T00:00:00[_fold=2]"])
 def test_such_a_mark_where_it_makes_no_sense_leaves_the_dict_that_it_is(text: str) -> None:
-    """As with other content that doesn't fit."""
+    """It is like other content that doesn't fit."""
     raw = b'{"py/datetime":"%s"}' % text.encode()
     assert codec.decode(raw) == {"py/datetime": text}
     assert codec.decode(codec.encode(codec.decode(raw))) == {"py/datetime": text}
@@ -172,7 +172,7 @@ def test_such_a_mark_where_it_makes_no_sense_leaves_the_dict_that_it_is(text: st
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.kind.__name__)
 def test_a_row_is_complete(row: Any) -> None:
-    """What has a tag can be read, what JSON lacks has one, and what holds others is refilled with what it has held."""
+    """A tag can be read, a type that JSON lacks has a tag, and a container is refilled with its own content."""
     assert bool(row.tag) == bool(row.read)
     assert row.json or row.tag or row.kind not in STORABLE
     if row.contents:

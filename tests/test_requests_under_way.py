@@ -1,4 +1,4 @@
-"""What other threads do while a request of one is under way: it is kept, or waits, and what is saved is whole."""
+"""What other threads do during a request is kept or waits, and each save is consistent."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ READS: dict[str, Callable[[D], Any]] = {
 @pytest.mark.parametrize("what", ACTIONS)
 @pytest.mark.parametrize("name", REQUESTS)
 def test_what_another_thread_does_during_a_request_is_kept(name: str, what: str, moment: str) -> None:
-    """It took effect when its thread was told so; held values stay the ones in the dict, and all of it is saved."""
+    """It took effect when the thread was told so. Held values stay in the dict, and a save stores it."""
     request, (action, effect) = REQUESTS[name], ACTIONS[what]
     stage = Stage(autosave=request.autosave, on_conflict=request.on_conflict)
     threads: list[InThread[object]] = []
@@ -175,7 +175,7 @@ def test_what_another_thread_does_during_a_request_is_kept(name: str, what: str,
 
 
 def as_items(content: Any) -> dict[Any, str]:
-    """To compare contents in any order, types included."""
+    """The content as items, to compare it in any order, including types."""
     return {key: repr(value) for key, value in content.items()}
 
 
@@ -192,7 +192,7 @@ def assert_nothing_half_saved(what: str, stored: list[dict[Any, Any] | None]) ->
 @pytest.mark.parametrize("moment", ["before it takes effect", "after it took effect"])
 @pytest.mark.parametrize("name", REQUESTS)
 def test_reads_do_not_wait_for_a_request(name: str, moment: str) -> None:
-    """Whatever another thread reads while one waits for S3, it gets at once."""
+    """Another thread reads at once while one thread waits for S3."""
     request = REQUESTS[name]
     stage = Stage(autosave=request.autosave, on_conflict=request.on_conflict)
     read: dict[str, Any] = {}
@@ -213,7 +213,7 @@ def test_reads_do_not_wait_for_a_request(name: str, moment: str) -> None:
 @pytest.mark.parametrize("what", ["writes", "updates", "has a transaction", "has a block", "saves"])
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_request_that_fails_takes_nothing_of_other_threads_along(name: str, what: str) -> None:
-    """What its own thread did may be undone; what another one did meanwhile is there."""
+    """The changes of its own thread may be undone, but those of another thread stay."""
     request, (action, effect) = REQUESTS[name], ACTIONS[what]
     stage = Stage(autosave=request.autosave, on_conflict=request.on_conflict)
     threads: list[InThread[object]] = []
@@ -243,7 +243,7 @@ def test_a_request_that_fails_takes_nothing_of_other_threads_along(name: str, wh
 def test_what_another_thread_does_during_load_or_delete_comes_before_or_after(
     request_name: str, what: str, moment: str
 ) -> None:
-    """It is there, or has gone with everything else; what is saved next is what is there."""
+    """The change is there, or it was replaced with everything else. The next save stores memory."""
     action, _ = ACTIONS[what]
     stage = Stage()
     threads: list[InThread[object]] = []
@@ -285,7 +285,7 @@ UPDATES_OF_OTHERS: dict[str, Callable[[D], Any]] = {
 @pytest.mark.parametrize("kind", ["with", "transaction"])
 @pytest.mark.parametrize("what", UPDATES_OF_OTHERS)
 def test_other_threads_wait_for_the_end_of_a_block_and_reads_do_not(what: str, kind: str, end: str) -> None:
-    """Nothing of theirs gets into a block, and nothing of theirs is undone with it."""
+    """Their changes never get into a block, and are never undone with it."""
     stage = Stage()
     d = stage.d
     with suppress(Boom), d if kind == "with" else d.transaction():

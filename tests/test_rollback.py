@@ -1,4 +1,4 @@
-"""Rolling back is exact and in place: same keys, same order, same values at any depth, and the same objects."""
+"""A rollback is exact and in place: same keys, same order, same values at any depth, and the same objects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = "state.json"
 
 
 class Failed(Exception):
-    """Ends a block."""
+    """The exception that ends a block."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def s3() -> MemoryS3:
 
 @pytest.fixture
 def open_dict(s3: MemoryS3) -> Iterator[Callable[..., S3Dict[Any, Any]]]:
-    """Opens a file that holds what is given."""
+    """Open a file with this content."""
     opened: list[S3Dict[Any, Any]] = []
 
     def opener(content: dict[Any, Any] | None = None, **items: Any) -> S3Dict[Any, Any]:
@@ -157,7 +157,7 @@ def test_objects_at_every_depth_are_undone_themselves(open_dict: Opener) -> None
 
 
 def test_the_pattern_that_loses_nothing(open_dict: Opener) -> None:
-    """A log beside the transactions that fail, and one put in by an inner block that did not."""
+    """It keeps a log beside the failing transactions, and one put in by a successful inner block."""
     d = open_dict(stock=2)
     log = d.setdefault("log", [])
     with d:
@@ -279,7 +279,7 @@ def test_an_inner_block_goes_back_only_to_its_own_begin(open_dict: Opener) -> No
 
 
 def test_an_object_put_in_by_an_undone_block_keeps_what_it_got_since(open_dict: Opener) -> None:
-    """It isn't the dict's any more, and never was."""
+    """It never belonged to the dict after the rollback."""
     d = open_dict()
     mine: list[int] = [1]
 
@@ -397,7 +397,7 @@ def test_data_and_the_dict_changed_in_turn_are_undone(open_dict: Opener) -> None
 def test_data_changed_across_nested_blocks_is_undone(
     open_dict: Opener, when: str, keep: bool, inner_fails: bool
 ) -> None:
-    """Whoever let go of it has the dict closed again, which mustn't lose what came in unseen."""
+    """When nobody holds `data` any more, its items get entries again, including unseen ones."""
     d = open_dict(dict(EXPECTED))
     kept = [d.data] if when == "before" else []
 
@@ -469,7 +469,7 @@ def test_the_dict_can_be_iterated_over_while_blocks_fail(open_dict: Opener) -> N
 
 @pytest.mark.parametrize("edit", [lambda d: d.pop("b"), lambda d: (d.pop("b"), d.update(b=1)), lambda d: d.clear()])
 def test_who_removes_keys_while_iterating_hears_of_it_also_if_that_is_undone(open_dict: Opener, edit: Any) -> None:
-    """As in a dict: nothing is skipped without a word."""
+    """As in a dict, an iteration raises instead of skipping keys silently."""
     d = open_dict(gone=0, a=1, b=2, c=3)
     del d["gone"]
     with pytest.raises(RuntimeError, match="changed"):
@@ -488,7 +488,7 @@ def test_views_can_be_iterated_over_while_blocks_fail(open_dict: Opener) -> None
 
 
 def test_a_dict_in_it_can_be_iterated_over_while_blocks_fail(open_dict: Opener) -> None:
-    """Written back as a whole, it would close the gap that the removed key left, and the iteration would skip one."""
+    """Rewriting the whole dict would close the removed key's gap, and the iteration would skip a key."""
     d = open_dict(jobs={"gone": 0, "a": 1, "b": 2, "c": 3})
     jobs = d["jobs"]
     del jobs["gone"]
@@ -515,7 +515,7 @@ def test_lists_and_sets_in_it_can_be_iterated_over_while_blocks_fail(open_dict: 
 
 
 def test_a_failing_block_hides_no_key_from_other_threads(open_dict: Opener) -> None:
-    """Reads don't wait, so the keys that the block has nothing to do with have to be there all the time."""
+    """Reads don't wait, so unaffected keys must be present at every moment."""
     d = open_dict({f"k{number}": number for number in range(2000)})
     done = threading.Event()
     missed = []
@@ -538,7 +538,7 @@ def test_a_failing_block_hides_no_key_from_other_threads(open_dict: Opener) -> N
 
 
 class Guarded(dict):  # type: ignore[type-arg]
-    """Has a will of its own."""
+    """A dict whose own methods mustn't be called."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise AssertionError("not for rolling back")
@@ -547,7 +547,7 @@ class Guarded(dict):  # type: ignore[type-arg]
 
 
 class Shy(list):  # type: ignore[type-arg]
-    """Doesn't show what is in it."""
+    """A list whose own methods don't show its content."""
 
     def __iter__(self) -> Any:
         return iter([])
@@ -559,7 +559,7 @@ class Shy(list):  # type: ignore[type-arg]
 
 
 class Tag(str):
-    """A str with something more."""
+    """A str with an additional attribute."""
 
 
 class Point(NamedTuple):
@@ -638,7 +638,7 @@ def test_an_object_that_claims_to_be_a_container_does_no_harm(open_dict: Opener)
 
 
 def test_a_value_of_a_class_of_its_own_stays_what_it_is_after_a_save(open_dict: Opener, s3: MemoryS3) -> None:
-    """As long as the program runs; what comes back from the file is of the built-in type."""
+    """This holds while the program runs. The value from the file has the built-in type."""
     d = open_dict()
     with d:
         d.update(counter=Counter("a"), point=Point(1, 2), tag=Tag("a"), inner=[defaultdict(int)], keys={Tag("a"): 1})
@@ -712,7 +712,7 @@ def by_an_iterator_over_it(value: Any) -> Callable[[], Any]:
 
 
 def by_another_thread(value: Any) -> Callable[[], Any]:
-    """In a local variable of a function that waits."""
+    """Held by a local variable of a function that waits in another thread."""
     asked, answered = threading.Event(), threading.Event()
     answer = []
 

@@ -1,4 +1,4 @@
-"""`run`: a function called in a `with` block, again after a conflict."""
+"""`run` calls a function in a `with` block, and again after a conflict."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def d(moto_s3: Site) -> S3Dict[str, Any]:
 
 
 class Rival:
-    """Writes at the same time, so many times."""
+    """Another writer that saves this many times at the same moment."""
 
     def __init__(self, s3: Site, times: int) -> None:
         self.s3 = s3
@@ -107,7 +107,7 @@ def test_the_conflict_of_another_dict_is_not_its_own(moto_s3: Site, d: S3Dict[st
 
 
 def test_unsaved_changes_from_before_are_not_thrown_away(moto_s3: Site, d: S3Dict[str, Any]) -> None:
-    """A fresh load would; so the conflict goes on to the caller at once."""
+    """A fresh load would discard them, so the conflict propagates at once."""
     d["before"] = 1
     rival = Rival(moto_s3, 1)
     with pytest.raises(ConflictError):

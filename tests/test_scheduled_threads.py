@@ -41,7 +41,7 @@ def _collect_while_warnings_are_ignored() -> Iterator[None]:
 
 
 def random_edit(rng: random.Random, number: int) -> tuple[str, Edit]:
-    """An edit of one step, to be made to the dict and to the model."""
+    """A random edit in one step, for the dict and for the model."""
     key = rng.choice(KEYS)
     edits: dict[str, Edit] = {
         "set": lambda d: d.__setitem__(key, [number]),
@@ -56,7 +56,7 @@ def random_edit(rng: random.Random, number: int) -> tuple[str, Edit]:
 
 
 class Schedule:
-    """One dict, its actors, and the model of it."""
+    """One dict, its actors, and its model."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
@@ -104,7 +104,7 @@ class Schedule:
             self.save(actor)
 
     def is_blocked(self, actor: Actor) -> bool:
-        """Does its thread wait for the end of another one's block?"""
+        """Whether its thread waits for the end of another one's block."""
         return self.waiting is not None and self.waiting[0].thread is actor.thread
 
     def has_to_wait(self, actor: Actor) -> bool:
@@ -171,7 +171,7 @@ class Schedule:
             self.did(edit)
 
     def leave_anothers(self, actor: Actor) -> None:
-        """A block that is somebody else's, who is still in it."""
+        """Try to leave a block whose owner is still inside it."""
         block = self.blocks[-1][1]
         self.refused(actor, "leave what isn't its own", Command(lambda: block.__exit__(None, None, None)))
 
@@ -197,7 +197,7 @@ class Schedule:
 
 
 def test_threads_and_tasks_that_take_turns_see_what_the_model_says() -> None:
-    """Whoever must wait waits, whoever is refused has done nothing, and all else takes effect once."""
+    """Who must wait waits, who is refused changes nothing, and everything else takes effect once."""
     rng = seeded()
     for number in range(SCHEDULES):
         schedule = Schedule(random.Random(f"{rng.random()}"))
@@ -209,7 +209,7 @@ def test_threads_and_tasks_that_take_turns_see_what_the_model_says() -> None:
 
 
 def test_a_block_left_before_the_one_inside_it_is_refused_and_what_it_did_can_be_got_at() -> None:
-    """In a thread, and in a task: the dict is usable afterwards."""
+    """This holds in a thread and in a task. The dict is usable afterwards."""
     for thread in (Thread("thread"), Loop("loop", 2)):
         d = HookedS3().begin({"n": 0})
         outer, inner = d.transaction(), d.transaction()

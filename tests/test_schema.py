@@ -1,4 +1,4 @@
-"""The JSON Schema of the format: other programs can rely on it."""
+"""The JSON Schema of the file format, on which other programs can rely."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def loads(body: bytes) -> Any:
-    """As other programs read it; the number of digits is Python's concern."""
+    """Read JSON as other programs do, without Python's limit on digits."""
     return json.loads(body, parse_int=lambda digits: int(digits[:300]))
 
 
@@ -30,7 +30,7 @@ def test_the_schema_is_one() -> None:
 
 
 def test_the_schema_has_each_type_that_is_tagged() -> None:
-    """A new row in the table of types needs one here, too."""
+    """A new row in the table of types must be added to the schema, too."""
     tagged = SCHEMA["$defs"]["tagged"]["properties"]
     assert tagged.keys() | {"py/dict"} == {f"py/{tag}" for tag in READERS}
     looks = Draft202012Validator(SCHEMA["$defs"]["looksTagged"])
@@ -40,7 +40,7 @@ def test_the_schema_has_each_type_that_is_tagged() -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.dictionaries(hashables | names, values, max_size=4))
 def test_what_is_written_is_valid(d: dict[Any, Any]) -> None:
-    """Whatever is in it."""
+    """This holds for any content."""
     VALIDATOR.validate(loads(write(d)))
 
 
@@ -67,5 +67,5 @@ def test_a_moment_in_a_zone_is_valid(zone: str) -> None:
     ],
 )
 def test_what_does_not_fit_is_invalid(wrong: Any) -> None:
-    """It is never written, but by hand or by other programs."""
+    """Such content comes only from people or other programs."""
     assert not VALIDATOR.is_valid({"a": wrong})

@@ -1,4 +1,4 @@
-"""Keys, tokens and passwords show nowhere: not in errors, causes and variables, nor in dicts, pickles or the log."""
+"""Keys, tokens and passwords never appear in errors, causes, variables, dicts, pickles or the log."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ WAYS: dict[str, Callable[[Site], S3Dict]] = {
 
 
 def looks(error: BaseException | None) -> Iterator[str]:
-    """What an exception shows: itself, all that led to it, and what variables of ours the tracebacks hold."""
+    """Everything that an exception shows: its text, its causes, and our variables in the tracebacks."""
     while error is not None:
         yield f"{error} {error!r} {error.args!r} {vars(error)!r}"
         for frame in traceback.TracebackException.from_exception(error, capture_locals=True).stack:
@@ -69,7 +69,7 @@ def seen(texts: Iterator[str]) -> list[str]:
 @pytest.mark.parametrize("fault", [None, Answer(403, "SignatureDoesNotMatch", f"not {TOKEN}"), Reset()], ids=repr)
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_secret_shows_nowhere(moto_s3: Site, caplog: pytest.LogCaptureFixture, way: str, fault: Any) -> None:
-    """Whatever goes wrong, and when."""
+    """This holds whatever goes wrong, and when."""
     caplog.set_level(logging.DEBUG, "s3dictionary")
     shown: list[str] = []
     for moment in ("opening", "saving"):
@@ -90,7 +90,7 @@ def test_what_is_secret_shows_nowhere(moto_s3: Site, caplog: pytest.LogCaptureFi
 
 
 def test_a_pickle_leaves_out_a_proxy_that_needs_a_password(moto_s3: Site) -> None:
-    """And keeps those that need none."""
+    """It keeps proxies that need none."""
     proxies = {"https": f"http://u:{PROXY}@127.0.0.1:9", "ftp": "http://127.0.0.1:9"}
     pickled = pickle.dumps(made(moto_s3, config={"proxies": proxies}))
     assert PROXY.encode() not in pickled

@@ -1,4 +1,4 @@
-"""The fixtures keep their promises, so that the other tests can rely on them."""
+"""The fixtures work as promised, so that the other tests can rely on them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_bodies_pass_unharmed(s3: Site, body: bytes, as_file: bool) -> None:
 
 
 def test_a_chunked_body_passes(moto_s3: Site) -> None:
-    """As boto3 sends it for a checksum in a trailer; without a signature, which moto doesn't ask for."""
+    """boto3 sends one for a trailing checksum. It has no signature, which moto doesn't require."""
     connection = http.client.HTTPConnection("127.0.0.1", urlsplit(moto_s3.endpoint_url).port)
     for key, chunks in (
         ("a", [b"ab", b"c"]),

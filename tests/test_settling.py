@@ -388,5 +388,5 @@ def test_a_block_that_took_effect_after_a_lost_save_is_found(s3: Store, d: D) ->
             d["undone"] = 1
 
     s3.lose_answer(block)
-    with pytest.raises(ConflictError, match="an earlier save took effect, which was undone in memory"):
+    with pytest.raises(ConflictError, match="an earlier save took effect, although it was rolled back in memory"):
         d.save()

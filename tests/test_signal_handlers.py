@@ -1,4 +1,4 @@
-"""Signal handlers that use the dict they interrupt: what they read is right, what they change is kept, or refused."""
+"""Signal handlers that use the dict they interrupt read correct values. Their changes are kept, or refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UNDONE_BY_NOTHING = [
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("name", UNDONE_BY_NOTHING)
 def test_a_change_by_a_handler_is_refused_or_stays(name: str, state: str) -> None:
-    """In the midst of a step it is a `TransactionError`, and nothing has happened."""
+    """In the middle of a step, it raises a `TransactionError` and changes nothing."""
     refused: list[bool] = []
 
     def handler(scene: Scene) -> None:
@@ -55,7 +55,7 @@ def test_a_change_by_a_handler_is_refused_or_stays(name: str, state: str) -> Non
 
 @pytest.mark.parametrize("state", STATES)
 def test_what_a_handler_reads_as_a_block_begins_is_undone_with_it(state: str) -> None:
-    """It keeps the list, and the block edits that: the list is the one in the dict, and as before."""
+    """It keeps the list, which the block edits. The list stays in the dict, and is restored."""
 
     def act(scene: Scene) -> None:
         with scene.d.transaction():
@@ -81,7 +81,7 @@ def test_what_a_handler_reads_as_a_block_begins_is_undone_with_it(state: str) ->
 
 
 def test_what_a_handler_reads_while_a_save_lets_go_of_it_stays_the_one_in_the_dict() -> None:
-    """So an edit of it is seen."""
+    """So an edit of the object is saved."""
 
     def make() -> Scene:
         scene = Scene(STATES["touched"])
@@ -104,7 +104,7 @@ REQUESTS = {"GetObject": S3Dict.load, "PutObject": S3Dict.save}
 
 @pytest.mark.parametrize("operation", REQUESTS)
 def test_a_change_during_a_request_of_the_same_thread_is_refused(operation: str) -> None:
-    """A load would throw it away. The error says what to do instead."""
+    """A load would discard the change. The error says what to do instead."""
     s3 = HookedS3()
     d = s3.begin({"n": 0})
     told: list[S3DictError] = []
@@ -135,7 +135,7 @@ def test_a_handler_inside_ones_own_block_joins_it() -> None:
 
 
 def test_a_change_in_the_midst_of_a_step_is_refused() -> None:
-    """Also one by a key that is asked for its hash."""
+    """This includes a change by a key's own hash function."""
     d = HookedS3().begin({"n": 0})
 
     class Key:

@@ -83,7 +83,7 @@ STEPS: dict[str, list[tuple[Callable[[D], None], Callable[[Any], None]]]] = {
 
 
 class Round:
-    """Takes the steps one after the other, and knows what the dict held before the one that was interrupted."""
+    """Performs the steps in turn, and knows what the dict held before the interrupted one."""
 
     def __init__(self, name: str) -> None:
         self.scene = Scene(held, autosave=name == "autosave")
@@ -115,7 +115,7 @@ class Round:
 
 @pytest.mark.parametrize("name", STEPS)
 def test_after_each_signal_of_a_storm_the_dict_is_whole(name: str) -> None:
-    """What a block did is there or undone, held values are in place, no lock is held, and a save stores all of it."""
+    """Each block is done or undone, held values are in place, no lock is held, and a save stores everything."""
     with Storm(seeded()) as storm:
         while storm.hits < HITS:
             round_ = Round(name)

@@ -27,11 +27,11 @@ EXAMPLES = int(os.environ.get("S3DICT_EXAMPLES", "60"))
 
 
 class Unstorable:
-    """JSON can't hold it; it stands for itself in the model."""
+    """A value that JSON can't hold. It stands for itself in the model."""
 
 
 class Failed(Exception):
-    """Ends a block."""
+    """The exception that ends a block."""
 
 
 UNSTORABLE = Unstorable()
@@ -63,7 +63,7 @@ def build(shape: tuple[str, Any]) -> Any:
 
 
 def exact(value: Any) -> Any:
-    """A value so that equal means of the same types, and in the same order."""
+    """A form of a value in which equal means the same types and the same order."""
     if isinstance(value, dict):
         return dict, [(exact(key), exact(item)) for key, item in value.items()]
     if isinstance(value, (list, tuple)):
@@ -74,7 +74,7 @@ def exact(value: Any) -> Any:
 
 
 def fresh(value: Any) -> Any:
-    """A copy as from a file: nothing is shared any more."""
+    """A copy that shares nothing, as from a file."""
     if isinstance(value, dict):
         return {key: fresh(item) for key, item in value.items()}
     return type(value)(map(fresh, value)) if isinstance(value, (list, tuple, set)) else value
@@ -95,7 +95,7 @@ def storable(value: Any) -> bool:
 
 
 class Memory:
-    """What a model's containers held."""
+    """What the containers of a model held."""
 
     def __init__(self, model: dict[str, Any]) -> None:
         self._contents = [(item, item.copy()) for item in reachable(model) if isinstance(item, (dict, list, set))]
@@ -145,7 +145,7 @@ class S3DictMachine(RuleBasedStateMachine):
     # The model of the file
 
     def forget_changes(self) -> None:
-        """Load: what is as in the file stays the same object."""
+        """Load. Values that equal the file's stay the same objects."""
         self.base, self.current = fresh(self.file or {}), True
         loaded = {
             key: self.model[key] if key in self.model and exact(self.model[key]) == exact(item) else fresh(item)
@@ -159,7 +159,7 @@ class S3DictMachine(RuleBasedStateMachine):
         return exact(self.model) != exact(self.base)
 
     def saving(self) -> type[S3DictError] | None:
-        """What saving now raises; if nothing, the model is saved."""
+        """The error that a save now raises. If there is none, save the model."""
         if not storable(self.model):
             return NotStorableError
         if self.s3.faults:
@@ -170,7 +170,7 @@ class S3DictMachine(RuleBasedStateMachine):
         return None
 
     def update(self, on_dict: Any, on_model: Any) -> None:
-        """Do the same to both, autosaved if it is to be."""
+        """Do the same to the dict and the model, with autosave if it is on."""
         memory = Memory(self.model)
         on_model(self.model)
         error = None
@@ -406,7 +406,7 @@ class S3DictMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.blocks)
     @rule(autosave=st.booleans())
     def reopen(self, autosave: bool) -> None:
-        """As another program would: what isn't saved goes, and what was held belongs to no dict any more."""
+        """Open the file as another program would. Unsaved changes are lost, and held objects belong to no dict."""
         self.d.autosave = False
         self.held.clear()
         self.whole = None
@@ -419,7 +419,7 @@ class S3DictMachine(RuleBasedStateMachine):
 
     @rule(shapes=st.dictionaries(KEYS, SHAPES))
     def someone_else_writes(self, shapes: dict[str, Any]) -> None:
-        """With other spacing than the library's."""
+        """Write with other spacing than the library's."""
         self.file = {key: build(shape) for key, shape in shapes.items()}
         members = {key: json.loads(codec.encode(item)) for key, item in self.file.items()}
         self.s3.write("key", json.dumps(members, indent=1).encode())

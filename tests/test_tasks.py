@@ -1,4 +1,4 @@
-"""What becomes of a task's turn, its request and its `run` if it is cancelled, ends, or loses its event loop."""
+"""What happens to a task's turn, request and `run` if it is cancelled, ends, or loses its event loop."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def fail(d: D) -> None:
 
 
 class Held:
-    """The next request of a kind waits until it is let go."""
+    """Holds the next request of a kind until it is released."""
 
     def __init__(self, s3: HookedS3, operation: str) -> None:
         self.arrived, self._go_on = threading.Event(), threading.Event()
@@ -110,7 +110,7 @@ def test_any_awaitable_that_a_function_returns_is_awaited(d: D) -> None:
 
 
 def test_a_load_that_fails_is_everybodys_error_at_once(s3: HookedS3, d: D) -> None:
-    """Not one attempt to load for each of them."""
+    """There is one attempt to load, not one for each member."""
     asked: list[str] = []
     s3.before = lambda operation: (asked.append(operation), refuse(operation))[1]
 
@@ -134,7 +134,7 @@ def test_after_a_load_that_fails_the_task_can_go_on(s3: HookedS3, d: D) -> None:
 
 
 def test_unsaved_changes_from_before_are_not_thrown_away_by_another_attempt(s3: HookedS3, d: D) -> None:
-    """A conflict ends it, as it does in a thread."""
+    """A conflict ends the call, as in a thread."""
 
     async def main() -> None:
         await d.load()
@@ -163,7 +163,7 @@ def test_if_the_save_is_interrupted_the_others_are_told_that_the_outcome_is_not_
 
 
 def test_who_has_raised_and_is_cancelled_does_not_wait_for_the_others_save(s3: HookedS3, d: D) -> None:
-    """It has no part in that."""
+    """The task has no part in that save."""
     held = Held(s3, "PutObject")
 
     async def main() -> None:
@@ -226,7 +226,7 @@ def test_a_save_is_waited_for_however_often_its_task_is_cancelled(s3: HookedS3, 
 
 
 def test_requests_see_the_context_of_the_task(s3: HookedS3, d: D) -> None:
-    """As hooks of botocore's may look there for an id of the caller's, to log it."""
+    """botocore's hooks may use it, for example to log an id of the caller."""
     name, seen = ContextVar("name", default="nobody"), []
     s3.before = lambda _: seen.append(name.get())
 
@@ -253,7 +253,7 @@ def test_a_task_that_ends_without_leaving_its_block_gives_its_turn_back(s3: Hook
 
 @pytest.fixture
 def saving(s3: HookedS3, d: D) -> Iterator[tuple[Held, asyncio.Task[None]]]:
-    """A task whose loop was closed while it saved, and its request, which is still under way."""
+    """A task whose loop was closed while it saved, with its request, which is still in progress."""
 
     async def block() -> None:
         async with d:
@@ -295,7 +295,7 @@ def test_a_coroutine_that_is_closed_while_it_saves_waits_for_the_outcome(d: D, s
 
 
 def test_a_request_that_outlives_its_loop_ends_without_a_word(saving: Saving, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is nobody to tell any more."""
+    """Nobody is left to be notified."""
     failed: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", failed.append)
     saving[0].go_on()
@@ -307,7 +307,7 @@ def test_a_request_that_outlives_its_loop_ends_without_a_word(saving: Saving, mo
 
 @pytest.mark.parametrize("name", ["load", "save", "delete", "block", "run"])
 def test_an_error_goes_when_it_is_let_go_of(s3: HookedS3, name: str) -> None:
-    """Without the garbage collector: it refers to frames that have the dict, or a request's body."""
+    """No garbage collection is needed, although the error refers to frames with the dict or a body."""
 
     async def block(d: D) -> None:
         async with d:

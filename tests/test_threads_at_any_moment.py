@@ -46,7 +46,7 @@ def as_items(content: Any) -> dict[Any, Any]:
 
 
 def assert_is(scene: Scene, expected: dict[Any, Any], operation: Operation) -> None:
-    """All of it is there, in whatever order, held values are in place, and a save stores it."""
+    """Assert that the items are there in any order, held values are in place, and a save stores everything."""
     check_invariants(scene.d)
     assert same(as_items(scene.d), as_items(expected)), f"{dict(scene.d)}\nisn't\n{expected}"
     for key, value in scene.held.items():
@@ -71,13 +71,13 @@ def step_in(
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_write_at_any_moment_is_kept(name: str, state: str) -> None:
-    """It may have to wait for the end of a block; it isn't undone or overwritten with it."""
+    """It may wait for the end of a block. It is never undone or overwritten with the block."""
     step_in(name, partial(Scene, STATES[state]), lambda scene: scene.d.update(x=42), {"x": 42})
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_transaction_at_any_moment_is_kept(name: str) -> None:
-    """All of it, and none of what it has undone."""
+    """All of its changes are kept, and none that it has undone."""
 
     def other(scene: Scene) -> None:
         @scene.d.transaction()
@@ -92,13 +92,13 @@ def test_a_transaction_at_any_moment_is_kept(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_looking_at_data_at_any_moment_changes_nothing(name: str) -> None:
-    """`json.dumps(d.data)` in a thread that monitors, say."""
+    """An example is `json.dumps(d.data)` in a monitoring thread."""
     step_in(name, partial(Scene, held), lambda scene: repr(scene.d.data), {})
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_comparing_and_copying_at_any_moment_changes_nothing(name: str) -> None:
-    """Nor does asking whether something has changed."""
+    """The same goes for `changed`."""
 
     def other(scene: Scene) -> None:
         assert scene.d != {}
@@ -116,7 +116,7 @@ KEPT_IN_PLACE = [
 
 @pytest.mark.parametrize("name", KEPT_IN_PLACE)
 def test_an_edit_inside_a_value_at_any_moment_is_kept(name: str) -> None:
-    """It doesn't wait, as nobody sees it; the value stays the one in the dict, and the edit is saved."""
+    """It doesn't wait, because it isn't intercepted. The value stays in the dict, and the edit is saved."""
     step_in(name, partial(Scene, held), lambda scene: scene.held["tuple"][1].append(42), {"tuple": (1, [2, 42])})
 
 
@@ -126,7 +126,7 @@ def write_x(scene: Scene) -> None:
 
 @pytest.mark.parametrize("name", [name for name in AUTOSAVED if name not in REMOVE_ALL])
 def test_with_autosave_two_threads_updates_are_both_saved(name: str) -> None:
-    """At once, without a save of the main thread's."""
+    """Each is saved at once, without a save of the main thread."""
     operation = AUTOSAVED[name]
 
     def check(scene: Scene) -> None:
@@ -145,7 +145,7 @@ def replace_one(scene: Scene) -> None:
 
 
 def test_what_is_saved_while_a_value_is_edited_was_there_together() -> None:
-    """Entries come and go inside a value while it is saved: each one is saved under its own key."""
+    """Entries come and go in the value during the save. Each is saved under its own key."""
 
     def with_users(scene: Scene) -> None:
         scene.d["users"] = {str(n): {"id": str(n), "at": (n, 2)} for n in range(12)}
@@ -166,6 +166,7 @@ LISTS: dict[str, Callable[[Any], Any]] = {
     "items": lambda d: list(d.items()),
     "values": lambda d: list(d.values()),
     "a tuple of items": lambda d: tuple(d.items()),
+    "a dict of items": lambda d: dict(d.items()),
     "sorted items": lambda d: sorted(d.items(), key=str),
     "a copy": lambda d: dict(d.copy()),
 }
@@ -173,7 +174,7 @@ LISTS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_is_of_one_moment_while_another_thread_removes_keys(name: str) -> None:
-    """As of a dict: what was there before the removal, or after it."""
+    """As in a dict, it has the items from before the removal, or from after it."""
 
     def check(scene: Scene) -> None:
         after = {key: value for key, value in scene.before.items() if key != "text"}
@@ -193,7 +194,6 @@ WALKS: dict[str, Callable[[Any], Any]] = {
     "a loop": lambda d: [key for key, _ in d.items()],
     "dict": dict,
     "**": lambda d: {**d},
-    "a dict of items": lambda d: dict(d.items()),
     "reversed": lambda d: list(reversed(d.items())),
     "a look for a value": lambda d: "nothing" in d.values(),
     "a look for an item": lambda d: ("text", "abc") in d.items(),
@@ -202,7 +202,7 @@ WALKS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("name", WALKS)
 def test_who_goes_through_a_dict_meets_no_key_that_another_thread_removes(name: str) -> None:
-    """All goes well, or it is the RuntimeError of a dict; never a KeyError."""
+    """The loop succeeds, or raises a dict's RuntimeError, but never a KeyError."""
 
     def act(scene: Scene) -> None:
         with suppress(RuntimeError):

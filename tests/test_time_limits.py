@@ -1,4 +1,4 @@
-"""A store that is silent, or answers drop by drop, holds nobody up for long; one that is slow, but gets on, may be."""
+"""A silent store, or one that answers drop by drop, can't block anybody for long. Slow progress is allowed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Drops:
 
 @pytest.fixture
 def drops() -> Iterator[Callable[..., Drops]]:
-    """Make such a server."""
+    """Create such a server."""
     made: list[Drops] = []
 
     def make(*arguments: Any) -> Drops:
@@ -95,7 +95,7 @@ def endless_body() -> Iterator[bytes]:
 
 
 def impatient(limit: float, attempts: int = 1) -> Config:
-    """A configuration with a time limit of some seconds, half of them to connect."""
+    """A configuration with a time limit of some seconds, half of them for connecting."""
     retries: Any = {"total_max_attempts": attempts}
     return Config(connect_timeout=limit / 2 / attempts, read_timeout=limit / 2 / attempts, retries=retries)
 
@@ -113,7 +113,7 @@ def limit_of(**options: Any) -> float | None:
 
 
 def test_a_request_may_take_a_minute_at_most() -> None:
-    """Three attempts, each with the time to connect and to wait for an answer."""
+    """There are three attempts, each with the time to connect and to wait for an answer."""
     assert limit_of() == 57
 
 
@@ -142,7 +142,7 @@ def test_a_callers_client_has_no_limit_but_its_own() -> None:
 def test_an_answer_that_comes_drop_by_drop_is_given_up(
     drops: Callable[..., Drops], answer: Callable[[], Iterator[bytes]]
 ) -> None:
-    """Each drop comes in time for botocore, which would wait for ever."""
+    """Each drop arrives in time for botocore, which would wait forever."""
     with pytest.raises(StorageError, match=r"GetObject of s3://bucket/s.json failed: it made no progress for 1 s"):
         state(drops(answer), impatient(1))
 
@@ -159,7 +159,7 @@ def test_a_save_that_is_given_up_may_have_taken_effect(drops: Callable[..., Drop
 
 
 def test_a_request_that_is_given_up_is_not_sent_again() -> None:
-    """botocore, which still waits for the answer in another thread, would do it, and overwrite what came later."""
+    """botocore still waits in another thread. A repeated request would overwrite later changes."""
     call = calls.Call("PutObject of s3://bucket/key")
     call.given_up = True
     with pytest.raises(calls.TooSlowError):
@@ -170,7 +170,7 @@ def test_a_request_that_is_given_up_is_not_sent_again() -> None:
 
 
 def test_a_slow_body_that_gets_on_is_waited_for(drops: Callable[..., Drops]) -> None:
-    """It takes longer than the limit in all, but each piece of it comes in time."""
+    """It takes longer than the limit in total, but each piece arrives in time."""
     body = json.dumps({"a": "x" * 100_000}).encode()
 
     def answer() -> Iterator[bytes]:
@@ -181,7 +181,7 @@ def test_a_slow_body_that_gets_on_is_waited_for(drops: Callable[..., Drops]) -> 
 
 
 def test_a_big_body_is_sent_piece_by_piece(moto_s3: Site) -> None:
-    """One that is handed over as a whole has to be gone in the time to connect."""
+    """A body that is passed at once would have to be sent within the time to connect."""
     text = "x" * 3_000_000
     S3Dict(moto_s3.bucket, file_name="state.json", **moto_s3.options, data={"a": text}).save()
     assert json.loads(moto_s3.read("state.json")) == {"a": text}

@@ -1,4 +1,4 @@
-"""Turns: those who wait are served in the order in which they came, and nobody holds up the others for ever."""
+"""Turns: waiting callers are served in order of arrival, and nobody blocks the others forever."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def turns() -> Turns:
 
 @pytest.fixture
 def never_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits doesn't look by himself, so that everything depends on whether he is told."""
+    """Waiting threads never check for themselves, so everything depends on notifications."""
     monkeypatch.setattr(_turns, "_LOOK_AGAIN", 2 * SECONDS)
 
 
@@ -59,7 +59,7 @@ def queue_up(turns: Turns, actions: list[Callable[[], Any]]) -> list[threading.T
 @pytest.mark.usefixtures("never_by_itself")
 @pytest.mark.parametrize("kind", ["step", "exclusively"])
 def test_those_who_wait_are_served_in_the_order_in_which_they_came(turns: Turns, kind: str) -> None:
-    """Each is told by the one before him, whether that one updates the dict or sends a request."""
+    """Each is notified by the previous one, whether that one updates the dict or sends a request."""
     served: list[int] = []
     act = getattr(turns, kind)
     turn = Turn()
@@ -72,7 +72,7 @@ def test_those_who_wait_are_served_in_the_order_in_which_they_came(turns: Turns,
 
 @pytest.mark.usefixtures("never_by_itself")
 def test_one_who_comes_back_at_once_is_served_after_those_who_wait(turns: Turns) -> None:
-    """A thread with one block after the other keeps nobody out."""
+    """A thread with one block after the other doesn't keep others from their turns."""
     served: list[str] = []
     turn = Turn()
     turns.take(turn)
@@ -86,7 +86,7 @@ def test_one_who_comes_back_at_once_is_served_after_those_who_wait(turns: Turns)
 def test_one_who_was_interrupted_when_his_turn_came_holds_nobody_up(
     turns: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The turn is kept for him for a moment only."""
+    """The turn is reserved for it only for a moment."""
     monkeypatch.setattr(_turns, "_KEPT_FREE", 0.0)
     served: list[str] = []
     gone = _turns.Waiting()
@@ -99,7 +99,7 @@ def test_one_who_was_interrupted_when_his_turn_came_holds_nobody_up(
 
 
 def test_one_who_may_wait_only_so_long_is_told_that_he_waited_in_vain(turns: Turns) -> None:
-    """As Python's exit, which doesn't wait for ever for a thread's block."""
+    """Python's exit does that, because it doesn't wait forever for a thread's block."""
     turns.take(Turn())
     answers: list[bool] = []
     join([in_thread(lambda: answers.append(turns.take(Turn(), 0.01)))])
@@ -107,7 +107,7 @@ def test_one_who_may_wait_only_so_long_is_told_that_he_waited_in_vain(turns: Tur
 
 
 def test_who_has_the_turn_needs_not_wait_for_himself(turns: Turns) -> None:
-    """Requests and updates inside one's own block go through, and leave the turn as it is."""
+    """Requests and updates inside the owner's block succeed, and leave the turn unchanged."""
     turn = Turn()
     turns.take(turn)
     served: list[str] = []
@@ -124,7 +124,7 @@ def test_a_request_that_fails_gives_its_turn_back(turns: Turns) -> None:
 
 
 def test_one_who_is_interrupted_while_waiting_keeps_nobody_waiting(turns: Turns) -> None:
-    """Its place in the row is gone, so the turn is never kept for it."""
+    """It leaves the queue, so the turn is never reserved for it."""
 
     class Interrupted(BaseException):
         pass
@@ -153,7 +153,7 @@ def _raises(kind: type[BaseException], action: Callable[[], object]) -> None:
 
 
 def test_one_who_went_past_another_is_not_waited_for_again(turns: Turns) -> None:
-    """Who has the turn waits no more, however it came to it."""
+    """The owner of the turn no longer waits, however it got the turn."""
     waiting, gone = _turns.Waiting(), _turns.Waiting()
     turns._waiting, turns._next = [waiting], gone
     gone._until = 0.0

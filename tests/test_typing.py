@@ -1,4 +1,4 @@
-"""What type checkers make of the library, as `typing_cases.py` says."""
+"""What type checkers know about the library, as in `typing_cases.py`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CASES = Path(__file__).with_name("typing_cases.py")
 
 
 def test_types_are_as_promised_where_boto3s_stubs_are_not_installed() -> None:
-    """As with most users. `make check` looks at the same cases with them."""
+    """Most users don't have the stubs. `make check` checks the same cases with them."""
     pytest.importorskip("mypy", reason="mypy is in the extra [dev]")
     options = ["--strict", "--no-site-packages", "--follow-imports=silent", "--cache-dir=.mypy_cache/without-stubs"]
     command = [sys.executable, "-m", "mypy", *options, str(CASES)]
@@ -26,7 +26,7 @@ def test_types_are_as_promised_where_boto3s_stubs_are_not_installed() -> None:
 
 
 def test_the_options_that_checkers_know_are_those_of_the_constructor() -> None:
-    """A new one has to be in both."""
+    """A new option must be added in both places."""
     parameters = inspect.signature(S3Dict).parameters.values()
     named = {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
     of_boto3 = clients.OPTIONS - {"aws_access_key_id", "aws_secret_access_key"}

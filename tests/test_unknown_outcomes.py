@@ -13,6 +13,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -135,7 +136,7 @@ class Network(MemoryS3):
         raise ConnectionClosedError(endpoint_url="http://127.0.0.1:9")
 
     def deliver(self) -> None:
-        """A delayed save arrives."""
+        """Let a delayed save arrive."""
         request = self.delayed.pop(self.chances.randrange(len(self.delayed)))
         try:
             super().put_object(**request)
@@ -152,7 +153,7 @@ def tokens_of(content: Any) -> list[int]:
 
 
 class Writer:
-    """One dict, and what is known of its tokens."""
+    """One dict, and what is known about its tokens."""
 
     def __init__(self, world: World, mode: str) -> None:
         self.world = world
@@ -301,7 +302,7 @@ class World:
 
 @pytest.mark.parametrize("deletes", [False, True], ids=["no deletes", "deletes"])
 def test_what_each_dict_is_told_is_true(deletes: bool) -> None:
-    """Saved, refused or not known; once; and memory as before where it failed."""
+    """Each operation is saved, refused or unknown, at most once, and memory is as before if it failed."""
     chances, outcomes = seeded(), Counter[str]()
     for _ in range(times(quick=150, long=20_000)):
         seed = chances.randrange(2**32)
@@ -321,7 +322,7 @@ def add_one(d: D) -> None:
 
 @pytest.mark.parametrize("mode", ["raise", "merge", resolve])
 def test_what_was_saved_with_a_block_of_unknown_outcome_is_not_merged_again(mode: Any) -> None:
-    """Changes from before a block are still in memory when it is undone, but may have been saved with it."""
+    """Changes from before a block stay in memory when it is undone, but may have been saved with it."""
     s3 = Network(random.Random(0))
     d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict=mode, data={"count": 0})  # type: ignore[arg-type]
     d.save()
@@ -343,7 +344,7 @@ def _block(d: D) -> None:
 
 
 def lose_answer(s3: Network, action: Callable[[], None], error: type[BaseException] = UnknownOutcomeError) -> None:
-    """Do something whose request takes effect, and the answer is lost; or an interrupt comes before it."""
+    """Let a request take effect and its answer get lost, or interrupt it before the answer."""
     s3.losing = KeyboardInterrupt() if error is KeyboardInterrupt else ConnectionClosedError(endpoint_url="http://s3")
     with pytest.raises(error):
         action()
@@ -351,7 +352,7 @@ def lose_answer(s3: Network, action: Callable[[], None], error: type[BaseExcepti
 
 
 def test_the_next_save_takes_the_place_of_an_interrupted_one_that_was_merged() -> None:
-    """What it was merged with stays."""
+    """The content that it was merged with stays."""
     s3 = Network(random.Random(0))
     d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict=resolve, data={"count": 0})  # type: ignore[arg-type]
     d.save()
@@ -364,8 +365,36 @@ def test_the_next_save_takes_the_place_of_an_interrupted_one_that_was_merged() -
     assert d == s3.versions[-1] == {"count": 11}
 
 
+@pytest.mark.parametrize("keeps_metadata", [True, False])
+@pytest.mark.parametrize("error", [UnknownOutcomeError, KeyboardInterrupt])
+@pytest.mark.parametrize("way", ["save", "merge", "delete"])
+def test_an_edit_of_a_save_that_is_not_known_stays(way: str, error: type[BaseException], keeps_metadata: bool) -> None:
+    """Another tool edits what the save wrote, and keeps the white space at its end, by which saves are recognised."""
+    s3 = Network(random.Random(0))
+    mode: Any = "merge" if way == "merge" else "raise"
+    with S3Dict("bucket", file_name="key", client=s3) as other:  # type: ignore[arg-type]
+        other.update(a=0, b=0)
+    d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict=mode, autosave=True)  # type: ignore[arg-type]
+    d.load()
+    lose_answer(s3, lambda: update_in_block(d, a=1), error)
+    body, _, metadata = s3.objects["key"]
+    s3.write("key", body.replace(b'"b":0', b'"b":5'), metadata if keeps_metadata else {})
+    if way == "delete":
+        with pytest.raises((ConflictError, UnknownOutcomeError)):
+            d.delete()
+    else:
+        with suppress(ConflictError, UnknownOutcomeError):
+            update_in_block(d, a=2)
+    assert json.loads(s3.objects["key"][0])["b"] == 5
+
+
+def update_in_block(d: D, **items: Any) -> None:
+    with d.transaction():
+        d.update(items)
+
+
 def test_data_that_a_lost_delete_left_in_memory_is_not_dropped_by_a_merge() -> None:
-    """It is a conflict with whoever made the file anew."""
+    """It is a conflict with the writer that created the file again."""
     s3 = Network(random.Random(0))
     d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict="merge", data={"kept": 1})  # type: ignore[arg-type]
     d.save()
@@ -373,14 +402,14 @@ def test_data_that_a_lost_delete_left_in_memory_is_not_dropped_by_a_merge() -> N
     other: D = S3Dict("bucket", file_name="key", client=s3, data={"theirs": 1})  # type: ignore[arg-type]
     other.save()
     d["new"] = 1
-    with pytest.raises(ConflictError, match="has made the file anew"):
+    with pytest.raises(ConflictError, match="has created the file again"):
         d.save()
     assert d == {"kept": 1, "new": 1}
     assert s3.versions[-1] == {"theirs": 1}
 
 
 def test_a_lost_delete_leaves_all_data_to_the_next_save() -> None:
-    """With changes that a block of unknown outcome was undone to, too."""
+    """This includes changes from before a block of unknown outcome."""
     s3 = Network(random.Random(0))
     d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict=resolve, data={"count": 0})  # type: ignore[arg-type]
     d.save()
@@ -396,7 +425,7 @@ def test_a_lost_delete_leaves_all_data_to_the_next_save() -> None:
 
 
 def went_back_behind_a_save() -> tuple[Network, D]:
-    """A dict whose save in a block took effect without an answer, and that takes its list for untouched since."""
+    """A dict whose save() in a block took effect without an answer before the block was undone."""
     s3 = Network(random.Random(0))
     d: D = S3Dict("bucket", file_name="key", client=s3, data={"l": [1]})  # type: ignore[arg-type]
     d.save()
@@ -414,11 +443,28 @@ def went_back_behind_a_save() -> tuple[Network, D]:
 
 
 def test_what_memory_has_gone_back_behind_is_a_change() -> None:
-    """It was saved in a block that was undone afterwards, so the next save takes it back, and says nothing else."""
+    """The save() was in a block that was undone afterwards, so the next save takes it back."""
     s3, d = went_back_behind_a_save()
     d.save()
     assert d == s3.versions[-1] == {"l": [1]}
     assert not d.changed
+
+
+def test_a_block_whose_own_save_is_unknown_keeps_its_changes_in_the_error_and_in_the_file() -> None:
+    """The next save doesn't take them back: it is a conflict."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    s3.losing = ConnectionClosedError(endpoint_url="http://s3")
+    with pytest.raises(UnknownOutcomeError) as info:
+        _block(d)
+    s3.losing = None
+    assert info.value.unsaved == {"count": 0, "other": 1}
+    assert d == {"count": 0}
+    add_one(d)
+    with pytest.raises(ConflictError):
+        d.save()
+    assert s3.versions[-1] == {"count": 0, "other": 1}
 
 
 def test_a_block_that_fails_does_not_go_back_behind_a_save_before_it() -> None:
@@ -437,7 +483,7 @@ def test_a_block_that_fails_does_not_go_back_behind_a_save_before_it() -> None:
 
 
 def test_a_block_that_meets_such_a_save_can_still_be_undone_exactly() -> None:
-    """The list is decoded in the block, from a text that isn't what the file has then."""
+    """The block decodes the list from a text that differs from the file's."""
     s3, d = went_back_behind_a_save()
     put, refusals = s3.put_object, iter([False, True])
 
@@ -474,7 +520,7 @@ def _others_add(s3: MemoryS3, number: int) -> None:
 def test_what_a_merge_without_an_answer_has_saved_is_not_added_again_if_others_overtake_the_next_save(
     monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    """The next save meets the interrupted one, takes its place, and is overtaken in turn."""
+    """The next save meets the interrupted one, replaces it, and is overtaken by another writer."""
     s3 = MemoryS3()
     _others_add(s3, 0)
     d = _opened(s3, on_conflict=add)
@@ -506,7 +552,7 @@ def test_what_a_merge_without_an_answer_has_saved_is_not_added_again_if_others_o
 
 @pytest.mark.parametrize("copied", [S3Dict.copy, copy.copy, copy.deepcopy])
 def test_a_copy_knows_what_is_not_known(copied: Callable[[D], D]) -> None:
-    """What the original's save has written isn't added once more by its copy's."""
+    """The copy doesn't add what the original's save has written."""
     s3 = MemoryS3()
     d = _opened(s3, on_conflict=add)
     d["n"] = 1

@@ -15,7 +15,7 @@ FILE = "state.json"
 
 @pytest.fixture
 def d(s3: Site) -> S3Dict[str, Any]:
-    """Three versions, and a file beside it whose name begins the same."""
+    """A file with three versions, and another file whose name begins the same."""
     s3.client.put_bucket_versioning(Bucket=s3.bucket, VersioningConfiguration={"Status": "Enabled"})
     s3.write(f"{FILE}.bak", b"{}")
     d: S3Dict[str, Any] = S3Dict(s3.bucket, file_name=FILE, **s3.options)
@@ -84,7 +84,7 @@ def test_load_goes_back_to_the_current_one(s3: Site, d: S3Dict[str, Any]) -> Non
 
 
 def test_a_with_block_restores_and_a_failure_afterwards_keeps_it_in_memory(s3: Site, d: S3Dict[str, Any]) -> None:
-    """Loading inside a block is what a rollback goes back to, as with `load()`."""
+    """A rollback goes back to a load inside the block."""
     with d:
         d.load(version_id=d.versions()[-1].version_id)
         d["a"] = 2

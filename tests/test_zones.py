@@ -45,7 +45,7 @@ def through(value: Any) -> Any:
 
 
 def facts(moment: datetime) -> tuple[Any, ...]:
-    """All that is to stay; `==` doesn't tell it for hours that come twice."""
+    """Everything that must be preserved. `==` doesn't show it for hours that occur twice."""
     return moment.replace(tzinfo=None), moment.tzinfo, moment.fold, moment.utcoffset()
 
 
@@ -55,14 +55,14 @@ def text_of(value: Any) -> str:
 
 
 def days_of_change(zone: tzinfo) -> list[datetime]:
-    """The days, as they begin in UTC, in which a zone's offset changes."""
+    """The days, counted in UTC, in which a zone's offset changes."""
     offsets = [day.astimezone(zone).utcoffset() for day in HOURS[::24]]
     return [HOURS[24 * n] for n in range(len(offsets) - 1) if offsets[n] != offsets[n + 1]]
 
 
 @pytest.mark.parametrize("name", ZONES)
 def test_every_hour_of_three_years_comes_back(name: str) -> None:
-    """By the two functions that are behind it for named zones, as there are 26,280 hours."""
+    """The test calls the two functions for named zones directly, because there are 26,280 hours."""
     zone = ZoneInfo(name)
     moments = [moment.astimezone(zone) for moment in HOURS]
     written = [f"{text}{zones.marks(text, zone, m.fold)}" for m in moments for text in [m.isoformat()]]
@@ -74,7 +74,7 @@ def test_every_hour_of_three_years_comes_back(name: str) -> None:
 
 @pytest.mark.parametrize("name", ZONES)
 def test_every_half_hour_of_a_day_of_change_comes_back(name: str) -> None:
-    """Those that come twice, those that never come, and others with a fold that means nothing."""
+    """This includes hours that occur twice or never, and a fold without meaning."""
     zone = ZoneInfo(name)
     moments = [
         (day.astimezone(zone) + n * HALF).replace(fold=fold)
@@ -88,7 +88,7 @@ def test_every_half_hour_of_a_day_of_change_comes_back(name: str) -> None:
 @pytest.mark.parametrize("name", ["Europe/Berlin", "Australia/Lord_Howe", "America/New_York"])
 @pytest.mark.parametrize("library", ["pytz", "dateutil"])
 def test_zones_of_other_libraries_keep_moment_and_name(library: str, name: str) -> None:
-    """They come back as zoneinfo's, which may count a moment as the other one of two equal local times."""
+    """They come back as zoneinfo's, which may treat a moment as the other one of two equal local times."""
     zone: Any = pytz.timezone(name) if library == "pytz" else dateutil.tz.gettz(name)
     moments = [hour.astimezone(zone) for day in days_of_change(zone) for hour in (day + n * HALF for n in range(48))]
     found = through(moments)
@@ -129,7 +129,7 @@ def test_how_a_moment_is_written(moment: datetime, text: str | None) -> None:
     ],
 )
 def test_the_offset_tells_the_moment_whatever_else_is_written(text: str, moment: datetime, offset: int) -> None:
-    """By other programs, by hand, or with other rules for the zone."""
+    """The text may come from other programs, from people, or from other rules for the zone."""
     found = codec.decode(b'{"py/datetime":"%s"}' % text.encode())
     fixed = timezone(timedelta(hours=offset))
     assert facts(found)[0::3] == facts(moment.replace(tzinfo=moment.tzinfo or fixed))[0::3]
@@ -150,13 +150,13 @@ def test_the_offset_tells_the_moment_whatever_else_is_written(text: str, moment:
     ],
 )
 def test_marks_that_do_not_fit_leave_the_dict_that_it_is(content: str) -> None:
-    """As with any other content."""
+    """They are like any other content that doesn't fit."""
     assert codec.decode(content.encode()) == json.loads(content)
 
 
 @pytest.mark.parametrize("name", ["Europe", "tzdata.zi", "zone.tab", "a" * 5000, "nul", "x/y/z"])
 def test_what_is_no_zone_is_a_fixed_offset(name: str) -> None:
-    """Folders, other files and names that the system refuses."""
+    """Examples are folders, other files, and names that the system refuses."""
     found = codec.decode(f'{{"py/datetime":"2026-07-01T12:00:00+02:00[{name}]"}}'.encode())
     assert found == datetime(2026, 7, 1, 12, tzinfo=timezone(timedelta(hours=2)))
 
@@ -173,7 +173,7 @@ print(moment.isoformat(), type(moment.tzinfo).__name__, moment.tzname())
 
 
 def test_where_there_is_no_such_zone_the_moment_comes_with_a_fixed_offset() -> None:
-    """The name goes along, so a reader that has the zone gets it back."""
+    """The name is kept, so a reader that has the zone gets it back."""
     text = '{"py/datetime":"2026-10-25T02:30:00+01:00[Europe/Berlin]"}'
     command = [sys.executable, "-c", WITHOUT_ZONES, text]
     printed = subprocess.check_output(command, env={**os.environ, "PYTHONTZPATH": ""}, text=True)
@@ -209,14 +209,14 @@ class Keyed(tzinfo):
     ],
 )
 def test_a_zone_that_tells_no_name_becomes_its_offset(zone: tzinfo, offset: int) -> None:
-    """As before. Neither does one whose name can't be written, or may be no zone's."""
+    """The offset is stored, without a name that can't be written, or may be no zone's."""
     moment = datetime(2026, 1, 1, tzinfo=zone)
     assert through(moment).tzinfo == timezone(timedelta(hours=offset))
     assert "[" not in text_of(moment)
 
 
 def test_a_zone_that_differs_from_the_one_of_its_name_becomes_its_offset() -> None:
-    """As one of pytz's does that isn't localized: the local mean time of 1893."""
+    """An example is a pytz zone that isn't localized: the local mean time of 1893."""
     found = through(datetime(2026, 1, 1, tzinfo=pytz.timezone("Europe/Berlin")))
     assert found.tzinfo == timezone(timedelta(minutes=53))
 
@@ -229,7 +229,7 @@ def test_a_time_of_day_keeps_a_fixed_offset_and_its_fold() -> None:
 
 @pytest.mark.parametrize("zone", [BERLIN, pytz.timezone("Europe/Berlin"), dateutil.tz.gettz("Europe/Berlin")])
 def test_a_time_of_day_whose_zone_depends_on_the_date_is_refused(zone: Any) -> None:
-    with pytest.raises(NotStorableError, match="whose zone has no offset without a date"):
+    with pytest.raises(NotStorableError, match="whose time zone has no offset without a date"):
         codec.encode(time(7, 30, tzinfo=zone))
 
 
@@ -238,7 +238,7 @@ class Moment(datetime):
 
 
 def test_a_subclass_in_an_hour_that_comes_twice_keeps_the_moment() -> None:
-    """Such a moment is equal to none in another zone, so equality can't tell whether it is written exactly."""
+    """Such a moment equals none in another zone, so equality can't show whether it is written exactly."""
     for fold in (0, 1):
         moment = Moment(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=fold)
         assert facts(through(moment)) == facts(moment)
@@ -252,8 +252,8 @@ def test_a_moment_may_be_a_key(key: Any) -> None:
 
 @pytest.mark.parametrize("microseconds", [-999_999, -1, 1, 999_999])
 def test_an_offset_of_less_than_a_second_is_refused(microseconds: int) -> None:
-    """Python's own reader takes it for UTC."""
+    """Before 3.14, Python's own reader takes it for UTC."""
     zone = timezone(timedelta(microseconds=microseconds))
     for value in (datetime(2026, 1, 1, tzinfo=zone), time(1, tzinfo=zone)):
-        with pytest.raises(NotStorableError, match="ISO 8601 can't tell"):
+        with pytest.raises(NotStorableError, match="ISO 8601 can't represent"):
             codec.encode(value)

@@ -1,7 +1,7 @@
-"""What type checkers are to make of the library. `test_typing.py` has mypy read it; it is never run.
+"""What type checkers must know about the library. `test_typing.py` lets mypy check it; it never runs.
 
-Each function is a promise. A line that has to be an error says `type: ignore`, which is an error itself where there is
-none to ignore. Which one it is, is the checker's business.
+Each function is a promise. A line that must be an error has `type: ignore`, which is itself an error if there is none
+to ignore. The comment doesn't name the error, because checkers use different names.
 """
 
 # mypy: disable-error-code="ignore-without-code"
@@ -148,7 +148,7 @@ def blocks_give_the_dict(d: S3Dict[str, int], counters: Counters) -> None:
 
 
 def a_function_may_end_inside_a_block(d: S3Dict[str, int]) -> int:
-    """Also if `Rollback` may leave it early: checkers can't tell, and would miss a return everywhere."""
+    """Checkers must not report a missing return, although `Rollback` may leave the block early."""
     with d, d.transaction():
         return d["a"]
 

@@ -6,54 +6,56 @@ Prints its own port, and ends when its input does.
 
 from __future__ import annotations
 
-import asyncio
 import json
+import socket
 import sys
+import threading
 import time
 from contextlib import suppress
 
 CHUNK = 1 << 18
 
 
-async def forward(reader, writer, rate, hold):
+def forward(source, sink, rate, hold):
+    """Pass on everything, through one buffer, as server and clients need the processor as well."""
+    buffer = memoryview(bytearray(CHUNK))
     free = 0.0
-    with suppress(ConnectionError):
-        while data := await reader.read(CHUNK):
-            await hold(data)
-            free = max(free, time.monotonic()) + len(data) / rate
-            await asyncio.sleep(free - time.monotonic())
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    with suppress(OSError):
+        while size := source.recv_into(buffer):
+            hold()
+            free = max(free, time.monotonic()) + size / rate
+            time.sleep(max(0, free - time.monotonic()))
+            sink.sendall(buffer[:size])
+    for end in (source, sink):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
 
 
-async def connect(port, seconds, rate, client_reader, client_writer):
-    server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port, limit=CHUNK)
-    asked = False
+def connect(client, port, seconds, rate):
+    server = socket.create_connection(("127.0.0.1", port))
+    for end in (client, server):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    asked = threading.Event()
 
-    async def ask(data):
-        nonlocal asked
-        asked = True
+    def answer():
+        if asked.is_set():
+            asked.clear()
+            time.sleep(seconds)
 
-    async def answer(data):
-        nonlocal asked
-        if asked:
-            asked = False
-            await asyncio.sleep(seconds)
-
-    with suppress(asyncio.CancelledError):  # the end
-        await asyncio.gather(
-            forward(client_reader, server_writer, rate, ask),
-            forward(server_reader, client_writer, rate, answer),
-        )
+    threading.Thread(target=forward, args=(client, server, rate, asked.set), daemon=True).start()
+    threading.Thread(target=forward, args=(server, client, rate, answer), daemon=True).start()
 
 
-async def main(port, seconds, rate):
-    server = await asyncio.start_server(
-        lambda reader, writer: connect(port, seconds, rate, reader, writer), "127.0.0.1", 0, limit=CHUNK
-    )
-    print(json.dumps(server.sockets[0].getsockname()[1]), flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+def accept(listener, *link):
+    while True:
+        connect(listener.accept()[0], *link)
 
 
-asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])))
+def main(port, seconds, rate):
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=accept, args=(listener, port, seconds, rate), daemon=True).start()
+    print(json.dumps(listener.getsockname()[1]), flush=True)
+    sys.stdin.read()
+
+
+main(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]))

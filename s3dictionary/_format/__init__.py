@@ -1,1 +1,1 @@
-"""Python values to JSON bytes and back. The only package that knows JSON and `py/…`."""
+"""Converts Python values to JSON bytes and back. No other package knows about JSON or `py/…` tags."""

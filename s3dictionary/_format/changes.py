@@ -1,51 +1,60 @@
-"""Which values have changed, and what to write: the file's own text where a value is still the one that it stands for.
+"""Finds which values have changed. An unchanged value keeps the JSON text that the file has for it.
 
-Text is compared first, then plain values, and only if those are equal how they would be written: 1, 1.0 and True are
-equal, but not the same, and the order of keys counts.
+Compares texts first, then plain values. If the values are equal, it compares how they would be written, because 1, 1.0
+and True are equal but not the same, and the order of keys counts.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from operator import is_
+from itertools import compress
+from operator import eq, is_
 from typing import Any, NamedTuple
 
 from msgspec import Raw
 
 from .._collector import collector_paused
 from ..errors import CorruptFileError, NotStorableError
-from .encoding import canonical, encode, encode_batch
-from .reading import decode, decode_plain, is_tagged
+from .encoding import canonical, decode_together, encode, encode_batch
+from .reading import decode, is_tagged
 from .types import BUILT_IN, Types
 
 
 class Touched(NamedTuple):
-    """Values, and what the file holds in their place, side by side.
+    """Touched values, and what the file holds for them, side by side.
 
     Attributes:
-        keys: whose values they are, for the error message.
+        keys: the keys of the values, for the error message.
         values: the values.
-        raws: for each the text that the file holds; `None` if it holds none.
+        raws: the text that the file holds for each value; `None` if it holds none.
+        written: the text that this library writes for what the file holds, which may be spelled differently; `None` if
+            it isn't known.
     """
 
     keys: list[Any]
     values: list[Any]
     raws: list[Raw | None]
+    written: list[Raw | None]
+
+    @classmethod
+    def of(cls, keys: list[Any], values: list[Any], raws: list[Raw | None]) -> Touched:
+        """Values whose `written` texts aren't known."""
+        return cls(keys, values, raws, [None] * len(keys))
 
     def part(self, start: int, stop: int) -> Touched:
-        """Those from one place to another."""
-        return Touched(self.keys[start:stop], self.values[start:stop], self.raws[start:stop])
+        """A slice of each of the lists."""
+        return Touched(*[column[start:stop] for column in self])
 
 
 _AT_ONCE = 256
 
 
 def encode_changes(touched: Touched, types: Types = BUILT_IN) -> list[Raw]:
-    """Write many values, and keep the texts of those that haven't changed.
+    """Write many values, and keep the file's texts of those that haven't changed.
 
     Returns:
-        For each value the very text that the file holds, if it stands for just this value, however it is spelled.
-        Otherwise a new one.
+        For each unchanged value the same `Raw` object that the file has for it, however it is spelled. For each changed
+        one a new text.
 
     Raises:
         NotStorableError: one of the values can't be stored.
@@ -53,7 +62,7 @@ def encode_changes(touched: Touched, types: Types = BUILT_IN) -> list[Raw]:
     members: list[Raw] = []
     for start in range(0, len(touched.keys), _AT_ONCE):
         part = touched.part(start, start + _AT_ONCE)
-        with collector_paused():  # what is made here is compared, and gone again
+        with collector_paused():  # these objects are compared and dropped at once
             members += _encode_part(part, types)
     return members
 
@@ -71,12 +80,12 @@ def _encode_part(part: Touched, types: Types) -> list[Raw]:
 
 
 def _is_still(raw: Raw, value: Any, types: Types) -> bool:
-    """Does a value equal what the file holds? Files may be nested more deeply than what is written here."""
+    """Whether a value is what the file holds. For values that can't be written: a file may be nested more deeply."""
     try:
         pairs = [(decode(raw, types), value)]
     except CorruptFileError:
         return False
-    for read, held in pairs:  # it grows meanwhile
+    for read, held in pairs:  # grows during the loop
         if type(read) is not type(held):
             return False
         if type(read) is dict:
@@ -93,17 +102,17 @@ def _is_still(raw: Raw, value: Any, types: Types) -> bool:
 
 
 def _encode_together(part: Touched, types: Types) -> list[Raw]:
-    known: list[Any] = part.raws
-    texts, copies = encode_batch(part.keys, part.values, types, None if None in known else known)
-    if texts is known:
-        return texts
-    for index, raw in _unchanged(part.raws, texts, copies, types).items():
+    before: list[Any] = [raw if text is None else text for raw, text in zip(part.raws, part.written, strict=True)]
+    texts = encode_batch(part.keys, part.values, types, None if None in before else before)
+    if texts is before:
+        return list(part.raws)  # type: ignore[arg-type]  # none of them is `None`
+    for index, raw in _unchanged(part, texts, types).items():
         texts[index] = raw
     return texts
 
 
 def remember(raw: Raw, value: Any, types: Types) -> None:
-    """Note how a value that was just made of a file's text is written, so that it isn't taken for changed."""
+    """Note how a value that was just decoded from a file's text is written, so that it doesn't count as changed."""
     with suppress(NotStorableError):
         text = encode(value, types=types)
         if text != bytes(raw):
@@ -111,9 +120,9 @@ def remember(raw: Raw, value: Any, types: Types) -> None:
 
 
 def any_change(touched: Touched, types: Types = BUILT_IN) -> bool:
-    """Is there a value that isn't what the file holds? One that can't be stored is.
+    """Whether any value differs from what the file holds. A value that can't be stored counts as different.
 
-    Stops soon after the first one.
+    Stops soon after the first difference.
     """
     if None in touched.raws:
         return True
@@ -129,39 +138,31 @@ def any_change(touched: Touched, types: Types = BUILT_IN) -> bool:
     return False
 
 
-def _unchanged(raws: list[Raw | None], texts: list[Raw], copies: list[Any] | None, types: Types) -> dict[int, Raw]:
-    """The file's texts that still hold, by their place in a batch."""
+def _unchanged(part: Touched, texts: list[Raw], types: Types) -> dict[int, Raw]:
+    """The file's texts of unchanged values, by their index in a batch."""
     kept: dict[int, Raw] = {}
     differing: dict[int, Raw] = {}
-    for index, (raw, text) in enumerate(zip(raws, texts, strict=True)):
-        if raw is not None:
-            (kept if raw == text else differing)[index] = raw
-    if differing:
-        found = decode_plain(list(differing.values())) if copies is not None else None
-        if copies is None or found is None:
-            kept |= {index: raw for index, raw in differing.items() if _stands_for(raw, texts[index], types)}
-        else:
-            kept |= _unchanged_plain(differing, found, texts, copies)
-    return kept
-
-
-def _unchanged_plain(raws: dict[int, Raw], found: list[Any], texts: list[Raw], copies: list[Any]) -> dict[int, Raw]:
-    """The same for values of nothing but what JSON has: `found` is what the raw texts stand for."""
-    equal = {index: value for index, value in zip(raws, found, strict=True) if value == copies[index]}
-    written, _ = encode_batch([()] * len(equal), list(equal.values()))
-    return {index: raws[index] for index, text in zip(equal, written, strict=True) if text == texts[index]}
+    for index, (raw, written, text) in enumerate(zip(part.raws, part.written, texts, strict=True)):
+        if raw is None or (written is not None and written != text):
+            continue
+        (kept if written is not None or raw == text else differing)[index] = raw
+    fresh = decode_together(list(differing.values())) if differing else None
+    if fresh is None:
+        return kept | {index: raw for index, raw in differing.items() if _stands_for(raw, texts[index], types)}
+    same = map(eq, fresh.written, map(texts.__getitem__, differing))
+    return kept | dict(compress(differing.items(), same))
 
 
 def _stands_for(raw: Raw, text: Raw, types: Types) -> bool:
-    """Does the file's text stand for the same as one that was written here?"""
+    """Whether the file's text and a newly written one stand for the same value."""
     if id(raw) in types.as_read and types.as_read[id(raw)] == (raw, bytes(text)):
         return True
     try:
-        if types.given and is_tagged(raw):  # equality is up to a class, so it says nothing
+        if types.given and is_tagged(raw):  # a user class defines its own equality, so == proves nothing
             return encode(decode(raw, types), types=types) == bytes(text)
-        # Written again only if need be: that takes longer. What is equal only to itself has a "nan" in its text
+        # Compare first, because writing takes longer. A value that doesn't equal itself has a "nan" in its text
         if b"nan" not in bytes(text).lower() and decode(raw) != decode(text):
             return False
         return canonical(raw) == bytes(text)
-    except (CorruptFileError, NotStorableError, RecursionError):  # written here, so what is new can be read at least
+    except (CorruptFileError, NotStorableError, RecursionError):  # save the new text, which can be read
         return False

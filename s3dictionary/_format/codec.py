@@ -1,7 +1,7 @@
-"""The front of this package: all that others call.
+"""The interface of this package: everything that others call, except `strict`, which only the command line needs.
 
-A file is split into its members, each still raw, and joined from them again; a member is decoded only when somebody
-asks for it. What JSON lacks is written as an object with one `py/…` member: see docs/file-format.md.
+Splits a file into its members, each still raw, and joins them again. Decodes a member only on request. Writes a value
+that JSON lacks as an object with one `py/…` member: see docs/file-format.md.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .changes import any_change as any_change
 from .changes import encode_changes as encode_changes
 from .changes import remember as remember
 from .encoding import canonical as canonical
+from .encoding import decode_together as decode_together
 from .encoding import encode as encode
 from .encoding import encode_all as encode_all
 from .files import Members as Members
@@ -24,11 +25,8 @@ from .files import split as split
 from .plain import MAX_NESTING as MAX_NESTING
 from .reading import decode as decode
 from .reading import decode_leniently as decode_leniently
-from .reading import decode_plain as decode_plain
 from .reading import is_tagged as is_tagged
 from .scalars import MAX_DIGITS as MAX_DIGITS
-from .strict import Mistake as Mistake
-from .strict import mistakes as mistakes
 from .types import BUILT_IN as BUILT_IN
 from .types import Types as Types
 from .verifying import verify as verify
@@ -38,19 +36,19 @@ if TYPE_CHECKING:
 
 
 def items_of(spec: Spec) -> tuple[Any, ...]:
-    """What `types=` was given, as a tuple that can be kept: classes, and `(class, write, read)`."""
+    """The argument `types=` as a tuple of classes and of `(class, write, read)`."""
     if spec == ():
         return ()
-    from . import given  # few dicts are given classes
+    from . import given  # imported late, because few dicts have user classes
 
     return given.items_of(spec)
 
 
 def types_of(items: tuple[Any, ...], place: str) -> Types:
-    """The table of types for a dict that was given these classes; `place` is the file's address.
+    """The table of types for a dict with these user classes; `place` is the file's address.
 
     Raises:
-        ValueError: a class can't be given like that.
+        ValueError: a class can't be stored that way.
     """
     if not items:
         return Types(place=place)

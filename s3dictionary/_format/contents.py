@@ -1,6 +1,6 @@
-"""How memory looks into containers: what they hold, a copy of that, and how to put it back in place.
+"""How memory looks into containers: lists what they hold, copies it, and puts it back in place.
 
-Calls the methods of the base classes: a subclass's own may check, count or refuse.
+Calls the methods of the built-in classes, because a subclass's own may check, count or refuse.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ _ATTEMPTS = 1_000
 
 
 class Contents(NamedTuple):
-    """What can be done with the containers of one type.
+    """The operations on containers of one type.
 
     Attributes:
-        children: the values inside, as a list; not those that must be hashable.
-        copy: what a container holds, as a built-in object of its own.
-        refill: gives a container other contents, `refill(container, contents)`, moving as little as possible: somebody
-            may be iterating over it.
-        same: do two copies hold the same objects, not just equal ones? 1 and True are equal.
+        children: the values inside, as a list, without those that must be hashable.
+        copy: what a container holds, as a new built-in object.
+        refill: gives a container other contents, `refill(container, contents)`. Moves as little as possible, because
+            somebody may be iterating over it.
+        same: whether two copies hold the same objects, not just equal ones: 1 and True are equal.
     """
 
     children: Callable[[Any], list[Any]]
@@ -31,7 +31,7 @@ class Contents(NamedTuple):
 
 
 class Fields(dict[str, Any]):
-    """What an instance is stored as: its fields by name."""
+    """The stored form of an instance: its fields by name."""
 
 
 def _nothing(container: Any) -> list[Any]:
@@ -39,26 +39,26 @@ def _nothing(container: Any) -> list[Any]:
 
 
 def dict_class(container: Any) -> Any:
-    """The class whose methods tell what a dict holds: OrderedDict keeps its order apart from dict's."""
+    """The class whose methods show what a dict holds. OrderedDict keeps an order separate from dict's."""
     return OrderedDict if issubclass(type(container), OrderedDict) else dict
 
 
 def dict_items(container: Any) -> list[tuple[Any, Any]]:
-    """A dict's items as they were together at one moment, also if another thread edits it.
+    """A dict's items as they were at one moment, even if another thread edits the dict.
 
-    Python may collect garbage in the middle, and then let the other thread in.
+    Garbage collection may start in the middle, and let the other thread run.
     """
     base = dict_class(container)
     for _ in range(_ATTEMPTS):
         try:
             return list(base.items(container))
-        except RuntimeError:  # it has changed
+        except RuntimeError:  # the dict has changed meanwhile
             continue
     return list(base.items(container))
 
 
 def set_members(container: Any) -> list[Any]:
-    """A set's or frozenset's members as they were together at one moment."""
+    """A set's or frozenset's members as they were at one moment."""
     base = set if issubclass(type(container), set) else frozenset
     return list(base.__iter__(container))
 
@@ -85,7 +85,7 @@ def _refill_dict(container: Any, contents: dict[Any, Any]) -> None:
 def _same_keys(now: list[Any], then: list[Any]) -> bool:
     if len(now) == len(then) and all(map(is_, now, then)):
         return True
-    return set(map(type, now + then)) <= {str} and now == then  # of other types, equal keys may still differ
+    return set(map(type, now + then)) <= {str} and now == then  # equal keys of other types may differ
 
 
 def _refill_list(container: Any, contents: list[Any]) -> None:
@@ -97,7 +97,7 @@ def _tuple_items(container: Any) -> list[Any]:
 
 
 def _refill_nothing(container: Any, contents: tuple[Any, ...]) -> None:
-    """A tuple can't change: it still has what it had."""
+    """Does nothing: a tuple can't change."""
 
 
 def _set_copy(container: Any) -> set[Any]:
@@ -143,4 +143,4 @@ WITH_KEYS: dict[type, Contents] = {
     set: SET._replace(children=set_members),
     frozenset: Contents(set_members, frozenset, _refill_nothing, _same_sets),
 }
-"""How to look into the same types where what is hashable may hold others or change, too."""
+"""The same types for a dict with user classes, where keys and set members may be instances that change."""

@@ -1,6 +1,6 @@
-"""A second hearing for files that msgspec refuses: Python's `json` reads NaN, 1e400 and half of a surrogate pair, too.
+"""Splits files that msgspec rejects but Python's `json` reads: NaN, 1e400, or half of a surrogate pair.
 
-Finds where each member's text begins and ends, so that all of them keep their text.
+Finds where each member's text begins and ends, so that every member keeps its text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Raw
 from ..errors import CorruptFileError
 from .reading import parse
 
-# The values are thrown away, so numbers needn't be converted
+# The values are thrown away, so converting numbers would be wasted time
 _decoder: Any = json.JSONDecoder(parse_int=len, parse_float=len)
 _scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once
 _blank = re.compile(r"[ \t\n\r]*").match
@@ -24,10 +24,10 @@ _JSON_NAMES = {"[": "an array", '"': "a string", "t": "a boolean", "f": "a boole
 
 
 def members(text: str) -> dict[Any, Raw]:
-    """Cut the text of a JSON object into its members.
+    """Split the text of a JSON object into its members.
 
     Raises:
-        CorruptFileError: it is no JSON object; the message says why and where.
+        CorruptFileError: it isn't a JSON object; the message says why and where.
     """
     start = text.lstrip(" \t\n\r")[:1]
     if not start:
@@ -46,16 +46,16 @@ def members(text: str) -> dict[Any, Raw]:
 
 
 def arrays(text: str) -> list[list[Raw]]:
-    """Cut the text of an array of arrays into their items.
+    """Split the text of an array of arrays into the items of each.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: it isn't an array of arrays.
     """
     return [[item for _, item in _entries(bytes(array).decode(), "[", "]")] for _, array in _entries(text, "[", "]")]
 
 
 def _reason(text: str) -> str:
-    """What is wrong with a text, in the words of Python's own reader."""
+    """What is wrong with a text, as Python's own reader says it."""
     try:
         parse(text, None, len)
     except json.JSONDecodeError as error:
@@ -64,10 +64,10 @@ def _reason(text: str) -> str:
 
 
 def _entries(text: str, opening: str, closing: str) -> list[tuple[str, Raw]]:
-    """The names and texts of an object's members; of an array's, the names are empty.
+    """The names and texts of an object's members, or of an array's items with empty names.
 
     Raises:
-        ValueError: the text isn't one.
+        ValueError: the text isn't an object or array.
     """
     found: list[tuple[str, Raw]] = []
     at = _after(opening, text, 0)
@@ -95,7 +95,7 @@ def _name(text: str, at: int) -> tuple[str, int]:
 
 
 def _after(sign: str, text: str, at: int) -> int:
-    """Where it goes on after a sign."""
+    """The position after a sign and the blanks around it."""
     at = _skip(text, at)
     if text[at : at + 1] != sign:
         raise ValueError

@@ -1,4 +1,4 @@
-"""A file as its members, each still JSON text, and back."""
+"""Splits a file into its members, each still JSON text, and joins them again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from .._collector import collector_paused
 from ..errors import CorruptFileError, NotStorableError
-from . import cutting, limits
+from . import cutting, limits, pieces
 from .limits import MAX_NESTING_READ
 from .readers import arrange
 from .reading import UNREADABLE, decode, decode_leniently, is_foreign, looks_tagged, without_entries
@@ -20,7 +20,7 @@ from .types import BUILT_IN, Types
 from .writing import place, write_object
 
 Members = dict[Any, Raw]
-"""A file's keys, and the JSON text of each one's value."""
+"""A file's keys, each with the JSON text of its value."""
 
 _encoder = msgspec.json.Encoder()
 _splitter = msgspec.json.Decoder(dict[str, Raw])
@@ -34,14 +34,14 @@ def split(body: bytes, types: Types = BUILT_IN) -> Members:
     """Split a file into its members, without building their values.
 
     Raises:
-        CorruptFileError: it isn't a JSON object in UTF-8, or holds what can't be read; the message says why and where.
+        CorruptFileError: the file isn't a JSON object in UTF-8, or part of it can't be read; the message says why and
+            where.
     """
     body = body.removeprefix(codecs.BOM_UTF8)
     _check_utf8(body)
     limits.check_integers(body)
     try:
-        with collector_paused():
-            members: Members = _splitter.decode(body)
+        members: Members = pieces.split(body) or _split_at_once(body)
     except UNREADABLE:
         limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
         members = cutting.members(body.decode())
@@ -51,30 +51,30 @@ def split(body: bytes, types: Types = BUILT_IN) -> Members:
 
 
 def decode_all(body: bytes, types: Types = BUILT_IN) -> dict[Any, Any]:
-    """Everything in a file. What a class refuses stays the plain dict that it is."""
+    """Everything in a file. Content that its class rejects is left as a plain dict."""
     try:
         members = split(body, types)
-    except CorruptFileError:  # a key
+    except CorruptFileError:  # a class has rejected a key
         members = split(body)
     return {key: decode_leniently(raw, types) for key, raw in members.items()}
 
 
 def _check_nesting(body: bytes, members: Members, around: int) -> None:
-    """Refuse values that are nested too deeply; `around` is how many levels some of them stand deeper in the file."""
-    shortest = 2 * MAX_NESTING_READ  # that so deep a text can be
+    """Refuse values that are nested too deeply. `around` counts the levels that `py/dict` puts around some of them."""
+    shortest = 2 * MAX_NESTING_READ  # a text with this many levels can't be shorter
     if len(body) <= shortest:
         return
-    views: Iterable[memoryview] = map(memoryview, members.values())
-    if max(map(len, views), default=0) <= shortest:
+    raws: Iterable[Any] = members.values()  # whose length msgspec's type hints lack
+    if max(map(len, raws), default=0) <= shortest:
         return
-    long = [raw for raw in members.values() if len(memoryview(raw)) > shortest]
+    long = [raw for raw in raws if len(raw) > shortest]
     if any(limits.is_deep(raw, MAX_NESTING_READ) for raw in long):
         limits.check_nesting(body, MAX_NESTING_READ + around + 1)
         limits.check_nesting(body, MAX_NESTING_READ + 1)
 
 
 def join(members: Members, types: Types = BUILT_IN) -> bytes:
-    """Put a file together from its members.
+    """Join members to a file.
 
     Raises:
         NotStorableError: a key can't be stored.
@@ -92,8 +92,14 @@ def join(members: Members, types: Types = BUILT_IN) -> bytes:
         raise place(error, types)  # noqa: B904  # it is the same one
 
 
+def _split_at_once(body: bytes) -> Members:
+    with collector_paused():
+        members: Members = _splitter.decode(body)
+        return members
+
+
 def _check_utf8(body: bytes) -> None:
-    """The splitter doesn't look into strings, so bytes that aren't UTF-8 would be found only when they are touched."""
+    """Check the whole file, because the splitter doesn't look into strings."""
     if body.isascii():
         return
     try:
@@ -103,7 +109,7 @@ def _check_utf8(body: bytes) -> None:
 
 
 def _split_entries(body: bytes, members: Members, types: Types) -> Members:
-    """A dict's keys that can't be names, and their values, are in the member `py/dict`, which is split in turn."""
+    """Split the member `py/dict`, which has the keys that can't be names, with their values."""
     if ENTRIES not in members:
         return members
     try:
@@ -114,7 +120,7 @@ def _split_entries(body: bytes, members: Members, types: Types) -> Members:
         return arrange(named, [[decode(key, types), value, *map(decode, rest)] for key, value, *rest in arrays])
     except CorruptFileError:
         raise
-    except (TypeError, ValueError):  # it has another form, or a key that can't be one
+    except (TypeError, ValueError):  # the member has another form, or a key that isn't hashable
         return members
 
 
@@ -122,6 +128,6 @@ def _arrays(body: bytes, raw: Raw) -> list[list[Raw]]:
     try:
         return _array_splitter.decode(raw)
     except UNREADABLE:
-        # How deep Python's own reader gets depends on its version, and on the stack that is left
+        # How deep Python's own reader gets depends on its version and on the stack that is left
         limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
         return cutting.arrays(bytes(raw).decode())

@@ -1,4 +1,4 @@
-"""The rows of the table for the classes that users give in `types=`."""
+"""Makes the rows of the table of types for user classes: those passed in `types=`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from .contents import Contents
-from .hidden import hiding
 from .instances import (
     ARRAY,
     SEQUENCE,
@@ -20,30 +19,31 @@ from .instances import (
     with_attributes,
 )
 from .misfits import Misfit
+from .opaque import opaque_contents
 from .records import NoRecord, Record, record_of
 from .refusals import name_of
 from .types import BUILT_IN, READERS, TABLE, Form, Type, Types
 from .writing import write_exactly
 
 Write: TypeAlias = Callable[[Any], Any]
-"""Makes something storable of an instance."""
+"""Turns an instance into something storable."""
 
 Read: TypeAlias = Callable[[Any], Any]
-"""Makes an instance of that."""
+"""Turns what `Write` returned into an instance again."""
 
 Spec: TypeAlias = Iterable[type | tuple[type, Write, Read]] | Mapping[Any, tuple[Write, Read] | None]
-"""What `types=` takes."""
+"""The argument `types=`."""
 
 
 def types_of(spec: Spec, place: str = "") -> Types:
-    """The table with the classes that were given.
+    """The table of types with these user classes.
 
     Args:
-        spec: the classes; those that aren't of a known kind with a function to write and one to read.
+        spec: the classes. A class of an unknown kind comes with a function to write and one to read.
         place: the file's address, for messages.
 
     Raises:
-        ValueError: a class can't be given like that, or two have the same name.
+        ValueError: a class can't be stored that way, or two classes have the same name.
     """
     rows = [_row(*item) if isinstance(item, tuple) else _row(item) for item in items_of(spec)]
     seen: dict[str, type] = {}
@@ -51,8 +51,8 @@ def types_of(spec: Spec, place: str = "") -> Types:
         other = seen.setdefault(row.tag, row.kind)
         if other is not row.kind:
             raise ValueError(
-                f"types has two classes of the name {row.tag}, {name_of(other)} and {name_of(row.kind)}, which a file "
-                "can't tell apart. Rename one of them."
+                f"types has two classes named {row.tag}, {name_of(other)} and {name_of(row.kind)}, which a file can't "
+                "tell apart. Rename one of them."
             )
 
     def write(instance: Any) -> bytes:
@@ -62,13 +62,13 @@ def types_of(spec: Spec, place: str = "") -> Types:
         return types.find(type(value)) is not None
 
     may_hide = [row for row in rows if _may_hide(row)]
-    rows += [row._replace(contents=hiding(row.kind, write, is_known)) for row in may_hide]
+    rows += [row._replace(contents=opaque_contents(row.kind, write, is_known)) for row in may_hide]
     types = Types(rows, place)
     return types
 
 
 def _may_hide(row: Type) -> bool:
-    """Are there things in an instance that its attributes don't show?"""
+    """Whether an instance may hold something that its attributes don't show."""
     if row.exact or row.contents is ARRAY or BUILT_IN.find(row.kind):
         return False
     if row.contents is not None:
@@ -77,12 +77,12 @@ def _may_hide(row: Type) -> bool:
 
 
 def _hashes_by_value(kind: type) -> bool:
-    """If so, its instances are made to be keys, and don't change."""
+    """Whether a class defines its own hash. If so, its instances are meant as keys, and don't change."""
     return getattr(kind, "__hash__", None) not in (None, object.__hash__)
 
 
 def items_of(spec: Spec) -> tuple[Any, ...]:
-    """The same as a tuple: classes, and those with two functions as `(class, write, read)`."""
+    """The classes as a tuple; a class with two functions as `(class, write, read)`."""
     if isinstance(spec, Mapping):
         return tuple(kind if functions is None else (kind, *_pair(kind, functions)) for kind, functions in spec.items())
     if isinstance(spec, (str, type)) or not isinstance(spec, Iterable):
@@ -94,28 +94,27 @@ def _pair(kind: Any, functions: Any) -> tuple[Write, Read]:
     if isinstance(functions, (tuple, list)) and len(functions) == 2 and all(map(callable, functions)):
         return functions[0], functions[1]
     raise ValueError(
-        f"types has {kind!r} with {functions!r}, where a function to write and one to read belong, as in "
-        "{Path: (str, Path)}."
+        f"types has {kind!r} with {functions!r}. Pass a function to write and one to read, as in {{Path: (str, Path)}}."
     )
 
 
 def _row(kind: Any, *functions: Any) -> Type:
     if not isinstance(kind, type):
-        raise ValueError(f"types must have classes, not {kind!r}")  # noqa: TRY004
+        raise ValueError(f"types must contain classes, not {kind!r}")  # noqa: TRY004
     tag = kind.__name__
     if any(kind is row.kind for row in TABLE if row.write):
-        raise ValueError(f"types has {name_of(kind)}, which is stored as itself anyway. Leave it out.")
+        raise ValueError(f"types has {name_of(kind)}, which S3Dict stores without types=. Leave it out.")
     if not tag.isidentifier():
-        raise ValueError(f"types has a class with the name {tag!r}, which can't stand in a file. Rename the class.")
+        raise ValueError(f"types has a class named {tag!r}, which isn't an identifier. Rename the class.")
     if tag in READERS:
-        raise ValueError(f"types has {name_of(kind)}, but py/{tag} stands for the built-in {tag}. Rename the class.")
+        raise ValueError(f"types has {name_of(kind)}, but py/{tag} is the tag of the built-in {tag}. Rename the class.")
     if functions:
         return _row_of_pair(kind, *_pair(kind, functions))
     record = record_of(kind)
     if record is None:
         raise ValueError(
             f"types has {name_of(kind)}, which isn't a dataclass, an Enum, a named tuple, an attrs class, a Struct or "
-            f"a pydantic 2 model. Give it with two functions: types={{{tag}: (write, read)}}, as in "
+            f"a pydantic 2 model. Pass it with two functions: types={{{tag}: (write, read)}}, as in "
             "{Path: (str, Path)}."
         )
     return _row_of_record(kind, record)
@@ -125,8 +124,8 @@ def _row_of_record(kind: type, record: Record) -> Type:
     base = BUILT_IN.find(kind)
     if base is not None and record.names is not None and base.kind is not tuple:
         raise ValueError(
-            f"types has {name_of(kind)}, which derives from {base.kind.__name__}, so its fields aren't all it holds. "
-            f"Give it with two functions: types={{{kind.__name__}: (write, read)}}."
+            f"types has {name_of(kind)}, which derives from {base.kind.__name__} and so holds more than its fields. "
+            f"Pass it with two functions: types={{{kind.__name__}: (write, read)}}."
         )
     row = _given(kind, record.parts, record.make)._replace(exact=True)
     if record.names is None:
@@ -144,7 +143,7 @@ def _row_of_pair(kind: type, write: Write, read: Read) -> Type:
 
 
 def _contents_of(kind: type) -> Contents | None:
-    """How memory looks into instances of a class that comes with functions; None if they can't change."""
+    """How memory looks into instances of a class with two functions; None if they can't change."""
     base = BUILT_IN.find(kind)
     if is_array(kind):
         return ARRAY
@@ -158,7 +157,7 @@ def _contents_of(kind: type) -> Contents | None:
 
 
 def _is_value(kind: type) -> bool:
-    """Is it a class of Python's own whose instances are keys, as paths and addresses are? Then they can't change."""
+    """Whether it is a standard-library class of immutable values, such as paths and IP addresses."""
     return kind.__module__.partition(".")[0] in sys.stdlib_module_names and _hashes_by_value(kind)
 
 

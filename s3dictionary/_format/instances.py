@@ -1,6 +1,6 @@
-"""How memory looks into instances of classes that were given: their attributes, and how to put those back in place.
+"""How memory looks into instances of user classes: reads their attributes, and puts them back in place.
 
-Sets attributes where they are kept, past the class's own `__setattr__`: that may check, count or refuse.
+Sets attributes directly in `__dict__` and the slots, because the class's own `__setattr__` may check, count or refuse.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def slots_of(kind: type) -> dict[str, MemberDescriptorType]:
 
 
 def attributes_reader(kind: type) -> Callable[[Any], dict[str, Any]]:
-    """What gives the attributes of an instance as they were together at one moment. Another thread may set some."""
+    """A function that reads an instance's attributes as they were at one moment, even if another thread sets some."""
     slots = slots_of(kind)
 
     def read(instance: Any) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def _read_slots(instance: Any, slots: dict[str, MemberDescriptorType]) -> dict[s
     for name, slot in slots.items():
         try:
             held[name] = slot.__get__(instance)
-        except AttributeError:  # it isn't set
+        except AttributeError:  # the slot is empty
             continue
     return held
 
@@ -78,7 +78,7 @@ def has_attributes(kind: type) -> bool:
 
 
 def with_attributes(base: Contents, kind: type) -> Contents:
-    """The same for a class that derives from a built-in container: what that holds, and the attributes."""
+    """How to look into instances of a class that derives from a built-in container: its items and its attributes."""
     own = attributes_of(kind)
 
     def refill(instance: Any, held: list[Any]) -> None:
@@ -94,7 +94,7 @@ def with_attributes(base: Contents, kind: type) -> Contents:
 
 
 def _refill_sequence(sequence: Any, items: list[Any]) -> None:
-    if hasattr(sequence, "clear"):  # array.array has none before Python 3.13, and deque no slices
+    if hasattr(sequence, "clear"):  # array.array has no clear() before Python 3.13, and deque takes no slices
         sequence.clear()
     else:
         del sequence[:]
@@ -102,7 +102,7 @@ def _refill_sequence(sequence: Any, items: list[Any]) -> None:
 
 
 SEQUENCE = LIST._replace(children=list, copy=list, refill=_refill_sequence)
-"""How to look into a list of somebody else's, such as a deque."""
+"""How to look into a sequence that isn't a list, such as a deque."""
 
 
 def _refill_array(array: Any, held: Any) -> None:
@@ -128,7 +128,7 @@ def is_array(kind: type) -> bool:
 
 
 def owns_items(array: Any) -> bool:
-    """Is an array's memory its own? A view's can be changed by way of another array."""
+    """Whether an array owns its memory. A view's can be changed through another array."""
     return bool(array.flags.owndata and not array.dtype.hasobject)
 
 
@@ -137,7 +137,7 @@ def is_sequence(kind: type) -> bool:
 
 
 def names_in(read: Callable[[Any], dict[str, Any]], instance: Any, names: tuple[str, ...]) -> Fields:
-    """Some attributes of an instance by name, those that aren't set left out."""
+    """The named attributes of an instance, without those that aren't set."""
     attributes = read(instance)
     found = Fields()
     for name in names:
@@ -145,7 +145,7 @@ def names_in(read: Callable[[Any], dict[str, Any]], instance: Any, names: tuple[
             found[name] = attributes[name]
             continue
         try:
-            found[name] = getattr(instance, name)  # of the class, or computed
+            found[name] = getattr(instance, name)  # a class attribute or a computed one
         except AttributeError:
             continue
     return found

@@ -1,6 +1,6 @@
-"""What is found at load because nobody could read it later: integers of too many digits, and nesting that is too deep.
+"""Checks a file at load for what can't be read later: integers with too many digits, and nesting that is too deep.
 
-Files have neither, so the checks first look whether they may.
+Almost no file has either, so a quick test decides whether a full check is needed.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from ..errors import CorruptFileError
 from .scalars import MAX_DIGITS
 
 MAX_NESTING_READ = 900
-"""Levels of JSON that a value in a file may have: more than a value that is written, as others may have written it, and
-fewer than the 1000 or so that Python's own reader takes."""
+"""Levels of JSON that a value in a file may have. More than S3Dict itself writes, because another program may have
+written the file, and fewer than the 1000 or so that Python's own reader takes."""
 
 _DIGITS = b"0123456789"
 _run = re.compile(rb"[0-9]*").match
 
-# An unfinished string goes to the end, so that each byte is looked at once, whatever the file
+# An unfinished string matches to the end of the file, so that each byte is examined only once
 _STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"?'
 _numbers = re.compile(_STRING + rb"|(?P<digits>[0-9]+)(?P<float>[.eE][0-9eE.+-]*)?", re.DOTALL).finditer
 _brackets = re.compile(_STRING + rb"|[\[{]|[\]}]", re.DOTALL).finditer
 
+_NO_OPENING = bytes(set(range(256)) - set(b"[{"))
 _NO_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _ROUNDS = 16
@@ -35,7 +36,7 @@ def check_integers(body: bytes) -> None:
     """Refuse integers that would take minutes to convert.
 
     Raises:
-        CorruptFileError: there is one; the message says where.
+        CorruptFileError: the file has one; the message says where.
     """
     if not _has_long_run(body):
         return
@@ -47,7 +48,7 @@ def check_integers(body: bytes) -> None:
 
 
 def _has_long_run(body: bytes) -> bool:
-    """Are there so many digits in a row? If so, then one of them is in one of the places looked at."""
+    """Whether the file has more than `MAX_DIGITS` digits in a row. Such a run covers one of the positions tested."""
     for at in range(MAX_DIGITS, len(body), MAX_DIGITS):
         ahead = _run(body, at)
         if ahead and ahead[0]:
@@ -58,9 +59,14 @@ def _has_long_run(body: bytes) -> bool:
 
 
 def is_deep(raw: Raw, levels: int) -> bool:
-    """Is a JSON text, known to be valid, nested more levels deep than that?"""
-    structure = _structure(bytes(raw))
-    for _ in range(_ROUNDS):  # each takes away the innermost level
+    """Whether a valid JSON text is nested more than this many levels deep."""
+    if bytes(memoryview(raw)[:1]) == b'"':
+        return False
+    text = bytes(raw)
+    if len(text.translate(None, _NO_OPENING)) <= levels:
+        return False
+    structure = _structure(text)
+    for _ in range(_ROUNDS):  # each round removes the innermost level
         if not structure:
             return False
         structure = structure.replace(b"[]", b"")
@@ -68,20 +74,23 @@ def is_deep(raw: Raw, levels: int) -> bool:
 
 
 def _structure(text: bytes) -> bytes:
-    """The brackets that stand outside of strings, all of one kind."""
+    """The brackets outside strings, with braces turned into square brackets."""
+    return b"".join(signs_of(text).split(b'"')[::2]).translate(_ONE_KIND)
+
+
+def signs_of(text: bytes) -> bytes:
+    """The brackets and quotes of a text, without escaped quotes."""
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    signs = text.translate(None, _NO_STRUCTURE)
-    # Two quotes in a row change nothing for what is behind them
-    outside = signs.replace(b'""', b"").split(b'"')[::2]
-    return b"".join(outside).translate(_ONE_KIND)
+    # Two quotes in a row open and close a string, so dropping them changes nothing
+    return text.translate(None, _NO_STRUCTURE).replace(b'""', b"")
 
 
 def check_nesting(body: bytes, levels: int) -> None:
-    """Refuse nesting that couldn't be written again, and takes much of the stack.
+    """Refuse nesting that S3Dict couldn't write again.
 
     Raises:
-        CorruptFileError: there are more levels than that; the message says where.
+        CorruptFileError: the file has more levels than this; the message says where.
     """
     depth = 0
     for found in _brackets(body):
@@ -95,7 +104,7 @@ def check_nesting(body: bytes, levels: int) -> None:
 
 
 def _place(body: bytes, at: int) -> str:
-    """A place in a file, as Python's own JSON reader tells it."""
+    """A position in a file, worded as Python's own JSON reader does."""
     text = body[:at].decode(errors="replace")
     line = text.count("\n") + 1
     return f"line {line} column {len(text) - text.rfind(chr(10))} (char {len(text)})"

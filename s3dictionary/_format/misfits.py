@@ -1,4 +1,4 @@
-"""What is said if a class that was given refuses what a file holds for it: where that is, and why."""
+"""The error for a user class that rejects the content that a file has for it: finds out where, and says why."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from .refusals import Field, Path, name_of, place_of, reason_of
 
 
 class Misfit(Exception):
-    """A class refuses what it is to be made of. It isn't known yet where that is."""
+    """A class rejects its content. Where in the file isn't known yet."""
 
     def __init__(self, kind: type, error: Exception) -> None:
         super().__init__(f"can't be read as {name_of(kind)}: {reason_of(error)}")
 
 
 class Located(CorruptFileError):
-    """The same for the caller.
+    """A `Misfit` with its place, as the caller gets it.
 
     Attributes:
-        path: the keys that lead to it.
-        problem: what it is.
+        path: the keys that lead to the content.
+        problem: the message of the `Misfit`.
     """
 
     def __init__(self, misfit: Misfit, path: Path, file: str) -> None:
         self.path = path
         self.problem = str(misfit)
         super().__init__(
-            f"{file}{': ' if file else ''}{place_of(path)} {misfit}. The file stays as it is. Give the class a rule "
-            "for this, such as a default, or leave it out of types= to read a plain dict."
+            f"{file}{': ' if file else ''}{place_of(path)} {misfit}. The file is unchanged. Make the class accept "
+            "this, for example by a default, or leave it out of types= to read a plain dict."
         )
 
     def __reduce__(self) -> Any:
         return CorruptFileError, self.args, {**self.__dict__, "path": None}
 
 
-Located.__name__ = Located.__qualname__ = CorruptFileError.__name__  # what a traceback calls it
+Located.__name__ = Located.__qualname__ = CorruptFileError.__name__  # tracebacks show the public name
 Located.__module__ = CorruptFileError.__module__
 
 
 def find(tree: Any, untag: Callable[[Any], Any], path: Path) -> Path:
-    """The path to what a class refuses.
+    """The path to the content that a class rejects.
 
     Args:
-        tree: the JSON in which it is, with `py/…` members as the dicts that they are.
-        untag: makes a value of one of these.
+        tree: the decoded JSON around it, with `py/…` members left as dicts.
+        untag: turns such a dict into a value.
         path: the keys that lead to the tree.
     """
     try:
@@ -61,7 +61,7 @@ class _Found(Exception):
 
 
 def _build(item: Any, path: Path, untag: Callable[[Any], Any]) -> Any:
-    """Build a value again, knowing where it is."""
+    """Build a value again, keeping track of the path."""
     if type(item) is list:
         return [_build(inner, place, untag) for place, inner in steps_of(item, path).items()]
     if type(item) is not dict:
@@ -80,7 +80,7 @@ def _build(item: Any, path: Path, untag: Callable[[Any], Any]) -> Any:
 
 
 def steps_of(item: Any, path: Path) -> dict[Path, Any]:
-    """What stands in a piece of JSON, by the paths to it. In one with a `py/…` member it is what is behind that."""
+    """The items of a JSON array or object by their paths. Of a `py/…` member, the items of its content."""
     tag = _tag_of(item)
     content = item[tag] if tag else item
     if type(content) is list:

@@ -1,7 +1,7 @@
-"""Values made of nothing but what JSON has: most are, and these msgspec writes fast.
+"""Writes values of JSON's own types, fast, with msgspec. Most values are of these types.
 
-Another thread may edit a value meanwhile. So a container is read just once, by a single call that copies it in C; what
-is looked at and what is written is that copy, which nobody else has.
+Another thread may edit a value meanwhile. So each container is read only once, by a single call that copies it in C.
+All checks and the encoding use that copy, which nobody else has.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 from .types import JSON_GROUPS, JSON_SCALARS
 
 MAX_NESTING = 500
-"""Levels of JSON a value may have: half of Python's usual recursion limit, so that what is written can be read again
-from anywhere in a program."""
+"""Levels of JSON that a value may have: half of Python's usual recursion limit, so that a program can read it back
+even deep inside its own calls."""
 
 TAG = b'"py/'
 
@@ -24,32 +24,37 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
 
-def write_plain(values: list[Any]) -> tuple[bytes, list[Any]] | None:
-    """Write values as a JSON array; None if there is anything in them that JSON lacks.
+def write_plain(values: list[Any]) -> bytes | None:
+    """Write values as a JSON array; None if anything in them isn't of JSON's own types.
 
     Args:
         values: a list that nobody else has.
-
-    Returns:
-        The text, and the copy of the values that was written.
     """
     try:
         copy = _plain_copy(values)
         if copy is None:
             return None
         text = _encoder.encode(copy)
-        # NaN is written as null, and what only looks tagged must be told from what is
+        # msgspec writes NaN as null. A plain dict that looks tagged must be escaped
         if TAG in text or (b"null" in text and _decoder.decode(text) != copy):
             return None
-    except Exception:  # noqa: BLE001  # a surrogate, a huge integer, no stack left: the exact way tells
+    except Exception:  # noqa: BLE001  # a surrogate, a huge integer, no stack left: write_exactly() decides
         return None
-    return text, copy
+    return text
+
+
+def write_fresh(values: list[Any]) -> bytes | None:
+    """Write values of JSON's own types that nobody else holds yet; None if msgspec can't write one of them."""
+    try:
+        return _encoder.encode(values)
+    except Exception:  # noqa: BLE001  # a huge integer, or no stack left
+        return None
 
 
 def _plain_copy(values: list[Any]) -> list[Any] | None:
-    """A deep copy of a list; None if it isn't made of nothing but what JSON has, with at most `MAX_NESTING` levels.
+    """A deep copy of a list; None if it has other types than JSON's own, or more than `MAX_NESTING` levels.
 
-    Looks at a whole level of nesting at a time, so that most loops run in C.
+    Handles a whole level of nesting at a time, so that most loops run in C.
     """
     copy = values.copy()
     level: list[Any] = [copy]
@@ -75,7 +80,7 @@ def _plain_copy(values: list[Any]) -> list[Any] | None:
 
 
 def _hold_scalars(lists: list[list[Any]], dicts: list[dict[str, Any]]) -> bool:
-    """Do containers hold nothing but scalars? Mostly the first dict tells of all that they don't."""
+    """Whether containers hold only scalars. Looks at the first dict first, which mostly decides it."""
     if dicts and not JSON_SCALARS.issuperset(map(type, dicts[0].values())):
         return False
     values = chain.from_iterable(map(dict.values, dicts))
@@ -83,14 +88,11 @@ def _hold_scalars(lists: list[list[Any]], dicts: list[dict[str, Any]]) -> bool:
 
 
 _Inner = tuple[list[Any], list[Any]]
-"""What stood in the containers of one level, and the copies that stand there now."""
+"""The containers inside those of one level, and the copies that replaced them there."""
 
 
 def _copy_inner(level: list[Any]) -> _Inner | None:
-    """Put copies in the place of the containers in containers; None if there is anything that JSON lacks."""
-    alike = _copy_inner_of_alike(level)
-    if alike is not None:
-        return alike
+    """Replace the containers inside containers by copies; None if anything isn't of JSON's own types."""
     originals: list[Any] = []
     copies: list[Any] = []
     for container in level:
@@ -113,39 +115,9 @@ def _copy_inner(level: list[Any]) -> _Inner | None:
     return originals, copies
 
 
-def _copy_inner_of_alike(level: list[Any]) -> _Inner | None:
-    """The same for dicts with the same names, as records are: a name at a time, most of which stand for scalars alone.
-
-    None if they aren't like that, or if there is anything that JSON lacks.
-    """
-    if len(level) < _MANY or set(map(type, level)) != {dict} or len(set(map(tuple, level))) > 1:
-        return None
-    originals: list[Any] = []
-    copies: list[Any] = []
-    for name, column in zip(tuple(level[0]), zip(*map(dict.values, level), strict=True), strict=True):
-        kinds = set(map(type, column))
-        if kinds <= JSON_SCALARS:
-            continue
-        if not kinds <= JSON_SCALARS | JSON_GROUPS:
-            return None
-        containers: Iterable[Any] = level
-        if not kinds <= JSON_GROUPS:
-            containers = [container for container in level if type(container[name]) not in JSON_SCALARS]
-            column = tuple([item for item in column if type(item) not in JSON_SCALARS])
-        inner = [item.copy() for item in column]
-        for container, copy in zip(containers, inner, strict=True):
-            container[name] = copy
-        originals += column
-        copies += inner
-    return originals, copies
-
-
-_MANY = 8
-
-
 def _copy_inner_once(level: list[Any]) -> _Inner | None:
-    """The same, but what stands in several places is copied once, or a circle could grow with each level."""
-    originals: list[Any] = []  # while they are here, no other object gets an id of theirs
+    """The same, but copies a shared container once. Otherwise a circular one would grow with each level."""
+    originals: list[Any] = []  # keeps them alive, so that no other object gets the same id
     copies: dict[int, Any] = {}
     for container in level:
         for place, item in container.items() if type(container) is dict else enumerate(container):

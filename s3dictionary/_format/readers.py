@@ -1,6 +1,6 @@
-"""How numbers, and the content of objects with one `py/…` member, are read.
+"""Reads numbers, and the content of objects with one `py/…` member.
 
-A reader raises TypeError, ValueError or ArithmeticError for content that doesn't fit: then the object is left as it is.
+A reader raises TypeError, ValueError or ArithmeticError for content that doesn't fit. The object then stays a dict.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .scalars import MAX_DIGITS
 
 
 def parse_int(digits: str) -> int:
-    """Decimal has no limit on the number of digits; int() of a str has one, against hostile input, of 640 or more."""
+    """Convert digits to an int, many by way of Decimal: Python limits the digits that int() takes to 640 or more."""
     if len(digits) < 600:
         return int(digits)
     if len(digits.lstrip("-")) > MAX_DIGITS:
@@ -28,7 +28,7 @@ def parse_int(digits: str) -> int:
 
 
 def _of(content: Any, kind: type) -> Any:
-    """Content of just one type: a str is iterable too, but makes no tuple."""
+    """The content, if it is of exactly this type. A str is iterable, too, but doesn't stand for a tuple."""
     if type(content) is not kind:
         raise TypeError
     return content
@@ -82,15 +82,15 @@ def read_dict(content: Any) -> dict[Hashable, Any]:
 
 
 def arrange(members: dict[Any, Any], entries: list[list[Any]]) -> dict[Hashable, Any]:
-    """Puts the entries of a `py/dict` among the other members of the same object, in the order of the dict they make.
+    """Combine the entries of a `py/dict` with the other members of the same object, in the order of the original dict.
 
     Args:
         members: the other members; at least one.
-        entries: `[key, value, position]` each; without a position, it comes after all of the members.
+        entries: `[key, value, position]` each; one without a position comes after all members.
 
     Raises:
         TypeError: a key isn't hashable, or a position isn't an integer.
-        ValueError: an entry has another form, or a key is there twice, so that a value would be lost.
+        ValueError: an entry has another form, or a key occurs twice, so a value would be lost.
     """
     found: dict[Hashable, Any] = {}
     waiting = iter(members.items())
@@ -109,5 +109,5 @@ def arrange(members: dict[Any, Any], entries: list[list[Any]]) -> dict[Hashable,
 
 
 def group_reader(kind: Any) -> Callable[[Any], Any]:
-    """A reader for a group that is written as an array."""
+    """A reader for a container that is written as an array."""
     return lambda content: kind(_of(content, list))

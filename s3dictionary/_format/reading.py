@@ -1,4 +1,4 @@
-"""Builds the values that JSON texts stand for."""
+"""Decodes JSON texts into the values that they stand for."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _list_decoder = msgspec.json.Decoder(list[Any])
 _ESCAPED_TAGS = (b'"py\\/', b'"\\u0070', b'"p\\u0079', b'"py\\u002')
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for what it refuses."""
+"""The exceptions with which msgspec rejects a text."""
 
 
 def decode(raw: Raw | bytes, types: Types = BUILT_IN, path: tuple[Any, ...] = ()) -> Any:
-    """Build the value that a JSON text stands for.
+    """Decode a JSON text.
 
     Args:
         raw: the text.
         types: the table of types.
-        path: the keys that lead to it, for the error message.
+        path: the keys that lead to the value, for the error message.
 
     Raises:
-        CorruptFileError: it is nested too deeply for the stack that is left, or a class that was given refuses what it
-            is to be made of.
+        CorruptFileError: the text is nested too deeply for the stack that is left, or a user class rejects its
+            content.
     """
     text = bytes(raw)
     if TAG in text or (b"\\" in text and is_tagged(text)):
@@ -46,9 +46,8 @@ def decode(raw: Raw | bytes, types: Types = BUILT_IN, path: tuple[Any, ...] = ()
         return loads(text.decode())
 
 
-def decode_plain(raws: list[Raw]) -> list[Any] | None:
-    """Build the values of many texts at once; None if one of them isn't just what JSON has."""
-    text = b"[" + b",".join(raws) + b"]"
+def decode_plain(text: bytes) -> list[Any] | None:
+    """Decode a JSON array; None if it has a tag."""
     if is_tagged(text):
         return None
     try:
@@ -58,7 +57,7 @@ def decode_plain(raws: list[Raw]) -> list[Any] | None:
 
 
 def decode_leniently(raw: Raw | bytes, types: Types) -> Any:
-    """The same, but what a class refuses stays the plain dict that it is."""
+    """Decode a JSON text. If a class rejects its content, leave the whole value as plain dicts."""
     try:
         return decode(raw, types)
     except CorruptFileError:
@@ -66,13 +65,13 @@ def decode_leniently(raw: Raw | bytes, types: Types) -> Any:
 
 
 def is_tagged(raw: Raw | bytes) -> bool:
-    """May a JSON text have a `py/…` member in it, however it is escaped?"""
+    """Whether a JSON text may have a `py/…` member, however it is escaped."""
     text = bytes(raw)
     return TAG in text or (b"\\" in text and any(tag in text for tag in _ESCAPED_TAGS))
 
 
 def loads(text: str, types: Types = BUILT_IN, path: tuple[Any, ...] = ()) -> Any:
-    """Build the value of a text that may hold anything."""
+    """Decode a text that may have tags, or values that msgspec rejects."""
     try:
         return parse(text, partial(untag, types) if types.given else _untag, parse_int)
     except Misfit as misfit:
@@ -81,7 +80,7 @@ def loads(text: str, types: Types = BUILT_IN, path: tuple[Any, ...] = ()) -> Any
 
 
 def parse(text: str, object_hook: Callable[[dict[str, Any]], Any] | None, parse_integer: Callable[[str], Any]) -> Any:
-    """`json.loads`, with the error for what takes too much of the stack."""
+    """`json.loads`, with a `CorruptFileError` where the nesting takes too much of the stack."""
     try:
         return json.loads(text, object_hook=object_hook, parse_int=parse_integer)
     except RecursionError as error:
@@ -89,9 +88,9 @@ def parse(text: str, object_hook: Callable[[dict[str, Any]], Any] | None, parse_
 
 
 def untag(types: Types, item: dict[str, Any]) -> Any:
-    """Turn an object with a `py/…` member into what it stands for, or leave it as it is.
+    """Turn an object with a `py/…` member into the value that it stands for, or leave it as it is.
 
-    Called for the inner ones first, so the content is made of Python values already.
+    Called for inner objects first, so the content consists of Python values already.
     """
     if not looks_tagged(item, types):
         return item
@@ -108,7 +107,7 @@ _untag = partial(untag, BUILT_IN)
 
 
 def looks_tagged(keys: Collection[Any], types: Types = BUILT_IN) -> bool:
-    """Would a JSON object with these names be taken for something that JSON lacks?"""
+    """Whether a JSON object with these names would be read as a tagged value."""
     if len(keys) != 1:
         return ENTRIES in keys
     [key] = keys
@@ -119,9 +118,9 @@ def looks_tagged(keys: Collection[Any], types: Types = BUILT_IN) -> bool:
 
 
 def is_foreign(item: Mapping[Any, Any]) -> bool:
-    """Is it a set, or a dict's keys, of instances whose classes aren't known here? They stay the plain dict they are.
+    """Whether a dict is the tag of a set, or of a dict's keys, that holds instances of classes unknown here.
 
-    They are also written as that, so that who knows the classes finds them again.
+    Such a dict stays plain, and is written back unchanged, so that a program that knows the classes can read it.
     """
     if len(item) != 1 and ENTRIES not in item:
         return False
@@ -135,14 +134,14 @@ def is_foreign(item: Mapping[Any, Any]) -> bool:
 
 
 def _is_instance(value: Any) -> bool:
-    """Does a value that had to be hashable have the form of an instance, or hold one?"""
+    """Whether a key or set member has the form of an instance, or holds one."""
     if type(value) is tuple:
         return any(map(_is_instance, value))
     return type(value) is dict and len(value) == 1 and str(next(iter(value))).startswith("py/")
 
 
 def without_entries(item: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """The ordinary members of an object, and what the one holds that has the dict's other keys."""
+    """The ordinary members of an object, and the content of its `py/dict` member."""
     members = dict(item)
     entries = members.pop(ENTRIES)
     return members, entries

@@ -1,7 +1,6 @@
-"""Classes whose instances are stored as their fields: which they are, how an instance is taken apart and made again.
+"""Recognizes classes whose instances are stored as their fields, and takes instances apart and makes them again.
 
-A library is recognized by what its classes have, so it needn't be imported here. Nothing but the class that was given
-is ever called.
+Recognizes a library by the attributes of its classes, so that nothing is imported here. Only calls the class itself.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ class Record(NamedTuple):
     """How the instances of a class are stored.
 
     Attributes:
-        parts: takes one apart into something storable.
-        make: makes one of that.
+        parts: turns an instance into something storable.
+        make: turns that into an instance again.
         names: the fields; None if instances can't change, and hold nothing that can.
-        is_whole: does an instance have nothing but what is stored? None if its attributes tell.
+        is_whole: whether an instance has nothing besides what is stored. None if its attributes show that.
     """
 
     parts: Callable[[Any], Any]
@@ -35,7 +34,7 @@ class Record(NamedTuple):
 
 
 def record_of(kind: Any) -> Record | None:
-    """How a class is stored; None if it isn't of a kind that is known."""
+    """How a class is stored; None if it isn't of a known kind."""
     for recognize in (_enum, _named_tuple, _struct, _pydantic_model, _attrs_class, _dataclass):
         record = recognize(kind)
         if record is not None:
@@ -98,12 +97,12 @@ def _pydantic_model(kind: Any) -> Record | None:
 
 
 def _is_whole_model(instance: Any) -> bool:
-    """A model that is read has no private values of its own, and all of its fields count as set."""
+    """Whether a model would be read back whole: it has no private values, and all of its fields count as set."""
     return not instance.__pydantic_private__ and instance.__pydantic_fields_set__ >= instance.__dict__.keys()
 
 
 def _input_name(kind: Any, name: str, field: Any) -> str:
-    """The name by which a model takes a field."""
+    """The name by which a model's constructor takes a field."""
     if kind.model_config.get("populate_by_name") or kind.model_config.get("validate_by_name"):
         return name
     alias = field.validation_alias
@@ -115,7 +114,7 @@ def _attrs_class(kind: Any) -> Record | None:
     fields = getattr(kind, "__attrs_attrs__", None)
     if fields is None:
         return None
-    # Before attrs 22.2 a field had no alias, and a private one was taken without its underscore
+    # Before attrs 22.2 a field had no alias, and the constructor took a private one without its underscore
     names = {field.name: getattr(field, "alias", None) or field.name.lstrip("_") for field in fields if field.init}
     return _constructed(kind, tuple(field.name for field in fields), names)
 
@@ -123,7 +122,7 @@ def _attrs_class(kind: Any) -> Record | None:
 def _dataclass(kind: Any) -> Record | None:
     if not hasattr(kind, "__dataclass_fields__"):
         return None
-    from dataclasses import fields as fields_of  # it takes a while, and is there where somebody has a dataclass
+    from dataclasses import fields as fields_of  # slow to import, and already imported if there is a dataclass
 
     fields: tuple[Any, ...] = fields_of(kind)
     names = {field.name: field.name for field in fields if field.init}
@@ -131,7 +130,7 @@ def _dataclass(kind: Any) -> Record | None:
 
 
 def _constructed(kind: Any, fields: tuple[str, ...], names: dict[str, str]) -> Record:
-    """A class whose constructor takes some fields by name; the others are set to what they were."""
+    """A class whose constructor takes some fields by name. The others are set afterwards."""
     read = attributes_reader(kind)
 
     def make(content: Any) -> Any:
@@ -146,11 +145,11 @@ def _constructed(kind: Any, fields: tuple[str, ...], names: dict[str, str]) -> R
 
 
 def _fields(content: Any) -> dict[str, Any]:
-    """The fields in a file; what else stands there doesn't come from such a class, and stays what it is."""
+    """The fields in a file. Other content doesn't come from such a class, and stays as it is."""
     if type(content) is not dict:
         raise NoRecord
     return content
 
 
 class NoRecord(Exception):
-    """It isn't the content of a record."""
+    """The content isn't that of a record."""

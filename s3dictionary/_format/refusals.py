@@ -1,4 +1,4 @@
-"""What the refusal of a value says: where it is, what it is, and what to store instead."""
+"""The messages that refuse a value: where it is, what it is, and what to store instead."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ class Field(str):
 
 
 def place_of(path: Path) -> str:
-    """A path as one would write it in Python."""
+    """A path as a Python expression: `d['jobs'][0]`."""
     return "d" + "".join(f".{key}" if type(key) is Field else f"[{show(key, repr)}]" for key in path)
 
 
 def reason_of(error: Exception) -> str:
-    """What an exception of somebody else's code says, on one line."""
+    """The message of an exception from other code, on one line."""
     text = " ".join(show(error, str).split())
     return text if type(error) in (TypeError, ValueError) and text else f"{type(error).__name__}: {text}"
 
 
 def refusal(path: Path, problem: str) -> NotStorableError:
-    """An error that says what is wrong with the value to which a path of keys leads."""
+    """An error that says what is wrong with the value at a path."""
     place = place_of(path)
     return NotStorableError(f"{place} {problem}", path=place)
 
 
 def unknown(path: Path, value: Any, base: type | None = None) -> NotStorableError:
-    """The refusal of a value whose type isn't one that can be stored; `base` is a class of its that was given."""
+    """The refusal of a value whose type can't be stored; `base` is a base class of it that is in `types=`."""
     kind = type(value)
-    advice = f"types= has {name_of(base)}, so add {kind.__name__}, too" if base else _advice(kind)
+    advice = f"types= has only its base class {name_of(base)}; add {kind.__name__}" if base else _advice(kind)
     return refusal(path, f"is {_a(name_of(kind))}, which can't be stored; {advice}")
 
 
 def name_of(kind: type) -> str:
-    """The name of a type, with its module: numpy has a `bool`, too. A private module's names come from its package."""
+    """The name of a type with its module, because numpy has a `bool`, too. Leaves private modules out."""
     package, *inner = kind.__module__.split(".")
     if package == "builtins":
         return kind.__qualname__
@@ -60,16 +60,16 @@ def _a(name: str) -> str:
 
 
 def show(value: Any, write: Callable[[Any], str] = reprlib.repr) -> str:
-    """A value in a message. Its repr may be anybody's code."""
+    """A value in a message. Its repr may be code that fails."""
     try:
         return write(value)
-    except Exception:  # noqa: BLE001  # the message matters more
+    except Exception:  # noqa: BLE001  # a failing repr mustn't hide the message
         return f"<{name_of(type(value))}>"
 
 
 _AS_STR = "store str() of it instead, or pass types={{{name}: (str, {name})}} to store it as itself"
 
-# What to do, by the nearest class in the table. Found by name, not to import what the program may not have
+# The advice for the nearest class in the table. By name, because the program may not have the library
 _BY_NAME = {
     "numpy.ndarray": "store its .tolist() instead",
     "numpy.generic": "store its .item() instead",
@@ -110,7 +110,7 @@ _BY_BASE: dict[type, str] = {
     MethodType: "store its name instead, and look the function up by it",
     partial: "store its arguments instead",
     Awaitable: "await it, and store the result",
-    AsyncIterable: "store the list of what it gives instead",
+    AsyncIterable: "collect its items in a list, and store that instead",
     IOBase: "store its .read() or its .name instead",
     BaseException: "store str() of it instead",
     SimpleNamespace: "store vars() of it instead",
@@ -123,7 +123,7 @@ _RECORDS = ("__dataclass_fields__", "__attrs_attrs__", "__struct_fields__", "__p
 
 
 def _advice(kind: type) -> str:
-    """What to do about a value of a type that can't be stored."""
+    """What to do with a value of a type that can't be stored."""
     name = kind.__name__
     known = advice_by_name(kind)
     if known:
@@ -134,11 +134,11 @@ def _advice(kind: type) -> str:
         if issubclass(kind, base):
             return text.format(name=name)
     if kind is object:
-        return "store what it stands for instead"
-    return f"pass types={{{name}: (write, read)}} with two functions, or store what it is made of"
+        return "store a value of another type instead"
+    return f"pass types={{{name}: (write, read)}} with two functions, or store its parts"
 
 
 def advice_by_name(kind: type) -> str:
-    """The same for the types of some libraries; empty for others."""
+    """What to do with a value of a type from a known library; empty for other types."""
     names = (f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in kind.__mro__)
     return next((_BY_NAME[name].format(name=kind.__name__) for name in names if name in _BY_NAME), "")

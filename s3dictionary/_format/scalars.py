@@ -1,4 +1,4 @@
-"""How values that hold no others are written. A writer gets the path to the value, too, for the error message."""
+"""Writes values that hold no others. Each writer also takes the path to the value, for the error message."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from uuid import UUID
 
 import msgspec
 
+from ..errors import NotStorableError
 from . import zones
 from .refusals import refusal, show
 
 MAX_DIGITS = 100_000
-"""Digits an integer may have. Converting more takes seconds and minutes."""
+"""Digits that an integer may have. Converting more takes seconds to minutes."""
 
 Path = tuple[Any, ...]
 
 _encode = msgspec.json.Encoder().encode
 
+_SECOND = timedelta(seconds=1)
 _SAFE_BITS = 2_000
 _MAX_BITS = int(MAX_DIGITS * log2(10)) + 1
 
 ENTRIES = "py/dict"
-"""The member that has those of a dict's keys that can't be names, and their values."""
+"""The member that has a dict's keys that can't be names, with their values."""
 
 
 def tagged(name: str, content: bytes) -> bytes:
-    """What JSON lacks: an object with one `py/…` member."""
+    """An object with one `py/…` member, which stands for a value that JSON lacks."""
     return b'{"py/' + name.encode() + b'":' + content + b"}"
 
 
@@ -40,11 +42,11 @@ def tagged(name: str, content: bytes) -> bytes:
 
 
 TWO_HALVES = re.compile("(?<=[\ud800-\udbff])(?=[\udc00-\udfff])")
-"""Between the halves of a surrogate pair. As escapes, JSON takes them for the character that they stand for."""
+"""The position between the halves of a surrogate pair. JSON would read their two escapes as one character."""
 
 
 def exact_str(value: str) -> str:
-    """The string itself, without what a subclass adds."""
+    """The string as an exact str, if it is of a subclass."""
     return value if type(value) is str else str.__str__(value)
 
 
@@ -58,7 +60,7 @@ def write_str(value: str, path: Path) -> bytes:
 def _string(value: str) -> bytes:
     try:
         return _encode(value)
-    except UnicodeEncodeError:  # a lone surrogate: only an escape can write it
+    except UnicodeEncodeError:  # a lone surrogate can only be written as an escape
         return json.dumps(value).encode()
 
 
@@ -68,7 +70,9 @@ def write_int(value: int, path: Path) -> bytes:
     if bits <= _SAFE_BITS:
         return str(exact).encode()
     if bits > _MAX_BITS or (bits == _MAX_BITS and abs(exact) >= 10**MAX_DIGITS):
-        raise refusal(path, f"is an integer of more than {MAX_DIGITS:,} digits, which can't be stored")
+        raise refusal(
+            path, f"is an integer of more than {MAX_DIGITS:,} digits, which can't be stored; store hex() of it instead"
+        )
     return str(Decimal(exact)).encode()
 
 
@@ -104,9 +108,13 @@ def moment_writer(kind: Any) -> Callable[[Any, Path], bytes]:
         zone = kind.tzinfo.__get__(value)
         offset = None if zone is None else kind.utcoffset(value)
         if zone is not None and offset is None:
-            raise refusal(path, f"is {show(value)}, whose zone has no offset without a date, so it can't be stored")
-        if offset and offset.microseconds and kind.fromisoformat(text).utcoffset() != offset:
-            raise refusal(path, f"is {show(value)}, which ISO 8601 can't tell exactly, so it can't be stored")
+            raise refusal(
+                path,
+                f"is {show(value)}, whose time zone has no offset without a date, so it can't be stored; store a "
+                "datetime instead",
+            )
+        if offset and abs(offset) < _SECOND:  # Python reads it as UTC before 3.14
+            raise _inexact(path, value)
         marks = zones.marks(text, zone if kind is datetime else None, kind.fold.__get__(value))
         return tagged(kind.__name__, _string(text + marks))
 
@@ -114,30 +122,37 @@ def moment_writer(kind: Any) -> Callable[[Any, Path], bytes]:
 
 
 def _iso(kind: Any, value: Any, path: Path) -> str:
-    """In ISO 8601, if that tells the value exactly. It doesn't tell pandas' nanoseconds."""
+    """The value in ISO 8601, if that is exact. It isn't for pandas' nanoseconds."""
     try:
         text: str = kind.isoformat(value)
-        differs = type(value) is not kind and not _tells(kind, text, value)
-    except Exception as error:  # a zone may be anybody's class
-        raise refusal(path, f"is {show(value)}, and its zone fails ({error!r}), so it can't be stored") from error
-    if differs:
-        raise refusal(path, f"is {show(value)}, which ISO 8601 can't tell exactly, so it can't be stored")
+        is_exact = type(value) is kind or _reads_back(kind, text, value)
+    except Exception as error:  # a time zone may be of any class
+        problem = f"and its time zone fails ({error!r}), so it can't be stored; store it in UTC instead"
+        raise refusal(path, f"is {show(value)}, {problem}") from error
+    if not is_exact:
+        raise _inexact(path, value)
     return text
 
 
-def _tells(kind: Any, text: str, value: Any) -> bool:
-    told = kind.fromisoformat(text)
-    if told == value or kind is date:
-        return bool(told == value)
-    # Those in an hour that comes twice are equal to none with another zone
-    return bool(told.replace(tzinfo=kind.tzinfo.__get__(value), fold=kind.fold.__get__(value)) == value)
+def _inexact(path: Path, value: Any) -> NotStorableError:
+    problem = "which ISO 8601 can't represent exactly, so it can't be stored; store str() of it instead"
+    return refusal(path, f"is {show(value)}, {problem}")
+
+
+def _reads_back(kind: Any, text: str, value: Any) -> bool:
+    read = kind.fromisoformat(text)
+    if read == value or kind is date:
+        return bool(read == value)
+    # A time in the hour that comes twice never equals one in another time zone
+    return bool(read.replace(tzinfo=kind.tzinfo.__get__(value), fold=kind.fold.__get__(value)) == value)
 
 
 def write_timedelta(value: timedelta, path: Path) -> bytes:
     fields = (timedelta.days, timedelta.seconds, timedelta.microseconds)
     parts = tuple(field.__get__(value) for field in fields)
     if timedelta(*parts) != value:  # pandas' nanoseconds
-        raise refusal(path, f"is {show(value)}, which has parts of a microsecond, so it can't be stored")
+        problem = "which has fractions of a microsecond, so it can't be stored; store its total_seconds() instead"
+        raise refusal(path, f"is {show(value)}, {problem}")
     return tagged("timedelta", b"[%d,%d,%d]" % parts)
 
 

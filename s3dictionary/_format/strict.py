@@ -1,4 +1,4 @@
-"""Finds `py/…` members whose content doesn't fit, in what people write by hand. In a file they are left as they are."""
+"""Finds mistakes in `py/…` members that people write by hand. A load leaves such members as plain dicts."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ EXAMPLES: dict[str, Any] = {
 
 
 class Mistake(NamedTuple):
-    """An object with a `py/…` member that isn't one.
+    """An object with a `py/…` member that would be read as a plain dict.
 
     Attributes:
         tag: the member's name.
-        place: where, as " at ['jobs'][0]"; empty for the whole text.
-        advice: what fits, or which name was meant.
-        is_wrong: its content doesn't fit; otherwise only the name isn't known, which may be a class of the user's.
+        place: where it is, as " at ['jobs'][0]"; empty for the whole text.
+        advice: an example of what fits, or the name that was probably meant.
+        is_wrong: whether the content doesn't fit. If not, the name is unknown, and may be that of a user class.
     """
 
     tag: str
@@ -49,11 +49,11 @@ class Mistake(NamedTuple):
 
 
 def mistakes(text: bytes, *, is_file: bool = False) -> list[Mistake]:
-    """Those in a JSON text, from the inside out.
+    """The mistakes in a JSON text, inner ones first.
 
     Args:
         text: valid JSON.
-        is_file: is it a whole file? Its members are keys, whatever they are called, but for the one with other keys.
+        is_file: whether it is a whole file. Its members are keys, whatever their names, except `py/dict`.
     """
     found: list[Mistake] = []
     value = parse(text.decode(), None, parse_int)
@@ -66,7 +66,7 @@ def mistakes(text: bytes, *, is_file: bool = False) -> list[Mistake]:
 
 
 def _read(value: Any, path: tuple[Any, ...], found: list[Mistake]) -> Any:
-    """Reads what is inside first, as its type decides whether it fits; a loop, as each call takes of the stack."""
+    """Read inner values first, because their types decide whether they fit. A loop, because each call uses up stack."""
     for place, item in list(value.items()) if type(value) is dict else enumerate(value) if type(value) is list else ():
         value[place] = _read(item, (*path, place), found)
     if type(value) is not dict:
@@ -77,13 +77,13 @@ def _read(value: Any, path: tuple[Any, ...], found: list[Mistake]) -> Any:
     read = untag(BUILT_IN, value)
     if read is value:
         tag = ENTRIES if ENTRIES in value else next(iter(value))
-        advice = f"What fits is like {encode(EXAMPLES[tag[3:]]).decode()}" if tag[3:] in EXAMPLES else ""
+        advice = f"A valid example is {encode(EXAMPLES[tag[3:]]).decode()}" if tag[3:] in EXAMPLES else ""
         found.append(Mistake(tag, _place(path), advice, is_wrong=True))
     return read
 
 
 def _typos(value: dict[str, Any], path: tuple[Any, ...]) -> list[Mistake]:
-    """A name that nobody knows, but that is like one that is known."""
+    """An unknown name that is similar to a known one."""
     if len(value) != 1 or not next(iter(value)).startswith("py/"):
         return []
     [tag] = value

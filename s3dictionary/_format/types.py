@@ -1,7 +1,7 @@
-"""The types that S3Dictionary knows, one row each: how a value is written and read, and how memory looks into it.
+"""The table of storable types, one row each: how a value is written and read, and how memory looks into it.
 
-All that is said of types elsewhere derives from this table, so a new type is one row. `Types` is the table that one
-dict uses: the built-in rows, and one for each class that it was given.
+Everything else about types derives from this table, so a new type is one row. `Types` is the table of one dict: the
+built-in rows, and one for each of its user classes.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .contents import BYTEARRAY, DICT, LIST, SET, TUPLE, WITH_KEYS, Contents
 
 
 class Form(Enum):
-    """How a group of values is written."""
+    """How a value that holds others is written."""
 
     ARRAY = "in order"
-    SET = "sorted, as a set's own order differs from run to run, and equal sets should give equal files"
-    OBJECT = "by name; keys that can't be names in one more member"
-    PARTS = "as what `parts` makes of it"
+    SET = "sorted, because a set's own order differs from run to run, and equal sets should give equal files"
+    OBJECT = "by name; keys that can't be names in an additional member"
+    PARTS = "as what `parts` returns for it"
 
 
 class Type(NamedTuple):
@@ -33,18 +33,19 @@ class Type(NamedTuple):
 
     Attributes:
         kind: the type. Subclasses are stored as it, unless the row is `exact`.
-        write: makes JSON of a scalar, `write(value, path)`; for a group, how it is written; None if it can't be stored.
-        tag: the name behind `py/` for what JSON lacks.
-        read: makes a value of the content of a tagged object. Raises TypeError, ValueError or ArithmeticError if the
+        write: for a scalar, `write(value, path)` gives its JSON; for a value that holds others, its `Form`; None if it
+            can't be stored.
+        tag: the name after `py/`, for types that JSON lacks.
+        read: turns the content of a tagged object into a value. Raises TypeError, ValueError or ArithmeticError if the
             content doesn't fit.
-        json: does JSON have the type? If so, only odd values need the tag.
+        json: whether JSON has the type. If so, only special values need the tag.
         contents: how memory reads and refills a container; None if values are scalars to memory: they can't change,
             and hold nothing that can.
-        brackets: how a group shows.
-        parts: makes something storable of an instance of a class that was given. May raise anything.
-        exact: instances of subclasses are refused.
-        is_whole: does an instance have nothing that isn't stored?
-        may_sleep: can an instance be changed only by those who hold it, or a container in it?
+        brackets: the brackets around a container's items when it is displayed.
+        parts: turns an instance of a user class into something storable. May raise anything.
+        exact: whether instances of subclasses are refused.
+        is_whole: whether an instance has nothing that isn't stored.
+        may_sleep: whether an instance can be changed only by code that holds it or a container in it.
     """
 
     kind: type
@@ -78,7 +79,7 @@ TABLE = (
     Type(list, Form.ARRAY, json=True, contents=LIST, brackets=("[", "]")),
     Type(tuple, Form.ARRAY, "tuple", readers.group_reader(tuple), contents=TUPLE, brackets=("(", ")")),
     Type(set, Form.SET, "set", readers.group_reader(set), contents=SET, brackets=("{", "}")),
-    # The members of a frozenset are hashable, so to memory it is a scalar
+    # To memory a frozenset is a scalar, because its members are hashable
     Type(frozenset, Form.SET, "frozenset", readers.group_reader(frozenset), brackets=("{", "}")),
     Type(bytearray, None, contents=BYTEARRAY),
 )
@@ -88,10 +89,10 @@ READERS = {row.tag: row.read for row in TABLE if row.read}
 
 STORABLE = frozenset(row.kind for row in TABLE if row.write)
 SCALARS = frozenset(row.kind for row in TABLE if not row.contents)
-"""Types whose values can't change, so that it doesn't matter who holds them."""
+"""Types whose values can't change, so it doesn't matter who holds them."""
 
 ATOMS = SCALARS - {frozenset}
-"""The same for a dict that was given classes: a frozenset may hold instances of theirs."""
+"""The same for a dict with user classes, whose instances may be in a frozenset."""
 
 BRACKETS = {row.kind: row.brackets for row in TABLE if row.brackets}
 GROUPS = frozenset(BRACKETS)
@@ -102,16 +103,16 @@ JSON_GROUPS = frozenset(row.kind for row in TABLE if row.json and row.brackets)
 
 
 class Types:
-    """The table that one dict uses.
+    """The table of types of one dict.
 
     Attributes:
-        place: the file's address, for messages; empty where there is none.
-        given: the classes that were given.
+        place: the file's address, for messages; empty if there is none.
+        given: the user classes.
         scalars: types whose values hold nothing that can change.
-        readers: how the content of an object with one `py/…` member is read, by the name behind `py/`.
+        readers: the readers for the content of `py/…` members, by the name after `py/`.
         containers: types whose values hold others, or can change.
-        as_read: by the id of a file's text, that text, and how the value made of it was written just then. A class may
-            have given a field that the text lacks a new value, such as the time.
+        as_read: maps the id of a file's text to that text and to how its value was written right after decoding. The
+            two differ if, for example, a class has set a field that the text lacks to the current time.
     """
 
     def __init__(self, given: Iterable[Type] = (), place: str = "") -> None:
@@ -119,7 +120,7 @@ class Types:
         self.place = place
         self.as_read: dict[int, tuple[Raw, bytes]] = {}
         self.given = frozenset(rows)
-        # Keys and members of sets are scalars to memory, but an instance among them may change
+        # Keys and set members count as scalars to memory, except that an instance among them may change
         built_in = [row._replace(contents=WITH_KEYS.get(row.kind, row.contents)) for row in TABLE] if rows else TABLE
         self._rows = {row.kind: row for row in built_in} | rows
         self.scalars = frozenset(row.kind for row in self._rows.values() if not row.contents)
@@ -147,20 +148,20 @@ class Types:
         return row.contents
 
     def is_container(self, value: Any) -> bool:
-        """Does a value hold others, or can it change?"""
-        # Not isinstance(): a mock or a proxy claims to be what it isn't
+        """Whether a value holds others, or can change."""
+        # Not isinstance(), because a mock or a proxy claims another class
         row = self.find(type(value)) if self.given else None
         return row.contents is not None if row else issubclass(type(value), self.containers)
 
     def is_whole(self, value: Any) -> bool:
-        """Does the text that a value is stored as tell all of it?"""
+        """Whether the text that is stored for a value has everything in it."""
         row = self.find(type(value))
         if row is None or (row.kind is not type(value) and (row.kind not in self.given or row.exact)):
             return False
         return row.is_whole is None or row.is_whole(value)
 
     def may_sleep(self, container: Any) -> bool:
-        """Can a container be changed only by those who hold it, or a container in it?"""
+        """Whether a container can be changed only by code that holds it or a container in it."""
         row = self.find(type(container))
         return row is None or row.may_sleep is None or row.may_sleep(container)
 

@@ -1,7 +1,7 @@
-"""Checks that what is written of instances can be read again, and comes to the same.
+"""Checks that instances can be read back, and that reading and writing them again gives the same text.
 
-The code of a class may do anything: a `__post_init__` that adds a prefix would add it with every load. So what is new
-is read once before it is saved.
+The code of a class may do anything: a `__post_init__` that adds a prefix would add it again with every load. So each
+new text is read once before it is saved.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from .refusals import Path, refusal, show
 from .types import Types
 from .writing import place, write_exactly
 
-_INSTEAD = "; give the class with two functions, types={Class: (write, read)}"
+_INSTEAD = "; pass the class with two functions, types={Class: (write, read)}"
 
 
 def verify(texts: Iterable[tuple[Any, Raw | bytes]], types: Types) -> None:
-    """Read new texts again, if they may hold instances.
+    """Read new texts back, if they may hold instances.
 
     Args:
-        texts: keys, and what was written of their values.
+        texts: keys, each with the text of its value.
         types: the table of types.
 
     Raises:
-        NotStorableError: something can't be read again, or would come back as something else.
+        NotStorableError: a text can't be read back, or would come back as another value.
     """
     if types.given:
         for key, text in texts:
@@ -43,18 +43,18 @@ def _problem(text: bytes, path: Path, types: Types) -> NotStorableError | None:
     try:
         again = write_exactly(decode(text, types, path), path, types)
     except Located as error:
-        return refusal(error.path, f"can't be stored, as it {error.problem}{_INSTEAD}")
+        return refusal(error.path, f"can't be stored, because it {error.problem}{_INSTEAD}")
     except (CorruptFileError, NotStorableError) as error:
-        return refusal(path, f"can't be stored, as it can't be read and written again: {error}")
+        return refusal(path, f"can't be stored, because it can't be read back and written again: {error}")
     if again == text:
         return None
     then, now = (parse(item.decode(), None, str) for item in (text, again))
     there, then, now = _difference(then, now, path)
-    return refusal(there, f"can't be stored, as {show(then)} would come back as {show(now)}{_INSTEAD}")
+    return refusal(there, f"can't be stored, because {show(then)} would come back as {show(now)}{_INSTEAD}")
 
 
 def _difference(then: Any, now: Any, path: Path) -> tuple[Path, Any, Any]:
-    """The first place in which two JSON trees differ, and what they have there."""
+    """The path of the first difference between two JSON trees, and what each has there."""
     inside = steps_of(then, path)
     if type(then) is type(now) and list(inside) == list(steps_of(now, path)):
         after = steps_of(now, path)

@@ -1,6 +1,6 @@
-"""Writes any value that can be stored as JSON. Slower than msgspec, but it knows all the types, and where it is.
+"""Writes any storable value as JSON. Slower than msgspec, but handles all types, and keeps track of the path.
 
-Another thread may edit a container meanwhile, so it is copied before anything in it is looked at.
+Another thread may edit a container meanwhile, so each one is copied before its items are looked at.
 """
 
 from __future__ import annotations
@@ -17,34 +17,38 @@ from .scalars import ENTRIES, TWO_HALVES, exact_str, tagged
 from .types import BUILT_IN, GROUPS, STORABLE, Form, Type, Types
 
 Inside = tuple[int, ...]
-"""The ids of the containers around a value, one for each level of JSON. In a circle, one comes again."""
+"""The ids of the containers around a value, one for each level of JSON. A circular reference repeats one."""
 
 _SCALARS = STORABLE - GROUPS
 
 
+_LESS_NESTING = "store its inner parts under other keys"
+
+
 class _TooManyLevels(RecursionError):
-    """Here because of the limit, not because of the stack."""
+    """A value exceeds `MAX_NESTING`. The stack isn't exhausted."""
 
 
 def write_exactly(value: Any, path: Path, types: Types = BUILT_IN) -> bytes:
     """Write any storable value.
 
     Raises:
-        NotStorableError: it, or something in it, can't be stored.
+        NotStorableError: the value, or something in it, can't be stored.
     """
     try:
         return _write(value, path, (), types)
     except NotStorableError as error:
-        raise place(error, types)  # noqa: B904  # it is the same one
+        raise place(error, types)  # noqa: B904  # it is the same exception
     except _TooManyLevels as error:
-        problem = f"is nested more than {MAX_NESTING} levels deep, which can't be stored"
+        problem = f"is nested more than {MAX_NESTING} levels deep, so it can't be stored; {_LESS_NESTING}"
         raise place(refusal(path, problem), types) from error
     except RecursionError as error:  # called from deep inside a program, or of types that take more of the stack
-        raise place(refusal(path, "is nested too deeply, so it can't be stored"), types) from error
+        problem = f"is nested too deeply, so it can't be stored; {_LESS_NESTING}"
+        raise place(refusal(path, problem), types) from error
 
 
 def place(error: NotStorableError, types: Types) -> NotStorableError:
-    """Let the message of a refusal begin with the file's address."""
+    """Put the file's address in front of a refusal's message."""
     if types.place:
         error.args = (f"{types.place}: {error}",)
     return error
@@ -58,7 +62,7 @@ def _write(value: Any, path: Path, inside: Inside, types: Types) -> bytes:
         raise unknown(path, value, row.kind)
     if isinstance(row.write, Form):
         if id(value) in inside:
-            raise refusal(path, "is a circular reference, which can't be stored")
+            raise refusal(path, "is a circular reference, which can't be stored; store a key or an index instead")
         return _FORMS[row.write](row, value, path, _enter(inside, id(value)), types)
     try:
         text = row.write(value, path)
@@ -66,7 +70,7 @@ def _write(value: Any, path: Path, inside: Inside, types: Types) -> bytes:
         if advice_by_name(type(value)):
             raise unknown(path, value) from error
         raise
-    if len(inside) > MAX_NESTING - 2 and text.startswith(b"{"):  # a tag takes levels, too
+    if len(inside) > MAX_NESTING - 2 and text.startswith(b"{"):  # a tag adds levels
         _enter(inside, *[0] * (1 + text.endswith(b"]}")))
     return text
 
@@ -78,7 +82,7 @@ def _enter(inside: Inside, *levels: int) -> Inside:
     return inside
 
 
-# Groups. Loops, not generators: a generator takes a level of the stack
+# Containers. Loops, not generators, because a generator takes a level of the stack
 
 
 def _array(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> bytes:
@@ -112,12 +116,12 @@ def _dict(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> by
 
 
 def _parts(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> bytes:
-    """An instance of a class that was given. Its own code may run, and raise anything."""
+    """Write an instance of a user class. Runs code of the class, which may raise anything."""
     assert row.parts is not None
     try:
         parts = row.parts(value)
     except Exception as error:
-        problem = f"which can't be stored, as taking it apart fails: {reason_of(error)}"
+        problem = f"which can't be stored, because taking it apart fails: {reason_of(error)}"
         raise refusal(path, f"is {show(value)}, {problem}") from error
     if isinstance(parts, Fields):
         texts = []
@@ -131,7 +135,7 @@ def _parts(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> b
 
 
 def _comes_back(text: bytes, kind: type, path: Path, types: Types) -> bool:
-    """Is what the functions of a class read of the class that it was, though that is a subclass?"""
+    """Whether a class's functions read an instance of a subclass back as that subclass."""
     try:
         return type(loads(text.decode(), types, path)) is kind
     except CorruptFileError:
@@ -155,10 +159,10 @@ def write_object(
     *,
     foreign: bool = False,
 ) -> bytes:
-    """Put a dict together from its keys and what is written of its values.
+    """Write a dict whose values are written already.
 
-    Keys that can't be names come in one more member, the last one, with the position that they have among all the keys.
-    It is left out where no name comes behind.
+    Keys that can't be names go into an additional last member, each with its position among all keys. The position is
+    left out if no name follows.
     """
     names = _write_hashables(keys, path, "key", inside, types)
     named = _named(keys, types)
@@ -179,18 +183,20 @@ def write_object(
 def _write_hashables(items: list[Any], path: Path, role: str, inside: Inside, types: Types) -> list[bytes]:
     """Write the keys of a dict or the members of a set.
 
-    Subclasses may have a hash and an equality of their own, which they lose: they must do without.
+    Instances of subclasses come back as the base type. They must be distinct even without the subclass's own hash and
+    equality.
     """
     texts = []
     for item in items:
         try:
             texts.append(_write(item, (), inside, types))
-        except (NotStorableError, RecursionError) as error:  # no path leads to it, so the message shows it
+        except (NotStorableError, RecursionError) as error:  # it has no path, so the message shows the item itself
             if inside and isinstance(error, RecursionError):
                 raise  # the whole value is nested too deeply
-            raise refusal(path, f"has the {role} {show(item)}, which can't be stored") from error
+            raise refusal(path, f"has the {role} {show(item)}, which can't be stored; use a str instead") from error
     if not set(map(type, items)) <= _SCALARS and not _are_distinct(texts, types):
-        raise refusal(path, f"has {role}s that would no longer differ or be hashable, so it can't be stored")
+        problem = f"has {role}s that would come back equal or unhashable, so it can't be stored; use strs instead"
+        raise refusal(path, problem)
     return texts
 
 
@@ -202,13 +208,13 @@ def _are_distinct(texts: list[bytes], types: Types) -> bool:
 
 
 def _named(keys: list[Any], types: Types) -> list[bool]:
-    """Which of a dict's keys are written as the names of a JSON object's members?"""
+    """For each of a dict's keys, whether it is written as the name of a member."""
     named = [_is_str(key, types) and _is_name(exact_str(key)) for key in keys]
     return [False] if named == [True] and looks_tagged(keys, types) else named
 
 
 def _is_str(key: Any, types: Types) -> bool:
-    """Is a key written as a str? A StrEnum that was given isn't."""
+    """Whether a key is written as a str. A StrEnum among the user classes isn't."""
     if type(key) is str:
         return True
     row = types.find(type(key)) if issubclass(type(key), str) else None

@@ -1,6 +1,6 @@
-"""Time zones by name: `2026-10-25T02:30:00+02:00[Europe/Berlin]`, as in RFC 9557.
+"""Writes and reads time zones by name: `2026-10-25T02:30:00+02:00[Europe/Berlin]`, as in RFC 9557.
 
-The offset tells the moment, whatever the reader knows of the zone. Knows only how moments are written, not where.
+The offset fixes the moment, even for a reader that doesn't know the zone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 FOLD = "[_fold=1]"
-"""Marks the second of two equal local times, when clocks are set back, where the offset doesn't tell."""
+"""Marks the second of two equal local times when clocks are set back, where the offset doesn't show it."""
 
 _NAME = r"[A-Za-z_][\w.+-]*(?:/[\w.+-]+)*"
 _is_name = re.compile(_NAME, re.ASCII).fullmatch
@@ -20,8 +20,8 @@ _split = re.compile(rf"([^\[]+)(?:\[!?({_NAME})\])?(\[_fold=1\])?", re.ASCII).fu
 
 @lru_cache
 def find(name: str) -> tzinfo | None:
-    """The zone of a name; None if this machine doesn't have it."""
-    from zoneinfo import ZoneInfo  # here, as most programs don't need it
+    """The zone with a name; None if this machine doesn't have it."""
+    from zoneinfo import ZoneInfo  # imported late, because most programs don't need it
 
     try:
         return ZoneInfo(name)
@@ -30,7 +30,7 @@ def find(name: str) -> tzinfo | None:
 
 
 def marks(text: str, zone: tzinfo | None, fold: int) -> str:
-    """What to write behind a moment in ISO 8601, so that it comes back with its zone and its fold."""
+    """The suffix of a moment in ISO 8601 with which it comes back with its zone and its fold."""
     if zone is None and not fold:
         return ""
     name = _name_of(zone)
@@ -38,7 +38,7 @@ def marks(text: str, zone: tzinfo | None, fold: int) -> str:
     if found is zone is not None and not fold:
         return f"[{name}]"
     local = None if found is None else _at(datetime.fromisoformat(text), found)
-    # Another library's zone may differ from ours; a name that nobody here knows may be no zone's
+    # Another library's zone may differ from zoneinfo's, and an unknown name may not be a zone's
     keeps_name = local is not None or (name is not None and found is None and "/" in name)
     implied = 0 if local is None else local.fold
     return (f"[{name}]" if keeps_name else "") + (FOLD if fold > implied else "")
@@ -48,13 +48,13 @@ def read(kind: Any, text: str) -> Any:
     """Read a datetime or time that may have marks.
 
     Raises:
-        ValueError: it isn't one, or names a zone that doesn't fit.
+        ValueError: the text isn't a datetime or time, or names a zone that doesn't fit.
     """
     parts = _split(text)
     if not parts:
         raise ValueError
     iso, name, fold = parts.groups()
-    value = kind.fromisoformat(f"{iso[:-1]}+00:00" if iso[-1] == "Z" else iso)  # Python 3.10 knows no Z
+    value = kind.fromisoformat(f"{iso[:-1]}+00:00" if iso[-1] == "Z" else iso)  # Python 3.10 doesn't accept Z
     if name:
         value = _put(value, name)
     if fold:
@@ -64,7 +64,7 @@ def read(kind: Any, text: str) -> Any:
 
 
 def _name_of(zone: tzinfo | None) -> str | None:
-    """The name of a zone of zoneinfo's, pytz's or dateutil's; or of one that was read where there is no such zone."""
+    """The name of a zone from zoneinfo, pytz or dateutil, or of one that was read on a machine without that zone."""
     if zone is None:
         return None
     if type(zone) is timezone:
@@ -79,7 +79,7 @@ def _name_of(zone: tzinfo | None) -> str | None:
 
 
 def _put(moment: Any, name: str) -> datetime:
-    """The same moment in a zone; with a fixed offset that has its name, if there is no such zone here."""
+    """The same moment in a zone. If this machine lacks the zone, a fixed offset with its name."""
     offset = moment.utcoffset()
     if type(moment) is not datetime or offset is None:
         raise ValueError
@@ -87,8 +87,8 @@ def _put(moment: Any, name: str) -> datetime:
     if zone is None:
         return moment.replace(tzinfo=timezone(offset, name))
     try:
-        return _at(moment, zone) or moment.astimezone(zone)  # whose rules may have changed
-    except OverflowError:  # at one of the ends of time
+        return _at(moment, zone) or moment.astimezone(zone)  # the zone's rules may have changed since
+    except OverflowError:  # close to datetime.min or datetime.max
         return moment
 
 

@@ -1,8 +1,9 @@
-"""Values that stay raw JSON until touched, and what it takes to roll them back. Knows neither S3 nor blocks."""
+"""A dict's items in memory: raw JSON until touched, with savepoints for rollback. Doesn't know about S3 or blocks."""
 
 from .entries import MISSING as MISSING
 from .entries import Awake as Awake
 from .entries import Missing as Missing
-from .holding import GIL as GIL
+from .lock import MemoryLock as MemoryLock
 from .memory import Memory as Memory
+from .refcounts import GIL as GIL
 from .savepoint import Savepoint as Savepoint

@@ -1,4 +1,4 @@
-"""Which values to decode along with one that is touched: the next ones, when keys are touched in their order."""
+"""Reading ahead: when keys are touched in order, decodes the next values together."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _MOST = 256
 
 
 class ReadingAhead:
-    """A run of keys that are touched in order, from the first one on.
+    """A run of keys that are touched in order, beginning with the first key.
 
-    The longer the run, the more of the keys behind it are decoded together, up to as many as have been touched. So
-    decoding costs at most twice what it costs for what is touched. Nothing but speed depends on what this knows.
+    The longer the run, the more of the following keys are decoded together, but never more than have been touched. So
+    decoding costs at most twice as much as without. Affects only speed.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class ReadingAhead:
         self._size = 1
 
     def following(self, key: Any, keys: Mapping[Any, Any]) -> list[Any]:
-        """The keys to decode along with one that is touched; none if it isn't the next one of a run.
+        """The keys to decode together with a touched one; none if that isn't the next one of a run.
 
         Args:
-            key: the one that is touched.
-            keys: all of them, in order.
+            key: the touched key.
+            keys: all keys, in order.
         """
         try:
             if _are_same(key, self._next):
@@ -40,16 +40,16 @@ class ReadingAhead:
                 return []
             run = [following for following in islice(self._keys, self._size - 1) if type(following) is str]
             self._next = next(self._keys, MISSING)
-        except RuntimeError:  # keys have been added or removed meanwhile
+        except RuntimeError:  # keys were added or removed meanwhile
             self.stop()
             return []
         return run
 
     def stop(self) -> None:
-        """End the run: what was touched so far says nothing of what comes."""
+        """End the run: the keys touched so far don't predict the next ones."""
         self._next = MISSING
 
 
 def _are_same(key: Any, other: Any) -> bool:
-    """Are two keys the same str? Another one's methods may be anybody's code, which could touch the dict meanwhile."""
+    """Whether two keys are the same str. Never calls another type's `__eq__`, which may run code that uses the dict."""
     return type(key) is str and type(other) is str and key == other

@@ -1,4 +1,4 @@
-"""What a dict has under a key: raw JSON, or an object that is awake or asleep."""
+"""Entries: what memory has for a key. Raw JSON, or an object that is awake or asleep."""
 
 from __future__ import annotations
 
@@ -19,43 +19,56 @@ class Missing(Enum):
 
 
 MISSING: Final = Missing.MISSING
-"""Stands for a key that isn't there."""
+"""Stands for the value of an absent key."""
 
 
 class Awake(Struct, eq=False):
-    """An object that may be read without a lock, so anybody may hold it, or a container in it, and change it any time.
+    """An object that is read without the lock. Other code may hold it or a container in it, and change it at any time.
 
     Attributes:
-        value: the object. Of all that can stand under a key, only this has the attribute, which is what reading is.
-        raw: what the file holds under the key; `None` for nothing.
+        value: the object. No other kind of entry has this attribute, so reading is one attribute access.
+        raw: what the file holds for the key; `None` for nothing.
     """
 
     value: Any
     raw: Raw | None
 
+    def rebase(self, raw: Raw | None) -> None:
+        """Note that the file now holds another text."""
+        self.raw = raw
+
 
 class Inner(Struct, eq=False, gc=False):
-    """A container in a decoded value, and the rest of them. In a list, the garbage collector would look at all."""
+    """A linked list of the containers in a decoded value. The garbage collector would look at every item of a list."""
 
     container: Any
     rest: Inner | None
 
 
 class Decoded(Awake, eq=False, gc=False):
-    """An object that was decoded from the text, which then is a snapshot of it.
+    """An object that was decoded from its text, so the text is its snapshot.
 
-    The garbage collector needn't look at it: a hundred thousand more objects make it take half as long again. (A value
-    of somebody else's may refer back to the dict, so that the collector has to know; it never stands in here.)
+    Hidden from the garbage collector, which takes half as long again with a hundred thousand more objects. That is
+    safe, because a decoded value never refers back to the dict. A value from elsewhere may, and is never in here.
 
     Attributes:
-        inner: the other containers in the value, as they were when it was decoded in a block; see `fresh_containers`.
+        inner: the other containers in the value when it was decoded in a block; see `fresh_containers`.
+        written: the text that this library writes for what `raw` stands for, which may be spelled differently; `None`
+            if it isn't known.
     """
 
     inner: Inner | None = None
+    written: Raw | None = None
+
+    def rebase(self, raw: Raw | None) -> None:
+        """Note that the file now holds another text."""
+        if raw is not self.raw:
+            self.written = None  # first, because it belongs to the old text
+            self.raw = raw
 
     @property
     def containers(self) -> list[Any]:
-        """The value, and the containers that were in it."""
+        """The value, and the containers that were in it when it was decoded."""
         found, inner = [self.value], self.inner
         while inner is not None:
             found.append(inner.container)
@@ -64,29 +77,33 @@ class Decoded(Awake, eq=False, gc=False):
 
 
 class Asleep(Struct, eq=False):
-    """An object that nobody holds, found so when a block began. Reading it wakes it first.
+    """An object that nobody held when a block began. Reading it wakes it first.
 
     Attributes:
         kept: the object.
-        raw: what the file holds under the key; `None` for nothing.
-        found: the containers in it, as `containers` gives them: nobody can change them as long as it is asleep.
+        raw: what the file holds for the key; `None` for nothing.
+        found: the containers in it, from `containers()`. They can't change while the object is asleep.
     """
 
     kept: Any
     raw: Raw | None
     found: Sequence[Any] = ()
 
+    def rebase(self, raw: Raw | None) -> None:
+        """Note that the file now holds another text."""
+        self.raw = raw
+
 
 Entry: TypeAlias = Raw | Awake | Asleep
 
 
 def raw_of(entry: Entry) -> Raw | None:
-    """What the file holds under an entry's key. Where the entry is raw, that is the entry."""
+    """What the file holds for an entry's key. For a raw entry, the entry itself."""
     return entry if type(entry) is Raw else entry.raw
 
 
 def object_of(entry: Awake | Asleep) -> Any:
-    """An entry's object, awake or not."""
+    """An entry's object, awake or asleep."""
     return entry.value if isinstance(entry, Awake) else entry.kept
 
 

@@ -1,27 +1,28 @@
-"""Items compared with what the file holds: what has changed, what is to be written, and that it was written."""
+"""Compares items with what the file holds: finds changes, encodes them, and records that they were saved."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from itertools import islice
+from itertools import compress, islice
+from operator import is_, is_not
 from typing import Any, NamedTuple
 
 from msgspec import Raw
 
 from .._format import codec
-from .entries import Asleep, Awake, Entry
+from .entries import Asleep, Awake, Decoded, Entry
 from .items import Base
 from .snapshots import comes_back, containers, snapshot
 from .undoing import UndoableItems
 
 
 class Encoded(NamedTuple):
-    """Everything as JSON.
+    """All items as JSON.
 
     Attributes:
-        members: what is to be written.
-        changed: whether that differs from what the file holds.
+        members: the members to write.
+        changed: whether they differ from what the file holds.
     """
 
     members: codec.Members
@@ -29,11 +30,11 @@ class Encoded(NamedTuple):
 
 
 class FiledItems(UndoableItems):
-    """Items, and what the file holds. All costs are costs of what was touched, not of what the file holds."""
+    """Items, and what the file holds. Every operation takes time for what was touched, not for the whole file."""
 
     @property
     def changed(self) -> bool:
-        """Is there anything here that the file doesn't hold, or the other way round?"""
+        """Whether the items differ from what the file holds."""
         with self.lock:
             self.finish()
             touched = self._touched_values()
@@ -45,18 +46,19 @@ class FiledItems(UndoableItems):
         return not _same_keys(self.filed_order, list(self.keys))
 
     def _touched_values(self, items: dict[Any, Entry] | None = None) -> codec.Touched:
-        """The values that may differ from what the file holds, and that; of the items as they are, or were."""
-        touched = codec.Touched([], [], [])
+        """The values that may have changed, and what the file holds for them. `items` defaults to the current ones."""
+        touched = codec.Touched([], [], [], [])
         if self.data is not None:
             for key, value in list(self.data.items()):
                 add(touched, key, value, self.filed.get(key))
             return touched
         keys, entries = self._touched_entries(self.items if items is None else items)
         values = [entry.kept if type(entry) is Asleep else entry.value for entry in entries]  # type: ignore[union-attr]
-        return codec.Touched(keys, values, [entry.raw for entry in entries])
+        written = [entry.written if type(entry) is Decoded else None for entry in entries]
+        return codec.Touched(keys, values, [entry.raw for entry in entries], written)
 
     def _touched_entries(self, items: dict[Any, Entry]) -> tuple[list[Any], list[Awake | Asleep]]:
-        """The keys of entries that aren't raw, and these. Mostly all that were touched are still there."""
+        """The entries that aren't raw, and their keys. Usually all touched keys still have one."""
         keys = list(self._touched())
         entries: list[Any] = list(map(items.get, keys))
         if {Raw, type(None)}.isdisjoint(map(type, entries)):
@@ -65,39 +67,38 @@ class FiledItems(UndoableItems):
         return [keys[at] for at in there], [entries[at] for at in there]
 
     def encode(self) -> Encoded:
-        """Everything as JSON, member by member. Only what was touched is encoded.
+        """All items as JSON, member by member. Encodes only what was touched.
 
         Raises:
-            NotStorableError: a value can't be stored; its path says which.
+            NotStorableError: a value can't be stored; the error's path says which.
         """
         with self.lock:
             self.finish()
-            # Entries that a signal handler adds from here on are left for the next time
+            # Entries that a signal handler adds from here on are left for the next save
             members: dict[Any, Any] = dict(self.items)
             touched = self._touched_values(members)
             texts = codec.encode_changes(touched, self.types)
-            encoded = list(zip(touched.keys, touched.raws, texts, strict=True))
-            same = [key for key, raw, text in encoded if text is raw]
-            codec.verify(((key, text) for key, raw, text in encoded if text is not raw), self.types)
+            same = list(compress(touched.keys, map(is_, texts, touched.raws)))
+            codec.verify(compress(zip(touched.keys, texts, strict=True), map(is_not, texts, touched.raws)), self.types)
             members.update(zip(touched.keys, texts, strict=True))
             self._let_go(same, members)
             return Encoded(members, len(same) < len(texts) or self._keys_differ())
 
     def _let_go(self, keys: Iterable[Any], texts: codec.Members) -> None:
-        """Keep just the text of objects that nobody holds, and that come back the same."""
+        """Replace objects by their text if nobody holds them and the text gives the same object again."""
         for key in keys:
             entry, text = self.items.get(key), texts[key]
             if (
                 type(entry) is Asleep
                 and comes_back(entry.kept, self.types)
                 and not any(key in savepoint.journal for savepoint in self.savepoints)
-                and self.items[key] is entry  # no signal handler has read it; from here on, nothing is called
+                and self.items[key] is entry  # no signal handler has read it, and none can run before the assignment
             ):
                 self.items[key] = text
                 self._quiet.pop(key, None)
 
     def filed_members(self) -> codec.Members:
-        """The file's members, in order, as they were when it was last loaded or saved."""
+        """The file's members, in order, as of the last load or save."""
         with self.lock:
             self.finish()
             order = list(self.items) if self.filed_order is None else self.filed_order
@@ -105,7 +106,7 @@ class FiledItems(UndoableItems):
             return {key: raw for key, raw in members.items() if raw is not None}
 
     def touched_keys(self) -> list[Any]:
-        """The keys that may hold something else than the file does."""
+        """The keys whose values may differ from what the file holds."""
         with self.lock:
             self.finish()
             if self.data is not None:
@@ -114,16 +115,16 @@ class FiledItems(UndoableItems):
             return [*filter(touched.__contains__, self.items), *(key for key in self.filed if key not in self.items)]
 
     def raw(self, key: Any) -> Raw | None:
-        """What the file holds under a key."""
+        """What the file holds for a key."""
         return self._raw_of(key)
 
     def saved(self, members: codec.Members, base: Base, *, ending: bool) -> None:
-        """The file now holds these members, got from `encode()`. That can't be undone any more.
+        """Record that the file now holds these members from `encode()`. A rollback goes back no further than this.
 
         Args:
-            members: what was written.
-            base: the version that is.
-            ending: end the open block; otherwise it begins anew.
+            members: the members that were written.
+            base: the new version of the file.
+            ending: whether to end the open block. If not, it begins anew.
         """
         with self.lock:
             self.finish()
@@ -134,7 +135,7 @@ class FiledItems(UndoableItems):
         if self.data is not None:
             self.filed, self.filed_order = dict(members), list(members)
         elif self.filed_order is not None:
-            # Keys may have been removed, and put in again, while it was being saved
+            # Keys may have been removed and put in again during the save
             self.filed = {key: members[key] for key in self.filed if key in members and key not in self.items}
             self.filed_order = list(members)
             if not self.filed and self.filed_order == list(islice(self.items, len(members))):
@@ -146,23 +147,23 @@ class FiledItems(UndoableItems):
     def _rebase_touched(self, members: codec.Members) -> None:
         keys, entries = self._touched_entries(self.items)
         for entry, raw in zip(entries, map(members.get, keys), strict=True):
-            entry.raw = raw
+            entry.rebase(raw)
 
     def rebase(self, members: codec.Members, base: Base) -> None:
-        """The file holds these members, which are those of an earlier moment. What is in memory stays as it is.
+        """Record that the file holds these members, which memory had at an earlier moment. Memory doesn't change.
 
-        Blocks go on, and can still be undone.
+        Open blocks stay open, and can still be rolled back.
 
         Args:
-            members: what was written.
-            base: the version that is.
+            members: the members that were written.
+            base: the new version of the file.
         """
         with self.lock:
             self.finish()
             for savepoint in self.savepoints:
                 savepoint.prepare_rebase(members)
             for key, entry in list(self.items.items()):
-                if type(entry) is Raw and entry != members.get(key):  # it is what was there before: a change now
+                if type(entry) is Raw and entry != members.get(key):  # memory has the old text, which now is a change
                     awake = Awake(codec.decode(entry, self.types, (key,)), entry)
                     if self.savepoints:
                         self._note_woken(key, entry, awake, snapshot(containers(awake.value, self.types), self.types))
@@ -178,7 +179,7 @@ class FiledItems(UndoableItems):
         self._unfinished = None
 
     def checkpoint(self) -> None:
-        """What is in memory can't be undone any more."""
+        """Make the current items those that a rollback goes back to."""
         with self.lock:
             self.finish()
             self._end_block(ending=False)
@@ -195,8 +196,9 @@ def add(touched: codec.Touched, key: Any, value: Any, raw: Raw | None) -> None:
     touched.keys.append(key)
     touched.values.append(value)
     touched.raws.append(raw)
+    touched.written.append(None)
 
 
 def _same_keys(then: list[Any], now: list[Any]) -> bool:
-    """The same keys in the same order; 1 and True are equal, but not the same."""
+    """Whether these are the same keys in the same order. 1 and True are equal, but not the same."""
     return then == now and all(a is b or repr(a) == repr(b) for a, b in zip(then, now, strict=True))

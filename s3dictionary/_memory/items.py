@@ -1,8 +1,7 @@
-"""The items of a dict, raw until they are touched, and what the file holds in their place."""
+"""The items of a dict, raw until touched, and what the file holds for them."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import compress, islice, repeat
@@ -15,46 +14,47 @@ from .._format import codec
 from .._format.types import BUILT_IN, SCALARS, Types
 from .ahead import ReadingAhead
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of
+from .lock import MemoryLock
 from .savepoint import Savepoint
 from .snapshots import Snapshot, chained, containers, fresh_containers, inner_containers_of_each, refill, snapshot
 
 Base = Any
-"""Which version of the file something is: known to the caller alone."""
+"""A version of the file. Only the caller knows its type."""
 
 
 class Items:
-    """The items of a dict and what the file holds in their place. All costs are costs of what was touched.
+    """The items of a dict, and what the file holds for them. Operations take time only for what was touched.
 
-    All methods that change something hold the lock, or expect their caller to. Reading an awake value needs none.
+    All methods that change something hold the lock, or expect their caller to. Reading an awake value needs no lock.
 
-    A step first notes what it is going to change, and then publishes by one assignment; so an exception at any point
-    leaves the state before or after it. A step that can't be published at once (`_do`) is kept until it is finished:
-    doing it again comes to the same, and the next step finishes what was interrupted.
+    A step first notes what it is going to change, and then publishes the change by one assignment. So an exception at
+    any point leaves the state from before or after the step. A step that needs several assignments (`_do`) is kept
+    until it is finished. Such a step can be repeated, and the next step finishes an interrupted one.
 
     Attributes:
         types: the table of types.
-        lock: held for moments only, never during a request.
-        items: an entry for each key, in order; none while `data` is handed out.
-        data: the dict that was handed out, whose holder can change it any time. From then on it is what counts, until
-            a block or a load finds that nobody holds it any more.
-        filed: what the file holds under keys that have no entry. (Under the others: `raw_of(entry)`.)
-        filed_order: the file's keys in order, noted before the first key was removed. `None`: those of `items` that
-            are in the file, in their order.
-        base: the version of the file that all this refers to.
-        savepoints: those of the open blocks, the outermost one first.
+        lock: held only for moments, never during a request.
+        items: an entry for each key, in order; empty while `data` is handed out.
+        data: the dict that was handed out, whose holder can change it at any time. It replaces `items` until a block or
+            a load finds that nobody holds it any more.
+        filed: what the file holds for keys that have no entry. For the others see `raw_of(entry)`.
+        filed_order: the file's keys in order, noted before the first key was removed. If `None`, the order is that of
+            the keys in `items` that are in the file.
+        base: the version of the file that all of this refers to.
+        savepoints: the savepoints of the open blocks, the outermost first.
 
     Invariants, which `check` asserts:
-        - The key of an awake value that isn't a scalar is in `_awake`, that of any other entry that isn't raw in one of
-          `_quiet` and `_awake`. (There may be more in both.)
-        - What a key that is awake at the begin of a block held is in the block's savepoint; so is each entry that was
-          replaced or removed since.
+        - The key of an awake value that isn't a scalar is in `_awake`. The key of any other entry that isn't raw is in
+          `_quiet` or `_awake`. Both may have more keys.
+        - A block's savepoint has the contents of every value that was awake when the block began, and every entry that
+          was replaced or removed since.
         - A key of the file that has no entry is in `filed`, and `filed_order` is noted.
         - While `data` is handed out, no key has an entry, and the innermost savepoint has noted all keys in order.
     """
 
     def __init__(self) -> None:
         self.types: Types = BUILT_IN
-        self.lock = threading.RLock()
+        self.lock = MemoryLock()
         self.items: dict[Any, Entry] = {}
         self.data: dict[Any, Any] | None = None
         self.filed: dict[Any, Raw | None] = {}
@@ -67,12 +67,12 @@ class Items:
         self._unfinished: Callable[[], None] | None = None
 
     def _do(self, step: Callable[[], None]) -> None:
-        """Do a step that takes several assignments. The last thing it does is `self._unfinished = None`."""
+        """Do a step that takes several assignments. The step must end with `self._unfinished = None`."""
         self._unfinished = step
         step()
 
     def finish(self) -> None:
-        """Finish a step that was interrupted."""
+        """Finish an interrupted step."""
         if self._unfinished is not None:
             self._unfinished()
 
@@ -87,10 +87,10 @@ class Items:
         return self.items if self.data is None else self.data
 
     def touch(self, key: Any) -> Any:
-        """Give a value, whatever its entry. Two threads that touch a raw one at once get the same object.
+        """A key's value, decoded or woken if necessary. Two threads that touch a raw value at once get the same object.
 
         Raises:
-            KeyError: it isn't there.
+            KeyError: the key is absent.
         """
         with self.lock:
             if self._unfinished is not None:
@@ -101,19 +101,19 @@ class Items:
             return entry.value if isinstance(entry, Awake) else self._wake(key, entry)
 
     def _wake(self, key: Any, entry: Raw | Asleep) -> Any:
-        """Make an entry's object readable, and note what it holds before anybody can change it."""
+        """Wake an entry, and note what its object holds before anybody can change it."""
         if type(entry) is not Asleep:
             return self._decode(key, entry)  # type: ignore[arg-type]  # it is raw
         awake = Awake(entry.kept, entry.raw)
         if self.savepoints:
-            # It has no `found` yet if a signal handler reads it while it falls asleep
+            # `found` is still empty if a signal handler reads the entry while it falls asleep
             found = entry.found or containers(entry.kept, self.types)
             self._note_woken(key, entry, awake, snapshot(found, self.types))
         self._put(key, awake)
         return awake.value
 
     def _note_woken(self, key: Any, entry: Entry, awake: Awake, taken: Snapshot | None) -> None:
-        """Note a value that can be changed from now on, for all blocks that it is unchanged since the begin of."""
+        """Note a value that can be changed from now on, in each block that began before any change of it."""
         for savepoint in self.savepoints:
             if savepoint.journal.get(key) is entry:
                 savepoint.note_woken(key, awake, taken)
@@ -133,7 +133,7 @@ class Items:
                 awake.inner = awake.inner or chained(fresh_containers(value))
                 self._note_woken(key, raw, awake, None)
             self._awake[key] = None
-        if key not in self.items or self.items[key] is not raw:  # a signal handler has removed or read it meanwhile
+        if key not in self.items or self.items[key] is not raw:  # a signal handler removed or read it meanwhile
             return self.touch(key) if key in self.items else value
         self.items[key] = awake
         following = self._ahead.following(key, self.items)
@@ -142,7 +142,7 @@ class Items:
         return value
 
     def _noted(self, key: Any, raw: Raw) -> Decoded | None:
-        """What an open block has noted already, if an interrupt came before it could be read."""
+        """The entry that an open block noted before an interrupt kept it from being read."""
         for savepoint in self.savepoints:
             noted = savepoint.journal.get(key)
             if type(noted) is Decoded and noted.raw is raw:
@@ -150,25 +150,36 @@ class Items:
         return None
 
     def _decode_ahead(self, keys: list[Any]) -> None:
-        """Make values readable that are likely to be touched next, all at once: those that no block has noted."""
+        """Decode values that are likely to be touched next, all at once. Skips those that a block has noted."""
         savepoints, items = self.savepoints, self.items
-        noted: set[Any] = set().union(*[each.journal.keys() & keys for each in savepoints])
-        raws: dict[Any, Raw] = {key: entry for key in keys if type(entry := items.get(key)) is Raw and key not in noted}
-        values = codec.decode_plain(list(raws.values()))
-        if values is None:
+        raws = self._raw_and_not_noted(keys)
+        fresh = codec.decode_together(list(raws.values()))
+        if fresh is None:
             return
-        inner = inner_containers_of_each(values) if savepoints else repeat(None)
-        awake = dict(zip(raws, map(Decoded, values, raws.values(), inner), strict=False))
-        containers = {key: entry for key, entry in awake.items() if type(entry.value) not in SCALARS}
+        inner = inner_containers_of_each(fresh.values, fresh.text) if savepoints else repeat(None)
+        awake = dict(zip(raws, map(Decoded, fresh.values, raws.values(), inner, fresh.written), strict=False))
+        containers = awake
+        if not SCALARS.isdisjoint(map(type, fresh.values)):
+            containers = {key: entry for key, entry in awake.items() if type(entry.value) not in SCALARS}
+            self._quiet.update(dict.fromkeys(awake))
         if savepoints:
             savepoints[-1].journal.update(_unread(containers, items))
         self._awake.update(dict.fromkeys(containers))
-        if len(containers) < len(awake):
-            self._quiet.update(dict.fromkeys(awake))
         items.update(_unread(awake, items))
 
+    def _raw_and_not_noted(self, keys: list[Any]) -> dict[Any, Raw]:
+        entries: list[Any] = list(map(self.items.get, keys))
+        journals = [savepoint.journal for savepoint in self.savepoints]
+        if set(map(type, entries)) == {Raw} and all(journal.keys().isdisjoint(keys) for journal in journals):
+            return dict(zip(keys, entries, strict=True))
+        return {
+            key: entry
+            for key, entry in zip(keys, entries, strict=True)
+            if type(entry) is Raw and not any(key in journal for journal in journals)
+        }
+
     def _decode_given(self, key: Any, raw: Raw) -> Any:
-        """The same for a value that may hold instances: a class needn't make equal ones of one text."""
+        """Decode a value that may hold instances. A class needn't make equal instances of the same text."""
         value = codec.decode(raw, self.types, (key,))
         codec.remember(raw, value, self.types)
         awake = Awake(value, raw)
@@ -182,7 +193,7 @@ class Items:
         self.items[key] = entry
 
     def objects(self) -> dict[Any, Any]:
-        """A plain dict of everything, all of it awake."""
+        """A plain dict of all values. Wakes all of them."""
         with self.lock:
             self.finish()
             self._wake_all()
@@ -194,11 +205,11 @@ class Items:
         return {key: Awake(value, self.filed.get(key)) for key, value in list(self.data.items())}
 
     def _touched(self) -> dict[Any, None]:
-        """The keys of all entries that aren't raw, in the order in which they were touched, and maybe more."""
+        """The keys of all entries that aren't raw, in the order in which they were touched. May have more keys."""
         return self._quiet | self._awake
 
     def first(self, count: int) -> list[tuple[Any, Any]]:
-        """The first items as they are, some still raw: to be looked at, not to be handed out. Changes nothing."""
+        """The first items, some still raw. Changes nothing, so the caller mustn't hand out the values."""
         with self.lock:
             if self.data is not None:
                 return list(islice(self.data.items(), count))
@@ -208,7 +219,7 @@ class Items:
             ]
 
     def hand_out(self) -> dict[Any, Any]:
-        """Hand out a dict with everything in it. Whoever holds it can change it any time, and so changes this."""
+        """Hand out a dict with all items. Its holder can change it at any time, and so changes the items."""
         with self.lock:
             self.finish()
             if self.data is None:
@@ -226,9 +237,9 @@ class Items:
             if self.savepoints:
                 self._note_all(self.savepoints[-1], items)
             self._note_filed_order()
-            self._ahead = ReadingAhead()  # which may refer to all the items
+            self._ahead = ReadingAhead()  # the old one may refer to all the items
             self.filed = self.filed | {key: raw_of(entry) for key, entry in items.items()}
-            self.items = {}  # from here on, nobody writes into an entry without the lock
+            self.items = {}  # from here on, nobody writes to an entry without the lock
             self.data = objects_of(items, self.types)
         self.items = {}
         self._unfinished = None
@@ -260,7 +271,7 @@ class Items:
         self._put(key, Awake(value, raw))
 
     def delete(self, key: Any) -> None:
-        """Remove a key that is there."""
+        """Remove a key that is present."""
         self.finish()
         self._remove(key)
 
@@ -276,7 +287,7 @@ class Items:
         self.keys.clear()
 
     def replace(self, items: dict[Any, Any]) -> None:
-        """Take over other items, in their order."""
+        """Replace all items by others, in their order."""
         self.finish()
         if self.data is not None:
             self._do(partial(self._refill, items))
@@ -295,11 +306,11 @@ class Items:
         self._unfinished = None
 
     def _raw_of(self, key: Any) -> Raw | None:
-        """What the file holds under a key."""
+        """What the file holds for a key."""
         return raw_of(self.items[key]) if key in self.items else self.filed.get(key)
 
     def _note_removal(self, keys: list[Any]) -> None:
-        """Before keys are removed: note what they have, and the order of all of them."""
+        """Note the entries of keys that are about to be removed, and the order of all keys."""
         self._note_filed_order()
         for key in keys:
             entry = self.items[key]
@@ -324,9 +335,9 @@ def objects_of(items: dict[Any, Any], types: Types) -> dict[Any, Any]:
 
 
 def _unread(awake: dict[Any, Decoded], items: dict[Any, Entry]) -> Iterable[tuple[Any, Decoded]]:
-    """Those whose text is still in its place, as they are taken.
+    """The decoded entries whose text is still in `items` when the iterator reaches them.
 
-    `dict.update` takes them in one step, without any Python code, so that no signal handler gets in between.
+    `dict.update` consumes this in one step, without any Python code, so no signal handler can run in between.
     """
     texts = map(attrgetter("raw"), awake.values())
     return compress(awake.items(), map(is_, map(items.get, awake), texts))

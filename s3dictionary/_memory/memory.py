@@ -1,4 +1,4 @@
-"""`Memory`: a dict's items, and how what the file holds is taken over."""
+"""`Memory`: a dict's items, loaded from a file's members."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from ..errors import NotStorableError
 from .ahead import ReadingAhead
 from .entries import Asleep, Awake, Entry, object_of, raw_of
 from .filed import FiledItems, add
-from .holding import is_held
 from .items import Base, objects_of
+from .refcounts import is_held
 from .snapshots import detached, refill
 
 
 class Memory(FiledItems):
-    """A dict's items and its file: loading, copies, and the check of the invariants."""
+    """A dict's items: loads them, copies them, and checks the invariants."""
 
     def load(self, members: codec.Members, base: Base, values: dict[Any, Any] | None = None) -> None:
-        """Take over what the file holds. Objects that are still what it holds stay the ones they are.
+        """Replace all items by those of the file. An object that equals the new content is kept.
 
         Args:
             members: what the file holds.
-            base: the version that is.
-            values: objects to hold in place of the members.
+            base: its version.
+            values: objects to use instead of decoding the members.
         """
         with self.lock:
             self.finish()
             self._take_over(members, base, values)
 
     def merged(self, ours: codec.Members, merged: codec.Members, base: Base, *, ending: bool) -> list[Any]:
-        """The file now holds these members: ours, got from `encode()`, with what others have changed.
+        """Record that the file now holds the merged members: ours from `encode()`, and the changes of other writers.
 
-        What was changed here since `encode()` stays a change.
+        Changes that were made here since `encode()` stay changes.
 
         Args:
-            ours: what was in memory.
-            merged: what was written.
-            base: the version that is.
-            ending: end the open block; otherwise it begins anew.
+            ours: the members from `encode()`.
+            merged: the members that were written.
+            base: the new version of the file.
+            ending: whether to end the open block. If not, it begins anew.
 
         Returns:
-            The keys that were changed here since, and by others, too.
+            The keys that were changed here since `encode()`, and also by another writer.
         """
         with self.lock:
             self.finish()
             edited = {
                 key: value
-                for key, value, _ in zip(*self._touched_values(), strict=True)
-                if key not in ours or codec.any_change(codec.Touched([key], [value], [ours[key]]), self.types)
+                for key, value, *_ in zip(*self._touched_values(), strict=True)
+                if key not in ours or codec.any_change(codec.Touched.of([key], [value], [ours[key]]), self.types)
             }
             removed = [key for key in self.touched_keys() if key in ours and key not in self.keys]
             self._take_over(merged, base, None, edited, removed, ending)
@@ -72,7 +72,7 @@ class Memory(FiledItems):
             items.update(self._kept(members))
         else:
             items.update({key: Awake(value, members[key]) for key, value in values.items()})
-        # Whoever holds the dict that was handed out goes on holding it; if nobody does, it has had its time
+        # The dict that was handed out stays in use only if somebody still holds it
         data = objects_of(items, self.types) if self.data is not None and is_held([self.data], {}) else None
 
         def step() -> None:
@@ -87,16 +87,16 @@ class Memory(FiledItems):
         self._do(step)
 
     def _kept(self, members: codec.Members) -> dict[Any, Entry]:
-        """Entries for the objects that are just what a file holds, and can stay."""
-        held = codec.Touched([], [], [])
-        for key, value, _ in zip(*self._touched_values(), strict=True):
+        """Entries for the objects that equal what the file holds, and are kept."""
+        held = codec.Touched([], [], [], [])
+        for key, value, *_ in zip(*self._touched_values(), strict=True):
             if key in members:
                 add(held, key, value, members[key])
         try:
             texts = codec.encode_changes(held, self.types) if held.keys else []
         except NotStorableError:
             return self._kept_one_by_one(held)
-        return {key: Awake(value, raw) for key, value, raw, text in zip(*held, texts, strict=True) if text is raw}
+        return {key: Awake(value, raw) for key, value, raw, _, text in zip(*held, texts, strict=True) if text is raw}
 
     def _kept_one_by_one(self, held: codec.Touched) -> dict[Any, Entry]:
         parts = [held.part(at, at + 1) for at in range(len(held.keys))]
@@ -113,7 +113,7 @@ class Memory(FiledItems):
         else:
             self.items, self.data = items, None
             self.filed, self.filed_order = {}, None
-        self._ahead = ReadingAhead()  # which may refer to all that was there before
+        self._ahead = ReadingAhead()  # the old one may refer to all the old items
         if self.types.as_read:
             held = {id(raw_of(entry)) for entry in items.values()}
             self.types.as_read = {at: pair for at, pair in self.types.as_read.items() if at in held}
@@ -123,7 +123,7 @@ class Memory(FiledItems):
         self.base = base
 
     def load_changes(self, members: codec.Members) -> None:
-        """Take over other members, as if each of them had been put in."""
+        """Replace all items by other members, as changes."""
         with self.lock:
             self.finish()
             filed = self.filed_members()
@@ -136,10 +136,10 @@ class Memory(FiledItems):
                 }
             )
 
-    # Others like it
+    # Copies
 
     def copy(self) -> Memory:
-        """A shallow copy: it shares the values, so all of them are awake in both."""
+        """A shallow copy. It shares the values, so all of them are awake in both."""
         with self.lock:
             self.finish()
             self._wake_all()
@@ -148,7 +148,7 @@ class Memory(FiledItems):
             )
 
     def deepcopy(self, memo: dict[int, Any]) -> Memory:
-        """A copy that shares nothing. What is raw stays raw."""
+        """A copy that shares nothing. Raw entries stay raw."""
         with self.lock:
             self.finish()
             return self._twin(
@@ -169,7 +169,7 @@ class Memory(FiledItems):
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> Memory:
-        """Make one of what `__getstate__` gave."""
+        """A memory with the state from `__getstate__`."""
         memory = cls()
         memory.__dict__.update(state)
         memory._awake = dict.fromkeys(key for key, entry in memory.items.items() if type(entry) is not Raw)
@@ -177,7 +177,7 @@ class Memory(FiledItems):
 
     def check(self) -> None:
         """Assert the invariants, without touching anything."""
-        assert self._unfinished is None, "a step was interrupted, and nobody has finished it"
+        assert self._unfinished is None, "an interrupted step wasn't finished"
         if self.data is not None:
             assert not self.items
             assert self.filed_order is not None
@@ -185,7 +185,7 @@ class Memory(FiledItems):
         for key, entry in self.items.items():
             self._check_entry(key, entry)
         for key, raw in self.filed.items():
-            assert key in self.items or raw is None or self.filed_order is not None, f"{key!r}: its place is forgotten"
+            assert key in self.items or raw is None or self.filed_order is not None, f"{key!r}: its place isn't noted"
         if self.filed_order is not None:
             assert {key for key in self.items if raw_of(self.items[key]) is not None} <= set(self.filed_order)
 
@@ -200,7 +200,7 @@ class Memory(FiledItems):
                 assert key in self.savepoints[-1].journal, f"{key!r} can change, and the open block would not undo it"
 
     def detached(self) -> dict[Any, Any]:
-        """A plain dict of everything, that shares no container with this one."""
+        """A plain dict of all items that shares no container with this one."""
         with self.lock:
             self.finish()
             return {
@@ -212,5 +212,5 @@ class Memory(FiledItems):
 
 
 def _is_same(one: Raw | None, other: Raw | None) -> bool:
-    """Do two texts stand for the same value, types and order included? Other programs space and escape differently."""
+    """Whether two texts stand for the same value, with the same types and order, however they are spelled."""
     return one == other or (one is not None and other is not None and codec.canonical(one) == codec.canonical(other))

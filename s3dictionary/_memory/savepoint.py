@@ -1,4 +1,4 @@
-"""What a block needs to be undone."""
+"""Savepoints: what a block needs for its rollback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import Raw
 from .._format import codec
 from .._format.types import BUILT_IN, SCALARS, Types
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, Missing, references
-from .holding import add_references
+from .refcounts import add_references
 from .snapshots import (
     Snapshot,
     add_snapshot_references,
@@ -24,17 +24,17 @@ from .snapshots import (
 
 
 class Savepoint:
-    """What was there when a block began, as far as it may have changed since.
+    """The items at the beginning of a block, as far as they may have changed since.
 
-    Each fact is noted once, before the first change that could make it untrue, and never changed. So undoing twice
-    comes to the same as undoing once.
+    Each fact is noted once, before the first change that could make it untrue, and then never changes. So rolling back
+    twice gives the same result as rolling back once.
 
     Attributes:
-        journal: the entry that each key had, `MISSING` where it had none. Keys that aren't here have what they had. An
-            object that was decoded since counts as having been there: its text is the snapshot.
-        copies: what the containers of a value held that was awake already.
+        journal: the entry that each key had; `MISSING` if it had none. A key that isn't here is unchanged. An object
+            that was decoded during the block stands for its raw entry, because its text is the snapshot.
+        copies: the contents of the containers in values that were awake already.
         order: all keys in order, noted before the first one was removed.
-        began_complete: everything was noted when the block began.
+        began_complete: whether everything was noted when the block began.
         types: the dict's table of types.
     """
 
@@ -47,32 +47,32 @@ class Savepoint:
         self.began_complete = False
 
     def note(self, key: Any, entry: Entry | Missing) -> None:
-        """Note what a key has, before another entry takes its place."""
+        """Note a key's entry before another one replaces it."""
         if key not in self.journal:
             self.journal[key] = entry
 
     def note_copy(self, key: Any, entry: Awake) -> None:
-        """Note what a key has, and what the containers in it hold, before somebody may change it."""
+        """Note a key's entry and the contents of its containers before anybody may change them."""
         if key not in self.journal:
             self.note_woken(key, entry, snapshot(containers(entry.value, self.types), self.types))
 
     def note_woken(self, key: Any, entry: Awake, taken: Snapshot | None) -> None:
-        """The same where the snapshot is there already; `None` if the text is one, as the value was just decoded."""
+        """The same with a snapshot taken before. `None` for a freshly decoded value, whose text is its snapshot."""
         if taken is not None:
             self.copies[key] = taken
         self.journal[key] = entry
 
     def note_order(self, keys: Iterable[Any]) -> None:
-        """Note all keys that the block began with, before one is removed."""
+        """Note all keys that the block began with, before one of them is removed."""
         if self.order is None:
             self.order = _without_new(keys, self.journal)
 
     def clear(self) -> None:
-        """Forget everything: the block begins anew."""
+        """Forget everything, because the block begins anew."""
         Savepoint.__init__(self)
 
     def restore_contents(self, failures: list[Exception]) -> None:
-        """Put back what the containers held, in place. What can't be is left, and why is added to `failures`."""
+        """Put back the contents of all containers, in place. Adds an exception to `failures` for each that can't be."""
         for _, entry in self._decoded():
             restore(*self._contents_of(entry), failures, self.types)
         for taken in self.copies.values():
@@ -84,7 +84,7 @@ class Savepoint:
         return contents_of_twins(fresh_containers(value), entry.containers)
 
     def _decoded(self) -> list[tuple[Any, Decoded]]:
-        """The keys and entries of containers that were decoded since."""
+        """The keys and entries of containers that were decoded during the block."""
         return [
             (key, entry)
             for key, entry in self.journal.items()
@@ -92,7 +92,7 @@ class Savepoint:
         ]
 
     def prepare_rebase(self, members: codec.Members) -> None:
-        """Note otherwise what so far a text of the file stands for, where the file has another one now."""
+        """Before the file's texts change: keep objects and copies where the journal so far relied on an old text."""
         for key, entry in list(self.journal.items()):
             if type(entry) is Raw and entry != members.get(key):
                 self.journal[key] = Awake(codec.decode(entry, self.types, (key,)), entry)
@@ -101,31 +101,31 @@ class Savepoint:
                 self.copies[key] = tuple(chain.from_iterable(zip(*self._contents_of(entry), strict=True)))
 
     def rebase(self, members: codec.Members) -> None:
-        """The file holds these members now."""
+        """Record that the file holds these members now."""
         for key, entry in self.journal.items():
             if isinstance(entry, (Awake, Asleep)):
-                entry.raw = members.get(key)
+                entry.rebase(members.get(key))
 
     def let_go(self) -> None:
-        """Let go of containers that have been removed: the block won't be undone."""
+        """Let go of removed containers, because the block won't be rolled back any more."""
         for entry in self.journal.values():
             if type(entry) is Decoded:
                 entry.inner = None
 
     @property
     def exposed(self) -> list[Any]:
-        """The keys whose values were awake at the begin of the block, or were decoded since."""
+        """The keys whose values were awake when the block began, or were decoded since."""
         return [key for key, entry in self.journal.items() if isinstance(entry, Awake)]
 
     def restored(self, items: dict[Any, Entry]) -> dict[Any, Entry] | None:
-        """The entries as they were, in order, if keys have been removed since; otherwise `None`."""
+        """The old entries, in order, if keys were removed during the block; otherwise `None`."""
         if self.order is None:
             return None
         restored = {key: self.journal.get(key, items.get(key, MISSING)) for key in self.order}
         return {key: entry for key, entry in restored.items() if entry is not MISSING}
 
     def restore_entries(self, items: dict[Any, Entry]) -> None:
-        """Put back the entries, in place, where no keys have been removed since."""
+        """Put back the old entries, in place, if no keys were removed during the block."""
         for key, entry in self.journal.items():
             if entry is MISSING:
                 items.pop(key, None)
@@ -133,11 +133,11 @@ class Savepoint:
                 items[key] = entry
 
     def absorb(self, inner: Savepoint, *, complete: bool) -> None:
-        """Take over what an inner block noted of the time before this block noted it itself.
+        """Take over what an inner block noted, for keys that this block hasn't noted itself.
 
         Args:
-            inner: its savepoint.
-            complete: all keys that this block began with are in the journal. So what else there is came in later.
+            inner: the inner block's savepoint.
+            complete: whether the journal has all keys that this block began with. If so, other keys are new.
         """
         if complete:
             for key in inner.journal:
@@ -153,12 +153,12 @@ class Savepoint:
             self.journal[key] = entry
 
     def add_references(self, key: Any, counts: dict[int, int], counted: set[int]) -> None:
-        """Count the references that this savepoint has into a key's value, by id.
+        """Count this savepoint's references to a key's value and the containers in it, by id.
 
         Args:
             key: the key.
-            counts: where they are counted.
-            counted: the ids of the entries that have been counted; each refers to its object once.
+            counts: the counts to add to.
+            counted: the ids of the entries that were counted already; each refers to its object once.
         """
         entry = self.journal.get(key, MISSING)
         if isinstance(entry, (Awake, Asleep)) and id(entry) not in counted:

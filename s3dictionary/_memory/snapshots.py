@@ -1,7 +1,7 @@
-"""What a value's containers held, so that it can be put back in place.
+"""Snapshots of what a value's containers hold, so that a rollback can put it back in place.
 
-A container is what the table of types says: a dict, list, set, bytearray or tuple, one of a subclass, or an instance of
-a class that the dict was given. Knows nothing of S3 or blocks.
+The table of types says what a container is: a dict, list, set, bytearray or tuple, an instance of one of their
+subclasses, or an instance of a user class. Doesn't know about S3 or blocks.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 
 from .._format.types import BUILT_IN, GROUPS, SCALARS, Types
 from .entries import Inner
-from .holding import add_references
+from .refcounts import add_references
 
 _BUILT_IN = SCALARS | GROUPS
 
 
 def containers(value: Any, types: Types) -> list[Any]:
-    """Every container in a value, itself included, at any depth, each once.
+    """Every container in a value, including the value itself, at any depth, each once.
 
-    Tuples of nothing but scalars are left out: through them nobody gets anywhere, and the ones that stand in a
-    program's text are always shared.
+    Leaves out tuples of scalars: they lead to no other container, and constant ones in a program's code are always
+    shared.
     """
     if types.given:
         return _any_containers(value, types)
@@ -53,7 +53,7 @@ _MANY = 1_000
 
 
 def _any_containers(value: Any, types: Types) -> list[Any]:
-    """The same for any value: of other types, shared or circular."""
+    """The same for any value: also for other types, and for shared or circular containers."""
     found: dict[int, Any] = {}
     ahead = [value]
     for item in ahead:  # it grows meanwhile
@@ -72,9 +72,9 @@ def _children(container: Any, types: Types) -> list[Any]:
 
 
 def comes_back(value: Any, types: Types) -> bool:
-    """Is everything in a value of just a type that is stored as itself, not of a subclass?
+    """Whether everything in a value is of a type that is stored as itself, not of a subclass.
 
-    Looks at a whole level of nesting at a time, so that the loops run in C. The value is known to have an end.
+    Handles a whole level of nesting at a time, so that the loops run in C. The value mustn't be circular.
     """
     if types.given:
         return all(map(types.is_whole, _all_in(value, types)))
@@ -89,7 +89,7 @@ def comes_back(value: Any, types: Types) -> bool:
 
 
 def _all_in(value: Any, types: Types) -> list[Any]:
-    """Everything in a value, itself included, at any depth; what holds others just once."""
+    """Everything in a value, including the value itself, at any depth. Each container once."""
     found: list[Any] = []
     seen: set[int] = set()
     ahead = [value]
@@ -104,19 +104,19 @@ def _all_in(value: Any, types: Types) -> list[Any]:
 
 
 def shows_all(found: Iterable[Any], types: Types) -> bool:
-    """Can containers be changed only by those who hold one of them? Not if one is a view of another's memory."""
+    """Whether only code that holds one of these containers can change them. False for a view of other memory."""
     return not types.given or all(map(types.may_sleep, found))
 
 
 Snapshot = tuple[Any, ...]
-"""What every container in a value held, at any depth: the containers and their contents in turn.
+"""The containers in a value, at any depth, each followed by its contents.
 
-A block may have hundreds of thousands of them, and this is the shape that costs the garbage collector least.
+A block may have hundreds of thousands of them. This form costs the garbage collector least.
 """
 
 
 def snapshot(found: Iterable[Any], types: Types) -> Snapshot:
-    """Take down what containers hold now. Tuples can't change."""
+    """Note what containers hold now. Leaves out tuples, which can't change."""
     taken: list[Any] = []
     for container in found:
         if not isinstance(container, _UNCHANGING):
@@ -128,15 +128,15 @@ _UNCHANGING = (tuple, frozenset)
 
 
 def restore(containers: Iterable[Any], contents: Iterable[Any], failures: list[Exception], types: Types) -> None:
-    """Give containers back what they held: the same objects, in the same order.
+    """Put back the contents of containers: the same objects, in the same order.
 
-    One that still holds it isn't written to: somebody may be iterating over it. One that can't be restored, such as a
-    bytearray that a memoryview looks into, is left, and why is added to `failures`.
+    Doesn't write to a container that is unchanged, because somebody may be iterating over it. If a container can't be
+    restored, such as a bytearray with a memoryview, adds the exception to `failures`.
     """
     for container, content in zip(containers, contents, strict=True):
         try:
             _restore(container, content, types)
-        except Exception:  # noqa: BLE001  # a signal's, or no memory left: it passes
+        except Exception:  # noqa: BLE001  # a signal handler's, or a MemoryError: try once more
             try:
                 _restore(container, content, types)
             except Exception as error:  # noqa: BLE001  # whatever it is, the others must be restored
@@ -150,9 +150,9 @@ def _restore(container: Any, content: Any, types: Types) -> None:
 
 
 def fresh_containers(value: Any) -> list[Any]:
-    """The containers in a value that was just decoded, itself included, in the order of a walk.
+    """The containers in a freshly decoded value, including the value itself, level by level.
 
-    Decoding shares nothing, and decoding the same text again gives as many, in the same order.
+    Decoding never shares a container, and decoding the same text again gives the same containers in the same order.
     """
     found = [value]
     for item in found:  # it grows meanwhile
@@ -173,41 +173,45 @@ _HOLDERS = frozenset(BUILT_IN.containers)
 
 
 def chained(found: list[Any]) -> Inner | None:
-    """The containers inside a value, of all that `fresh_containers` gives."""
+    """A linked list of all containers from `fresh_containers` except the value itself."""
     inner = None
     for container in reversed(found[1:]):
         inner = Inner(container, inner)
     return inner
 
 
-def inner_containers_of_each(values: list[Any]) -> Iterable[Inner | None]:
+def inner_containers_of_each(values: list[Any], text: bytes) -> Iterable[Inner | None]:
     """The containers inside each of many fresh values.
 
-    Most are records: dicts that hold scalars and lists of scalars in the same places. These are looked at a column at
-    a time.
+    Most values are records: dicts with scalars and lists of scalars in the same places. Handles these one column at a
+    time. If the text has no other brackets than those of the containers that were found, there are no others.
+
+    Args:
+        values: the values.
+        text: their text as a JSON array.
     """
-    if set(map(type, values)) != {dict} or len(set(map(len, values))) > 1:
-        return [chained(fresh_containers(value)) for value in values]
-    columns = zip(*map(dict.values, values), strict=True)
-    lists = [column for column in columns if not SCALARS.issuperset(map(type, column))]
-    items = chain.from_iterable(lists)
-    if not set(map(type, items)) <= {list} or not SCALARS.issuperset(map(type, _items_of(lists))):
-        return [chained(fresh_containers(value)) for value in values]
-    inner: Iterable[Inner | None] = repeat(None)
-    for column in reversed(lists):
-        inner = map(Inner, column, inner)
-    return inner
+    lists = _columns_of_lists(values)
+    if text.count(b"{") == len(values) and text.count(b"[") == 1 + sum(map(len, lists)):
+        inner: Iterable[Inner | None] = repeat(None)
+        for column in reversed(lists):
+            inner = map(Inner, column, inner)
+        return inner
+    return [chained(fresh_containers(value)) for value in values]
 
 
-def _items_of(lists: list[tuple[list[Any], ...]]) -> Iterable[Any]:
-    return chain.from_iterable(chain.from_iterable(lists))
+def _columns_of_lists(records: list[Any]) -> list[tuple[list[Any], ...]]:
+    """The lists in records, one tuple for each column of lists; none if the records differ in length."""
+    if set(map(type, records)) != {dict} or len(set(map(len, records))) > 1:
+        return []
+    columns = list(zip(*map(dict.values, records), strict=True))
+    return [column for column in columns if type(column[0]) is list and set(map(type, column)) == {list}]
 
 
 def contents_of_twins(twins: Iterable[Any], originals: Iterable[Any]) -> tuple[list[Any], list[Any]]:
-    """What the originals held when they were decoded, told by twins decoded from the same text.
+    """What the originals held when they were decoded, found by decoding the same text again to their twins.
 
     Returns:
-        The originals that can change, and for each one its contents, with originals in the places of twins.
+        The originals that can change, and the contents of each, with the originals in place of the twins.
     """
     places = {id(twin): original for twin, original in zip(twins, originals, strict=True)}
     mutable = [twin for twin in twins if type(twin) is not tuple]
@@ -223,7 +227,7 @@ def contents_of_twins(twins: Iterable[Any], originals: Iterable[Any]) -> tuple[l
 
 
 def add_snapshot_references(counts: dict[int, int], taken: Snapshot, types: Types) -> None:
-    """Count the references that a snapshot itself has to containers, by id."""
+    """Count a snapshot's own references to containers, by id."""
     add_references(counts, taken[::2])
     for contents in taken[1::2]:
         if types.is_container(contents):
@@ -236,18 +240,15 @@ def _contents(container: Any, types: Types) -> Any:
 
 
 def refill(container: Any, contents: Any) -> None:
-    """Give a dict other contents, moving as little as possible: somebody may be iterating over it."""
+    """Give a dict other contents. Moves as little as possible, because somebody may be iterating over it."""
     BUILT_IN.contents_of(container).refill(container, contents)
 
 
 def detached(value: Any, types: Types) -> Any:
-    """A copy of a value that shares no container with it, all of them built-in ones or of classes that were given.
-
-    Other objects stay as they are.
-    """
+    """A copy of a value that shares no container with it. Other objects are shared."""
     if types.given:
         others = (item for item in _all_in(value, types) if not types.is_container(item))
-        with suppress(Exception):  # how an instance is copied is up to its class
+        with suppress(Exception):  # copying an instance runs code of its class
             return deepcopy(value, {id(item): item for item in others})
     return _detached(value)
 

@@ -1,4 +1,4 @@
-"""Items whose changes can be undone, in place: blocks begin, and are committed or rolled back."""
+"""Begins blocks, and commits them or rolls them back in place."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from functools import partial
 from typing import Any
 
 from .entries import Asleep, Awake, Entry
-from .holding import is_held, is_in_use
 from .items import Items, objects_of
+from .refcounts import is_held, is_in_use
 from .savepoint import Savepoint
 from .snapshots import containers, refill, shows_all
 
 
 class UndoableItems(Items):
-    """The items, and the savepoints of the open blocks."""
+    """Items with the savepoints of the open blocks."""
 
     def begin(self, savepoint: Savepoint) -> None:
-        """Begin a block, which `commit` or `rollback` ends."""
+        """Begin a block. `commit` or `rollback` ends it."""
         with self.lock:
             self.finish()
             self._ahead.stop()
@@ -25,19 +25,19 @@ class UndoableItems(Items):
                 self._note_data(savepoint)
                 self.savepoints.append(savepoint)
             else:
-                # First, so that what a signal handler reads meanwhile is noted, too
+                # Before noting anything, so that what a signal handler reads meanwhile is noted, too
                 self.savepoints.append(savepoint)
                 self._note_awake(savepoint)
 
     def _note_begin(self, savepoint: Savepoint) -> None:
-        """Let an open block begin anew."""
+        """Note the state in which an open block begins anew."""
         if self._is_handed_out():
             self._note_data(savepoint)
         else:
             self._note_awake(savepoint)
 
     def _is_handed_out(self) -> bool:
-        """Does anybody hold `data`? If not, its items get entries again."""
+        """Whether anybody holds `data`. If not, its items get entries again."""
         if self.data is not None and not is_held([self.data], {}):
             self._take_back(self._entries())
         return self.data is not None
@@ -59,22 +59,22 @@ class UndoableItems(Items):
                 self._awake[key] = None
 
     def _take_back(self, items: dict[Any, Entry]) -> None:
-        """Nobody holds the dict that was handed out any more, so its items get entries again."""
+        """Turn the items of `data` into entries again, because nobody holds that dict any more."""
         self._awake = dict.fromkeys(items)
-        self.items, self.data = items, None  # no call in between, so nothing else gets in
+        self.items, self.data = items, None  # no call in between, so no signal handler or thread can run
 
     def _is_awake(self, key: Any) -> bool:
-        """Is there an object that somebody may hold and change?"""
+        """Whether a key has an object that somebody may hold and change."""
         entry = self.items.get(key)
         return isinstance(entry, Awake) and type(entry.value) not in self.types.scalars
 
     def _fell_asleep(self, key: Any) -> bool:
-        """Put an awake entry to sleep, if nobody holds its value."""
-        # No variable refers to the entry, so that its references can be counted
+        """Put an awake entry to sleep if nobody holds its value. Returns whether that was so."""
+        # No variable may refer to the entry, because its references are counted
         pair: list[Any] = [self.items[key], Awake(None, None)]
         asleep = Asleep(pair[0].value, pair[0].raw)
         try:
-            # First of all, nobody can get at it any more without the lock. So what is counted then stays true
+            # From here on, nobody can reach the object without the lock. So the counts stay true
             self.items[key] = asleep
             noted = sum([savepoint.journal.get(key) is pair[0] for savepoint in self.savepoints])
             if not is_in_use(pair, noted) and pair.pop(0).value is asleep.kept and not self._is_held(key, asleep):
@@ -86,7 +86,7 @@ class UndoableItems(Items):
         return False
 
     def _is_held(self, key: Any, asleep: Asleep) -> bool:
-        """Does anybody hold a value that fell asleep just now?"""
+        """Whether anybody holds a value that has just been put to sleep."""
         found = containers(asleep.kept, self.types)
         known: dict[int, int] = {}
         entries: set[int] = set()
@@ -98,19 +98,19 @@ class UndoableItems(Items):
         return False
 
     def commit(self, savepoint: Savepoint) -> None:
-        """End the innermost block. The one around it can still undo it. Does nothing if it has ended."""
+        """End the innermost block. An outer block can still undo it. Does nothing if it has ended."""
         with self.lock:
             self.finish()
             if not self._is_innermost(savepoint):
                 return
             if len(self.savepoints) > 1:
-                self._hand_on(savepoint)  # doing it again comes to the same
+                self._hand_on(savepoint)  # can be repeated after an interrupt
             self.savepoints.pop()
             if not self.savepoints:
                 savepoint.let_go()
 
     def _hand_on(self, savepoint: Savepoint) -> None:
-        """Let the outer block know what the innermost one noted."""
+        """Let the outer block take over what the innermost one noted."""
         outer = self.savepoints[-2]
         # A block that began while `data` was handed out noted everything then
         outer.absorb(savepoint, complete=outer.began_complete)
@@ -119,10 +119,10 @@ class UndoableItems(Items):
         return bool(self.savepoints) and self.savepoints[-1] is savepoint
 
     def rollback(self, savepoint: Savepoint) -> list[Exception]:
-        """Undo and end the innermost block: in place, so that whoever holds a part of it sees it undone.
+        """Undo and end the innermost block. Works in place, so whoever holds a part of a value sees it undone.
 
         Returns:
-            Why some containers could not be restored, if so.
+            The exceptions of the containers that could not be restored.
         """
         failures: list[Exception] = []
         with self.lock:
@@ -138,15 +138,15 @@ class UndoableItems(Items):
             self._restore_entries(savepoint, items)
             self._quiet.update(dict.fromkeys(savepoint.journal))
             self._awake.update(dict.fromkeys(savepoint.exposed))
-            if len(self.savepoints) > 1:  # whoever holds a value can still change it, and the outer block be undone
+            if len(self.savepoints) > 1:  # values can still be changed, and the outer block rolled back
                 self._hand_on(savepoint)
-        if self._is_innermost(savepoint):  # not if a signal handler has finished this meanwhile
+        if self._is_innermost(savepoint):  # false if a signal handler has finished this step meanwhile
             self.savepoints.pop()
         self._unfinished = None
 
     def _restore_entries(self, savepoint: Savepoint, items: dict[Any, Entry] | None) -> None:
-        """Put back entries. Who iterates where keys were removed meets the same RuntimeError as in a dict."""
-        if self.data is not None:  # then all keys are in the journal
+        """Put back entries. Iterating where keys were removed raises the same RuntimeError as in a dict."""
+        if self.data is not None:  # all keys are in the journal
             refill(self.data, objects_of({key: savepoint.journal[key] for key in savepoint.order or ()}, self.types))
         elif items is None:
             savepoint.restore_entries(self.items)

@@ -11,13 +11,10 @@ MAX_KEY = 1024
 """Most bytes of a key in UTF-8."""
 
 _EMPTY = 'must be a str that isn\'t empty, as in S3Dict("my-bucket", file_name="state.json")'
-_ARN = re.compile(
-    r"""arn:aws[a-z-]*:
+_ARN = r"""(?x)arn:aws[a-z-]*:
     (?: (?:s3|s3-object-lambda):[a-z0-9-]*:[0-9]{12}:accesspoint[:/][^/:]+
       | s3-outposts:[a-z0-9-]+:[0-9]{12}:outpost[:/][a-zA-Z0-9-]{1,63}[:/]accesspoint[:/][a-zA-Z0-9-]{1,63}
-    )""",
-    re.VERBOSE,
-)
+    )"""
 
 
 class Address(NamedTuple):
@@ -39,7 +36,7 @@ def split(uri: str) -> Address:
     if not uri.startswith("s3://"):
         return Address("", "", f"{without_passwords(uri)!r} isn't an address of the form s3://bucket/key")
     rest = uri.removeprefix("s3://")
-    arn = _ARN.match(rest)
+    arn = re.match(_ARN, rest)
     if arn is not None and rest[arn.end() :][:1] in ("", "/", ":"):
         return Address(arn[0], rest[arn.end() + 1 :])
     bucket, _, key = rest.partition("/")
@@ -60,8 +57,8 @@ def bucket_problem(bucket: object) -> str | None:
     if bucket.startswith("s3://"):
         return "must be the name alone, without s3://; S3Dict.from_uri() takes a whole address"
     if has_password(bucket):
-        return "must be the name alone"
-    if "/" in bucket and not _ARN.fullmatch(bucket):
+        return "must be the name alone, without user:password@"
+    if "/" in bucket and not re.fullmatch(_ARN, bucket):
         return f"must be a bucket name, without a folder, not {bucket!r}; put the folder into file_name"
     return None
 

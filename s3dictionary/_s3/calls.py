@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, NamedTuple, TypeVar
 
+from .._yielding import let_loop_run
 from .clients import is_real, time_limit
 
 T = TypeVar("T")
@@ -106,7 +107,7 @@ class Call:
         def work() -> None:
             try:
                 answers.append(context.run(self._here, act))
-            except BaseException as error:  # noqa: BLE001  # it is raised by who waits for it
+            except BaseException as error:  # noqa: BLE001  # the waiting thread raises it
                 errors.append(error)
             finally:
                 done.set()
@@ -181,6 +182,7 @@ def _call() -> Call | None:
 
 
 def _begin(**_: Any) -> None:
+    let_loop_run()
     call = _call()
     if call is not None:
         call.begun += 1
@@ -188,6 +190,7 @@ def _begin(**_: Any) -> None:
 
 def _send(request: Any, **_: Any) -> None:
     """Note that a request is sent. Only the first time counts as progress, because botocore repeats requests."""
+    let_loop_run()
     call = _call()
     if call is None:
         return

@@ -6,8 +6,8 @@ applies.
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import ItemsView, Iterator, Sequence, ValuesView
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,49 +15,80 @@ from typing import Any
 import msgspec
 from botocore.loaders import JSONFileLoader, Loader
 
-_Partitions = list[dict[str, msgspec.Raw]]
+_LARGE = ("operations", "shapes")
+"""The large members of a service's description, which have a member for each operation or type."""
+
+_GZIP = 16 + zlib.MAX_WBITS
+_Members = dict[str, msgspec.Raw]
 
 
 class _FastFiles(JSONFileLoader):
     def load_file(self, file_path: str) -> Any:
         """The content of a JSON file, which may be compressed; `None` if there is no file."""
-        decode = _endpoints if Path(file_path).name == "endpoints" else msgspec.json.decode
-        with suppress(OSError, KeyError, msgspec.MsgspecError):
-            return decode(gzip.decompress(Path(f"{file_path}.json.gz").read_bytes()))
+        decode = _DECODERS.get(Path(file_path).name, msgspec.json.decode)
+        with suppress(OSError, KeyError, zlib.error, msgspec.MsgspecError):
+            return decode(_uncompressed(Path(f"{file_path}.json.gz").read_bytes()))
         with suppress(OSError, KeyError, msgspec.MsgspecError):
             return decode(Path(f"{file_path}.json").read_bytes())
         return super().load_file(file_path)
 
 
+def _uncompressed(file: bytes) -> bytes:
+    """Uncompress a gzip file. Its end has the size of the content, which avoids the copies that `gzip` makes."""
+    return zlib.decompress(file, _GZIP, int.from_bytes(file[-4:], "little"))
+
+
 def _endpoints(text: bytes) -> Any:
-    """The endpoints of all services, as JSON text, because only those of S3 are needed.
+    members = msgspec.json.decode(text, type=_Members)
+    partitions = msgspec.json.decode(members.pop("partitions"), type=list[_Members])
+    return {**_decoded(members), "partitions": [_partition(each) for each in partitions]}
 
-    As objects, they would slow down each full garbage collection, several of which happen when Python exits.
+
+def _partition(members: _Members) -> dict[str, Any]:
+    services = members.pop("services")
+    return {**_decoded(members), "services": _Lazy(services)}
+
+
+def _service(text: bytes) -> Any:
+    members = msgspec.json.decode(text, type=_Members)
+    large = {name: _Lazy(members.pop(name)) for name in _LARGE if name in members}
+    return {**_decoded(members), **large}
+
+
+def _decoded(members: _Members) -> dict[str, Any]:
+    return {name: msgspec.json.decode(value) for name, value in members.items()}
+
+
+_DECODERS = {"endpoints": _endpoints, "service-2": _service}
+"""The decoders for files with much more content than needed."""
+
+
+class _Lazy(dict[str, Any]):
+    """A JSON object whose values are decoded when they are looked up.
+
+    Most values never are. As objects, they would take time to build, and slow down each full garbage collection,
+    several of which happen when Python exits. It is a dict, because botocore merges additions only into dicts.
     """
-    members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    partitions = [_partition(each) for each in msgspec.json.decode(members.pop("partitions"), type=_Partitions)]
-    return {**_Lazy(members), "partitions": partitions}
 
-
-def _partition(members: dict[str, msgspec.Raw]) -> dict[str, Any]:
-    services = msgspec.json.decode(members.pop("services"), type=dict[str, msgspec.Raw])
-    return {**_Lazy(members), "services": _Lazy(services)}
-
-
-class _Lazy(Mapping[str, Any]):
-    """Values that stay JSON text, and are decoded at each access."""
-
-    def __init__(self, members: dict[str, msgspec.Raw]) -> None:
-        self._members = members
+    def __init__(self, text: msgspec.Raw) -> None:
+        super().__init__(msgspec.json.decode(text, type=_Members))
 
     def __getitem__(self, name: str) -> Any:
-        return msgspec.json.decode(self._members[name])
+        value = super().__getitem__(name)
+        if type(value) is msgspec.Raw:
+            value = self[name] = msgspec.json.decode(value)
+        return value
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._members)
+    def get(self, name: str, default: Any = None) -> Any:
+        with suppress(KeyError):
+            return self[name]
+        return default
 
-    def __len__(self) -> int:
-        return len(self._members)
+    def values(self) -> Any:
+        return ValuesView(self)
+
+    def items(self) -> Any:
+        return ItemsView(self)
 
 
 class FastLoader(Loader):

@@ -6,11 +6,12 @@ one of these fails for any reason, the plain answer is read to its end.
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from itertools import chain, pairwise
+from itertools import pairwise, takewhile
 from queue import SimpleQueue
 from typing import Any
 
@@ -48,12 +49,24 @@ def read(client: Any, request: Mapping[str, Any], answer: Mapping[str, Any], lim
     count = min(CONNECTIONS, client.meta.config.max_pool_connections, -(-length // PART))
     bounds = [length * number // count for number in range(count + 1)]
     plain = {name: value for name, value in request.items() if name != "IfNoneMatch"}
-    rest = _Rest(client, {**plain, "IfMatch": answer["ETag"]}, bounds[1:])
-    with closing(answer["Body"]) as stream, closing(rest):
-        rest.start()
-        pieces = list(bodies.pieces(stream, step, bounds[1]))
-        following = rest.pieces() or bodies.pieces(stream, step)
-        return b"".join(chain(pieces, following))
+    buffer = io.BytesIO(bytes(length))  # written to in place, so that the body is in memory only once
+    with closing(answer["Body"]) as stream, buffer.getbuffer() as view:
+        rest = _Rest(client, {**plain, "IfMatch": answer["ETag"]}, bounds[1:], view)
+        with closing(rest):
+            rest.start()
+            _fill(view, 0, bounds[1], bodies.pieces(stream, step, bounds[1]))
+            if not rest.is_complete():
+                _fill(view, bounds[1], length, bodies.pieces(stream, step))
+    return buffer.getvalue()
+
+
+def _fill(view: memoryview, start: int, end: int, pieces: Iterable[bytes]) -> None:
+    """Copy pieces into a part of a buffer, which they must fill."""
+    for piece in pieces:
+        view[start : start + len(piece)] = piece
+        start += len(piece)
+    if start != end:
+        raise OSError(f"it ended {end - start} bytes too early")
 
 
 class _Rest:
@@ -63,49 +76,48 @@ class _Rest:
         client: the client of all threads.
         request: the arguments of each request, besides its range.
         bounds: the bounds of the ranges. The last one is the object's length.
+        view: where to put the object. Once it is released, the threads can't write there, and end at their next piece.
     """
 
-    def __init__(self, client: Any, request: Mapping[str, Any], bounds: list[int]) -> None:
+    def __init__(self, client: Any, request: Mapping[str, Any], bounds: list[int], view: memoryview) -> None:
         self._client = client
         self._request = request
         self._ranges = list(pairwise(bounds))
         self._length = bounds[-1]
-        self._pieces: list[list[bytes]] = [[] for _ in self._ranges]
+        self._view = view
         self._ends: SimpleQueue[bool] = SimpleQueue()
         self._closed = False
 
     def start(self) -> None:
-        for number in range(len(self._ranges)):
-            thread = threading.Thread(target=beside(self._work), args=(number,), name="s3dictionary", daemon=True)
+        for start, end in self._ranges:
+            thread = threading.Thread(target=beside(self._work), args=(start, end), name="s3dictionary", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # no thread can be started, for example because Python is shutting down
                 self._ends.put(False)
                 return
 
-    def pieces(self) -> Iterable[bytes] | None:
-        """Wait for all ranges; `None` as soon as one has failed."""
-        if all(self._ends.get() for _ in self._ranges):
-            return chain.from_iterable(self._pieces)
-        self.close()
-        return None
+    def is_complete(self) -> bool:
+        """Wait for all ranges, or until one has failed."""
+        complete = all(self._ends.get() for _ in self._ranges)
+        if not complete:
+            self.close()
+        return complete
 
     def close(self) -> None:
-        """Make the threads stop at their next piece. A thread that waits for the network keeps no data meanwhile."""
+        """Make the threads stop at their next piece."""
         self._closed = True
-        for pieces in self._pieces:
-            pieces.clear()
 
-    def _work(self, number: int) -> None:
+    def _work(self, start: int, end: int) -> None:
         complete = False
         try:
-            complete = self._read(*self._ranges[number], self._pieces[number])
+            complete = self._read(start, end)
         except Exception as error:  # noqa: BLE001  # the plain answer serves, or shows what is wrong
             log.debug("reading a range: %s", type(error).__name__)
         finally:
             self._ends.put(complete)
 
-    def _read(self, start: int, end: int, pieces: list[bytes]) -> bool:
+    def _read(self, start: int, end: int) -> bool:
         """Read one range. Returns whether it is complete."""
         answer = self._client.get_object(**self._request, Range=f"bytes={start}-{end - 1}")
         with closing(answer["Body"]) as stream:
@@ -113,8 +125,6 @@ class _Rest:
                 return False
             if answer["ETag"] != self._request["IfMatch"]:  # not every store checks the condition of a GET
                 return False
-            for piece in bodies.pieces(stream, step, end - start):
-                if self._closed:
-                    return False
-                pieces.append(piece)
-        return sum(map(len, pieces)) == end - start
+            pieces = bodies.pieces(stream, step, end - start)
+            _fill(self._view, start, end, takewhile(lambda _: not self._closed, pieces))
+        return True

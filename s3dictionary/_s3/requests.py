@@ -244,7 +244,7 @@ def _is_saved(answer: Mapping[str, Any]) -> None:
 
 
 def _is_deleted(answer: Mapping[str, Any]) -> None:
-    """The same. S3 answers a DELETE with 204; other stores that do it with another one leave a trace of being S3."""
+    """The same for a DELETE. S3 answers with 204. Stores with another status show by other signs that they are S3."""
     metadata = answer.get("ResponseMetadata", {})
     status, headers = metadata.get("HTTPStatusCode", 204), metadata.get("HTTPHeaders", {})
     if status != 204 and headers.get("content-length") != "0" and not any(name in headers for name in _REQUEST_IDS):

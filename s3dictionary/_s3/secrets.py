@@ -14,7 +14,7 @@ T = TypeVar("T")
 SECRET_OPTIONS = frozenset({"aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
 SECRET_PUT_OPTIONS = frozenset({"SSECustomerKey", "SSECustomerKeyMD5", "CopySourceSSECustomerKey"})
 
-_PASSWORD = re.compile(r"""(?<=//)[^/\s@'"]*@|[^\s/@:'"=]+:[^\s/@'"]+@""")
+_LOGIN = r"""(?<=//)[^/\s@'"]*@|[^\s/@:'"=]+:[^\s/@'"]+@"""
 _HIDDEN = "***"
 _SHORTEST = 5
 """Fewest characters of a secret: shorter ones, as in tests, would occur in ordinary words."""
@@ -47,7 +47,7 @@ class Hidden(dict[str, Any]):
 
 def without_passwords(text: str) -> str:
     """A text without the passwords in the addresses that it mentions."""
-    return _PASSWORD.sub(f"{_HIDDEN}@", text)
+    return re.sub(_LOGIN, f"{_HIDDEN}@", text)
 
 
 def url_without_password(url: str) -> str:
@@ -60,7 +60,7 @@ def url_without_password(url: str) -> str:
 
 
 def has_password(url: str) -> bool:
-    return _PASSWORD.search(url) is not None
+    return "@" in url and re.search(_LOGIN, url) is not None
 
 
 def censored(text: str, secrets: Iterable[str]) -> str:

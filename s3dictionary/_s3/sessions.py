@@ -102,6 +102,7 @@ def _new_session(profile: str | None) -> _Session:
 
     It searches for descriptions of services that were added, as usual.
     """
+    _import_early()
     import botocore.session
 
     core = botocore.session.Session()
@@ -113,6 +114,15 @@ def _new_session(profile: str | None) -> _Session:
         _read_faster(core)
     boto3 = sys.modules.get("boto3")
     return _Session(core, None if boto3 is None else boto3.Session(botocore_session=core))
+
+
+def _import_early() -> None:
+    """Import urllib3 before botocore would, some 50 calls deeper.
+
+    CPython keeps the frames of calls in chunks of 16 kB, and allocates and frees one with each call that crosses the
+    end of a chunk. Compiling urllib3's patterns down there would do that a thousand times.
+    """
+    import urllib3  # noqa: F401
 
 
 def _use_environment(core: Any) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `s3dictionary get s3://bucket/state.json`. Nothing else of the library knows of it."""
+"""The command line: `s3dictionary get s3://bucket/state.json`. The rest of the library doesn't know about it."""
 
 from .program import main as main
 

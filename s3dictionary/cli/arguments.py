@@ -1,6 +1,6 @@
-"""What can be typed: commands, options, and their help.
+"""The commands, their options, and their help.
 
-Knows no S3: the module of a command is imported when it runs.
+Imports the module of a command only when the command runs, so that help needs no botocore.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ examples:
 exit codes:
 """
 _KEY = "a key of the dict"
-_JSON_KEYS = 'keys are given as JSON: for those that are not strings, such as 1 or {"py/date": "2026-01-31"}'
+_JSON_KEYS = 'read keys as JSON, for keys that are not strings, such as 1 or {"py/date": "2026-01-31"}'
 _VERSION = "an old version: its id, or -1 for the one before the current, -2 ..."
 _FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
-"""How shtab has the shells complete the names of files."""
+"""The functions with which the shells complete file names, for shtab."""
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the command line; what it gives has the function to call as `command`."""
+    """The parser of the command line. Its result has the function to call in the attribute `command`."""
     parser = _Parser(
         prog="s3dictionary",
         description=_DESCRIPTION,
@@ -56,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 class _Commands:
-    """The commands, each with the options that all have."""
+    """The commands, each with the common options."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._parsers = parser.add_subparsers(
@@ -67,9 +67,9 @@ class _Commands:
         """Add a command.
 
         Args:
-            name: what is typed.
-            function: what to call, as `module.name` inside this package.
-            summary: its help, in half a sentence.
+            name: the command's name.
+            function: the function to call, as `module.name` inside this package.
+            summary: its help: one sentence without capital letter and full stop.
             texts: further arguments of the parser.
         """
         sentence = f"{summary[0].upper()}{summary[1:]}."
@@ -81,7 +81,7 @@ class _Commands:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Writes its help whole, or fails, as a command does; argparse's own drops what can't be written."""
+    """Fails if its help can't be written. The base class ignores that."""
 
     def print_help(self, file: Any = None) -> None:
         write_out(self.format_help())
@@ -91,12 +91,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _IntermixedParser(_Parser):
-    """Takes options between the words of a command, too: argparse's own takes an optional KEY only before them."""
+    """Accepts options between the arguments of a command. The base class accepts an optional KEY only before them."""
 
     _intermixing = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse's, which parses the two kinds one after the other by calling this."""
+        """Parse options and positional arguments in any order. argparse calls this again for each of the two."""
         if self._intermixing:
             return super().parse_known_args(args, namespace)
         self._intermixing = True
@@ -174,7 +174,7 @@ def _add_put_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=_put_option,
         metavar="NAME=VALUE",
-        help="an argument of PutObject, such as ServerSideEncryption=aws:kms; may be given several times",
+        help="an argument of PutObject, such as ServerSideEncryption=aws:kms; can be repeated",
     )
 
 
@@ -208,7 +208,7 @@ def _add_versions(commands: _Commands) -> None:
 
 def _count(word: str) -> int:
     if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} isn't a number from 1 on")
+        raise argparse.ArgumentTypeError(f"{word!r} isn't a number of 1 or more")
     return int(word)
 
 
@@ -222,8 +222,8 @@ def _add_doctor(commands: _Commands) -> None:
     doctor = commands.add(
         "doctor",
         "doctor.doctor",
-        "test what the library relies on, using a key of its own, and report what works",
-        epilog="URI is a bucket, a folder in it, or a file; the test uses a key beside the file.",
+        "test what the library relies on, with a temporary object, and report what works",
+        epilog="URI is a bucket, a folder in it, or a file. The temporary object is beside the file.",
     )
     doctor.add_argument("--json", action="store_true", help="print the results as JSON")
 

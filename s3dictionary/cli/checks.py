@@ -1,6 +1,6 @@
-"""What `doctor` checks: does a store do what the library relies on?
+"""The checks of `doctor`: whether a store does what the library relies on.
 
-One small function a check, in the order they are made.
+One small function for each check, in the order in which they run.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 
 class Status(str, Enum):
-    """What came of a check."""
+    """The outcome of a check."""
 
     WORKS = "works"
     FAILS = "fails"
     LACKS = "lacks"
-    """It doesn't work, but the library doesn't need it."""
+    """It doesn't work, but the library works without it."""
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found out, and what to do about it."""
+    """What a check found, and what to do about it."""
 
     check: str
     status: Status
@@ -46,7 +46,7 @@ Finding = tuple[Status, str, str]
 
 
 def examine(client: S3Client, bucket: str, folder: str, profile: str | None = None) -> Generator[Result, None, None]:
-    """Make the checks, up to one without which there is no point in going on."""
+    """Run the checks. Stops after the failure of one that the others depend on."""
     with Trial(client, bucket, folder, profile) as trial:
         for name, check in CHECKS.items():
             result = Result(name, *check(trial, client))
@@ -77,7 +77,7 @@ def _credentials(trial: Trial, client: S3Client) -> Finding:
         return (
             Status.FAILS,
             f"can't be obtained: {without_passwords(str(error))}",
-            "If that is single sign-on: `aws sso login`.",
+            "With single sign-on, run `aws sso login`.",
         )
     return (
         Status.FAILS,
@@ -87,14 +87,14 @@ def _credentials(trial: Trial, client: S3Client) -> Finding:
 
 
 def _open(trial: Trial, client: S3Client) -> Finding:
-    """By way of the library, so that the error is the one its users meet."""
+    """Use the library itself, so that the error is the one that its users get."""
     try:
         S3File(Requests(trial.bucket, trial.key, lambda: client)).get()
     except AccessDeniedError as error:
         if error.code in ("AccessDenied", "403", None):
             return (
                 Status.LACKS,
-                "S3 answers 403 for a file that isn't there, so none can be created by opening it",
+                "S3 answers 403 for a missing file, so opening one fails instead of creating it",
                 f"Allow s3:GetObject on {_arn(trial)}, and s3:ListBucket on arn:aws:s3:::{trial.bucket}.",
             )
         return Status.FAILS, str(failure_of(error)), ""
@@ -125,7 +125,7 @@ def _read(trial: Trial, client: S3Client) -> Finding:
         return (
             Status.FAILS,
             "the file came back without its metadata, which identifies the writer",
-            "A save whose answer is lost can't be told from someone else's here. " + _OTHER_STORE,
+            "So the outcome of a save whose answer is lost often can't be determined. " + _OTHER_STORE,
         )
     return Status.WORKS, "it came back with its ETag and its metadata", ""
 
@@ -161,8 +161,8 @@ def _race(trial: Trial, client: S3Client) -> Finding:
     if taken > 1:
         return Status.FAILS, f"{taken} of {_WRITERS} saves that named the same version took effect", _UNSAFE
     if taken == 0:
-        return Status.UNKNOWN, f"of {_WRITERS} saves that named the current version none took effect", ""
-    return Status.WORKS, f"of {_WRITERS} saves that named the same version one took effect", ""
+        return Status.UNKNOWN, f"none of {_WRITERS} saves that named the current version took effect", ""
+    return Status.WORKS, f"one of {_WRITERS} saves that named the same version took effect", ""
 
 
 def _outdated_delete(trial: Trial, client: S3Client) -> Finding:
@@ -180,14 +180,14 @@ def _outdated_delete(trial: Trial, client: S3Client) -> Finding:
         return Status.LACKS, f"the store doesn't support conditional deletes: {answer}", _DELETE_ANYWAY
     if answer.is_refusal:
         return Status.WORKS, f"refused, as required ({answer.status})", ""
-    return Status.UNKNOWN, str(answer), _permission(answer, "s3:DeleteObject", trial, "Only delete() needs that.")
+    return Status.UNKNOWN, str(answer), _permission(answer, "s3:DeleteObject", trial, "Only delete() needs this.")
 
 
 def _delete(trial: Trial, client: S3Client) -> Finding:
     answer = trial.delete(**trial.current)
     if answer.ok:
         return Status.WORKS, "a delete that names the current version is accepted", ""
-    return Status.LACKS, str(answer), _permission(answer, "s3:DeleteObject", trial, "Only delete() needs that.")
+    return Status.LACKS, str(answer), _permission(answer, "s3:DeleteObject", trial, "Only delete() needs this.")
 
 
 def _create(trial: Trial, client: S3Client) -> Finding:
@@ -229,7 +229,11 @@ def _clock(trial: Trial, client: S3Client) -> Finding:
         return Status.UNKNOWN, "the store doesn't report the time", ""
     off = f"{abs(trial.skew):.0f} s {'ahead of' if trial.skew > 0 else 'behind'} the store's"
     if abs(trial.skew) > _SKEW:
-        return Status.LACKS, f"this machine's is {off}", "Set the clock: from 15 minutes on, requests are refused."
+        return (
+            Status.LACKS,
+            f"this machine's is {off}",
+            "Set the clock. If it is 15 minutes off, S3 refuses requests.",
+        )
     return Status.WORKS, f"this machine's is within {_SKEW} s of the store's", ""
 
 
@@ -238,8 +242,8 @@ def _tidied_up(trial: Trial) -> Finding:
         return Status.WORKS, "the bucket is clean again", ""
     return (
         Status.LACKS,
-        f"left there: {', '.join(trial.left)}",
-        "Remove it yourself: that needs s3:DeleteObject, s3:DeleteObjectVersion and s3:ListBucketVersions.",
+        f"not removed: {', '.join(trial.left)}",
+        "Remove it yourself. This needs s3:DeleteObject, s3:DeleteObjectVersion and s3:ListBucketVersions.",
     )
 
 
@@ -260,19 +264,17 @@ CHECKS: dict[str, Callable[[Trial, S3Client], Finding]] = {
     "clock": _clock,
 }
 NEEDED = {"credentials", "open", "write"}
-"""Without these, there is no point in trying the others."""
+"""The checks that all others depend on."""
 
 _SKEW = 60
 _WRITERS = 8
 _OTHER_STORE = "Use a newer release of this store, or another one."
 _DELETE_ANYWAY = 'delete() works here only with on_conflict="overwrite".'
-_UNSAFE = (
-    "Programs that write at the same time lose each other's changes here. Let only one write, or use another store."
-)
+_UNSAFE = "On this store, programs overwrite each other's changes. Let only one write, or use another store."
 
 
 def _refusal(answer: Answer, trial: Trial, otherwise: str) -> Finding:
-    """A write that must be refused."""
+    """The result for a write that must be refused; `otherwise` says what it means if it isn't."""
     if answer.ok:
         return Status.FAILS, otherwise, _UNSAFE
     if answer.is_unknown_condition:

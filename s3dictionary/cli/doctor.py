@@ -1,4 +1,4 @@
-"""`doctor`: tries a store, and says what works, what doesn't, and what to do."""
+"""`doctor`: tests a store, and reports what works, what doesn't, and what to do."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _WIDTH = max(map(len, CHECKS))
 
 
 def doctor(arguments: Namespace) -> ExitCode:
-    """Try a store, and say what works, what doesn't, and what to do."""
+    """Test a store, and report what works, what doesn't, and what to do."""
     bucket, key = split_uri(arguments.uri)
     if not bucket:
         raise Failure(ExitCode.USAGE, f"{arguments.uri!r} isn't an address of the form s3://bucket/folder")
-    # Each request once: botocore's resending would blur what the store does
+    # Send each request once, because repeats would hide what the store does
     options = client_options(arguments, retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30)
     client = connect(arguments.uri, options)
-    # Closing it tidies up, also if nothing can be printed
+    # Closing it removes the temporary object, even if nothing can be printed
     with closing(examine(client, bucket, _folder(key), arguments.profile)) as checking:
         results = list(checking if arguments.json else _printed(client, arguments.uri, checking))
     if arguments.json:
@@ -39,7 +39,7 @@ def doctor(arguments: Namespace) -> ExitCode:
 
 
 def _folder(key: str) -> str:
-    """The folder to try in: the key itself, or that of a file."""
+    """The folder to test in: the key itself, or the folder of a file."""
     above, slash, last = key.rpartition("/")
     if "." in last:
         return above + slash
@@ -47,7 +47,7 @@ def _folder(key: str) -> str:
 
 
 def _endpoint(client: S3Client) -> str:
-    """Without what may be secret in it."""
+    """The endpoint, without a password or a query."""
     url = urlsplit(client.meta.endpoint_url)
     return f"{url.scheme}://{url.hostname}" + (f":{url.port}" if url.port else "")
 
@@ -58,7 +58,7 @@ def _print_json(client: S3Client, results: list[Result]) -> None:
 
 
 def _printed(client: S3Client, uri: str, results: Iterator[Result]) -> Iterator[Result]:
-    """Print each result as soon as it is there."""
+    """Print each result as soon as it is known."""
     out(f"{uri} at {_endpoint(client)}, region {client.meta.region_name}\n")
     fails, said = 0, {""}
     for result in results:
@@ -68,8 +68,8 @@ def _printed(client: S3Client, uri: str, results: Iterator[Result]) -> Iterator[
             out(f"{'':7}  {'':{_WIDTH}}  {result.advice}")
             said.add(result.advice)
         yield result
-    things = "1 check fails" if fails == 1 else f"{fails} checks fail"
-    out(f"\n{things}: S3Dictionary can't rely on this." if fails else "\nS3Dictionary can rely on this.")
+    failures = "1 check fails" if fails == 1 else f"{fails} checks fail"
+    out(f"\n{failures}: S3Dictionary can't rely on this store." if fails else "\nS3Dictionary can rely on this store.")
 
 
 _WORDS = {Status.WORKS: "works", Status.FAILS: "FAILS", Status.LACKS: "lacks", Status.UNKNOWN: "unknown"}

@@ -1,4 +1,4 @@
-"""The text of an edit: what you have typed is never lost. If it can't be saved, it is kept, with what it began from."""
+"""The text of an edit. If it can't be saved, it is kept, together with the content that the edit started from."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 EDITED = "what you have edited"
 _DEFAULT_EDITOR = "notepad" if os.name == "nt" else "vi"
 _AT_ONCE = 0.5
-"""Seconds. An editor that is back sooner, with nothing changed, has probably only opened a window."""
+"""Seconds. An editor that returns sooner, without a change, has probably only opened a window."""
 
 _BASE = ".base"
-"""What the name of the file ends in that has the address, and what was there when the edit began."""
+"""The suffix of the file with the address, and the content that the edit started from."""
 
 
 class Kept(NamedTuple):
-    """A text to begin with.
+    """A text that an earlier edit kept, or that the user wrote.
 
     Attributes:
         path: where it is.
         text: the text.
-        base: what the file on S3 held when this text was begun; `None` if that isn't known.
+        base: the content of the file on S3 that the text started from; `None` if that isn't known.
     """
 
     path: Path
@@ -50,10 +50,10 @@ class Kept(NamedTuple):
 
     @classmethod
     def read(cls, path: Path, uri: str) -> Kept:
-        """Read a text, and what it was begun from, if an edit of the same file has kept it.
+        """Read a text, and the content that it started from, if an edit of the same file kept it.
 
         Raises:
-            Failure: it can't be read.
+            Failure: the text can't be read.
         """
         try:
             text = path.read_bytes()
@@ -64,7 +64,7 @@ class Kept(NamedTuple):
         return cls(path, text, base if address == uri.encode() else None)
 
     def remove(self) -> None:
-        """Remove it, now that it is saved. A text that no edit has kept stays: it is the user's."""
+        """Remove the text after it was saved, unless the user wrote it."""
         if self.base is not None:
             with suppress(OSError):
                 self.path.unlink()
@@ -77,15 +77,15 @@ def _base_of(path: Path) -> Path:
 
 
 class Draft:
-    """The text in a directory that only its owner can read; removed at the end of the block.
+    """The text in a directory that only its owner can read. Removed at the end of the block.
 
-    If the block fails and the text was edited, it is kept, and the error is followed by where it is.
+    If the block fails and the text was edited, it is kept, and the error message says where.
 
     Args:
         file: the file on S3.
-        text: what to begin with.
-        base: what the file held then; `None` if that isn't known.
-        origin: where the text comes from, if it was kept before.
+        text: the text to edit.
+        base: the content of the file that the text started from; `None` if that isn't known.
+        origin: the path of the text, if it was kept before.
     """
 
     def __init__(self, file: File, text: bytes, base: bytes | None, origin: Path | None = None) -> None:
@@ -121,13 +121,13 @@ class Draft:
         say(where)
 
     def edited(self, check: Callable[[bytes, codec.Members], None]) -> codec.Members:
-        """Have it edited, and read it.
+        """Let the user edit the text, and read it.
 
         Args:
-            check: raises a Failure if the text, or one of its members, isn't what can be saved.
+            check: raises a Failure if the text, or one of its members, can't be saved.
 
         Raises:
-            Failure: the editor failed, or the text isn't what can be saved, and nobody is there to edit it again.
+            Failure: the editor failed, or the text can't be saved, and the user doesn't edit it again.
         """
         while True:
             self._open_editor()
@@ -169,7 +169,7 @@ class Draft:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _where(self) -> str | None:
-        """Where the text is, and what to do with it; `None` if nothing was typed."""
+        """A message that says where the text is and what to do with it; `None` if it wasn't edited."""
         path = self._path if self._is_edited() else self._origin
         if path is None:
             return None
@@ -182,13 +182,13 @@ class Draft:
 
 
 def _run_editor(path: Path) -> int:
-    """Run the user's editor until it ends; gives its exit code."""
+    """Run the user's editor, and return its exit code."""
     try:
         command = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or _DEFAULT_EDITOR)
-        process = subprocess.Popen([*command, str(path)])  # noqa: S603  # it is the user's own choice
+        process = subprocess.Popen([*command, str(path)])  # noqa: S603  # the user chose the command
     except (OSError, ValueError) as error:
-        raise Failure(ExitCode.EDITOR, f"your editor can't be started: {error}. Set EDITOR to one.") from error
-    # Ctrl-C is the editor's now, which got it, too
+        raise Failure(ExitCode.EDITOR, f"your editor can't be started: {error}. Set EDITOR to its command.") from error
+    # The terminal sends Ctrl-C to the editor, too, which handles it
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         return process.wait()

@@ -1,4 +1,4 @@
-"""`edit`: a file in your editor. It overwrites nobody, also with a text that an earlier edit has kept."""
+"""`edit`: opens a file in the user's editor. Never overwrites another writer, even with a text kept from earlier."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def edit(arguments: Namespace) -> None:
 
 
 def _members(file: File, found: Found | None) -> codec.Members | None:
-    """The file's members; `None` if it can't be read as JSON, which is what editing may be for."""
+    """The file's members; `None` if it isn't valid JSON, which the edit may be meant to repair."""
     if found is None:
         return {}
     try:
@@ -59,16 +59,16 @@ def _draft(file: File, kept: Kept | None, content: bytes, before: codec.Members 
     return Draft(file, content if before is None else f"{members_text(before)}\n".encode(), content)
 
 
-# A text that was kept, while others may have gone on
+# Bringing a kept text up to date
 
 
 def _brought_up_to_date(
     file: File, kept: Kept, theirs: codec.Members | None, ours: codec.Members, *, overwrite: bool
 ) -> codec.Members:
-    """Bring what others have changed since a text was begun into it, key by key.
+    """Merge other writers' changes since a text was started into it, key by key.
 
     Raises:
-        Failure: what they have changed would go, and `overwrite` doesn't say that it may.
+        Failure: some of their changes would be lost, and `overwrite` doesn't allow that.
     """
     base = _base_members(kept)
     if theirs is None or base is None:
@@ -123,7 +123,7 @@ def _text(raw: Raw) -> str:
 
 
 def _save(file: File, found: Found | None, before: codec.Members | None, after: codec.Members) -> bool:
-    """Write what was changed; tells whether there was anything."""
+    """Save the changes. Returns whether there were any."""
     with file.dict(data={} if before is None else None) as d:
         if d.etag != (found.version.etag if found else None):
             done = "created" if found is None else "deleted" if d.etag is None else "written"
@@ -137,7 +137,7 @@ def _save(file: File, found: Found | None, before: codec.Members | None, after: 
 
 
 def _check(text: bytes, before: codec.Members, after: codec.Members) -> None:
-    """See that what was changed is what it looks like. What the file had may be odd."""
+    """Check that changed `py/…` members are valid. Ignores unchanged ones."""
     changed = {key: after[key] for key in _changed(before, after)}
     check_tags(codec.join(changed), EDITED, is_file=True)
     check_keys(text, EDITED)

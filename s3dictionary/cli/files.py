@@ -1,6 +1,6 @@
-"""The file that a command is about, and the way to it.
+"""The file that a command works on, and the connection to it.
 
-Commands that only look at it read it raw; those that write it use `S3Dict`, as any program does.
+Commands that only read it keep its values raw. Commands that write it use `S3Dict`, as any program does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .._s3.file import S3File
 from .._s3.requests import Requests
 from .._s3.secrets import without_passwords
 from ..errors import CorruptFileError, S3DictError, StorageError
-from . import fate, progress
+from . import progress, save_outcome
 from .outcomes import ExitCode, Failure
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .._s3.file import FileVersion, Found
 
 _NO_VERSION = ("NoSuchVersion", "NoSuchKey", "InvalidArgument")
-"""S3's error codes. The last one is AWS's for what can't be a version's id."""
+"""S3's error codes for a missing version. AWS uses the last one for a malformed version id."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class File:
     """A file on S3.
 
     Attributes:
-        uri: its address, as given.
-        client_options: those that the library makes a client with. It makes a new one when credentials have run out.
+        uri: its address, as typed.
+        client_options: the options with which the library creates clients, again if credentials have expired.
         put_options: further arguments of PutObject.
     """
 
@@ -51,8 +51,8 @@ class File:
         return self.uri.rpartition("/")[2]
 
     def dict(self, **options: Any) -> S3Dict[Any, Any]:
-        """The dict that lives in it, loaded. The options are those of `S3Dict`."""
-        fate.watch(clients.connect(self.client_options))
+        """Load the file as an `S3Dict` with these options."""
+        save_outcome.watch(clients.connect(self.client_options))
         try:
             return S3Dict.from_uri(self.uri, put_options=self.put_options, **self.client_options, **options)
         except S3DictError:
@@ -61,18 +61,18 @@ class File:
             raise Failure(ExitCode.USAGE, str(error)) from error
 
     def find(self, version_id: str | None = None) -> Found | None:
-        """What is there, as it is; `None` if there is no such file."""
+        """The object as it is; `None` if there is no such file."""
         return self._object().get(version_id=version_id)
 
     def members(self, version: str | None = None) -> codec.Members:
-        """The keys, and the JSON text of each one's value.
+        """The keys, each with the JSON text of its value.
 
         Args:
             version: an old version: its id, or `-1` for the one before the current, `-2` …
 
         Raises:
             Failure: there is no such file or version.
-            CorruptFileError: it isn't a JSON object in UTF-8.
+            CorruptFileError: the file isn't a JSON object in UTF-8.
         """
         version_id = None if version is None else self.version_id(version)
         try:
@@ -85,17 +85,17 @@ class File:
         return self.split(found)
 
     def split(self, found: Found) -> codec.Members:
-        """Split what was found into its members; see `members`."""
+        """Split an object into its members; see `members`."""
         try:
             return codec.split(found.content())
         except CorruptFileError as error:
             raise self._corrupt(error) from error
 
     def content(self, found: Found) -> bytes:
-        """The text of what was found, whether or not it is JSON.
+        """The text of an object, whether or not it is JSON.
 
         Raises:
-            CorruptFileError: it is compressed, and damaged.
+            CorruptFileError: it is compressed and damaged.
         """
         try:
             return found.content()
@@ -106,10 +106,10 @@ class File:
         return CorruptFileError(f"{self.uri} can't be read: {error}")
 
     def versions(self) -> list[FileVersion]:
-        """The versions that the bucket keeps, newest first; at least one.
+        """The versions that the bucket keeps, newest first.
 
         Raises:
-            Failure: there is none.
+            Failure: there are none.
         """
         versions = self._object().versions()
         if not versions:
@@ -117,23 +117,23 @@ class File:
         return versions
 
     def version_id(self, version: str) -> str:
-        """The id of a version that may be given as `-1`, `-2` …, counted back from the newest one."""
+        """The id of a version, which may be written as `-1`, `-2` …, counted back from the current one."""
         if not re.fullmatch(r"-\d+", version):
             return version
         versions, back = self.versions(), -int(version)
-        # Of a file that has been deleted, the newest one left is already the one before
+        # If the file was deleted, the newest version is already -1
         index = back if versions[0].is_latest else back - 1
         if index not in range(len(versions)):
             raise Failure(ExitCode.NOT_THERE, f"{self.uri} has no version {version}: the bucket keeps {len(versions)}.")
         return versions[index].version_id
 
     def check_version(self, error: StorageError, version: str | None) -> None:
-        """Raise a failure instead, if an error says that there is no such version."""
+        """Raise a `Failure` if the error says that there is no such version."""
         if version is not None and error.code in _NO_VERSION:
             raise self.missing(version) from error
 
     def missing(self, version: str | None = None) -> Failure:
-        """The error that there is no such file, or no such version of it."""
+        """The failure for a missing file, or a missing version."""
         if version is not None:
             return Failure(
                 ExitCode.NOT_THERE, f"{self.uri} has no version {version}. `history` lists the existing ones."
@@ -151,7 +151,7 @@ def file_of(arguments: Namespace) -> File:
     """The file that the command line names.
 
     Raises:
-        Failure: its address isn't one, or there is no way to S3.
+        Failure: the address is invalid, or no client can be created.
     """
     bucket, key = split_uri(arguments.uri)
     if not bucket or not key:
@@ -162,10 +162,10 @@ def file_of(arguments: Namespace) -> File:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of an address; empty where there is none.
+    """Bucket and key of an address. Either may be empty.
 
     Raises:
-        Failure: it isn't such an address.
+        Failure: the address is invalid.
     """
     bucket, key, problem = addresses.split(uri)
     if problem:
@@ -174,26 +174,26 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def client_options(arguments: Namespace, **config: Any) -> dict[str, Any]:
-    """The options of the client that the command line wants; with the library's defaults for everything else.
+    """The options of the client, from the command line. Others have the library's defaults.
 
     Args:
-        arguments: with `profile`, `region` and `endpoint_url`.
+        arguments: the parsed command line, with `profile`, `region` and `endpoint_url`.
         config: arguments of botocore's `Config`.
     """
     from botocore.config import Config
 
     options: dict[str, Any] = {
-        "profile_name": arguments.profile,  # as for the AWS CLI, it counts more than keys in the environment
+        "profile_name": arguments.profile,  # takes precedence over keys in the environment, as in the AWS CLI
         "region_name": arguments.region,
         "endpoint_url": arguments.endpoint_url,
     }
-    if config or progress.is_wanted():  # with a configuration of its own, it isn't a client that others have, too
+    if config or progress.is_wanted():  # its own configuration makes sure that the client isn't shared
         options["config"] = Config(**config)
     return {name: value for name, value in options.items() if value}
 
 
 def connect(uri: str, options: dict[str, Any]) -> S3Client:
-    """A client with these options.
+    """Create a client with these options.
 
     Raises:
         Failure: there is no such profile, no region, or the endpoint isn't a URL.

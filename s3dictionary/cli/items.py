@@ -1,6 +1,6 @@
-"""What is in a file: `get`, `keys`, `set`, `unset`, `update`.
+"""The commands for items: `get`, `keys`, `set`, `unset`, `update`.
 
-Those that write say what to change, and do it again on what is there if someone else comes in between.
+Those that write use `run`, so they repeat their change on the new content after a conflict.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def keys(arguments: Namespace) -> None:
 
 
 def set_(arguments: Namespace) -> None:
-    """Set a key; creates the file if there is none."""
+    """Set a key. Creates the file if it is missing."""
     file = file_of(arguments)
     [key] = _keys([arguments.key], arguments.json_keys)
     value = _value(arguments.value, as_string=arguments.string)
@@ -57,7 +57,7 @@ def set_(arguments: Namespace) -> None:
 
 
 def unset(arguments: Namespace) -> None:
-    """Remove keys; all of them have to be there."""
+    """Remove keys. Fails if one of them is missing."""
     keys = _keys(arguments.keys, arguments.json_keys)
     file = file_of(arguments)
 
@@ -66,13 +66,13 @@ def unset(arguments: Namespace) -> None:
             raise file.missing()
         _check_keys(keys, d, file)
         for key in keys:
-            d.pop(key, None)  # which may be named twice
+            d.pop(key, None)  # the command line may name a key twice
 
     _change(file, change)
 
 
 def update(arguments: Namespace) -> None:
-    """Set the keys of a JSON object that is read from standard input."""
+    """Set the keys of a JSON object from standard input."""
     file = file_of(arguments)
     text = standard_input()
     members = parse_members(text, "standard input")
@@ -85,11 +85,11 @@ def _change(file: File, change: Callable[[S3Dict[Any, Any]], None]) -> None:
     d = file.dict()
     is_new = d.etag is None
     d.run(change)
-    if is_new and d.etag is not None:  # or a typo in the address would go unnoticed
+    if is_new and d.etag is not None:  # so that a typo in the address is noticed
         say(f"created {file.uri}")
 
 
-# What the command line says
+# Keys and values from the command line
 
 
 def _raw_key(key: Any) -> str:
@@ -105,7 +105,7 @@ def _json_key(word: str) -> Any:
     try:
         hash(key)
     except TypeError as error:
-        raise Failure(ExitCode.USAGE, "KEY can't be a list or an object: a dict has no such keys") from error
+        raise Failure(ExitCode.USAGE, "KEY can't be a list or an object: pass a hashable value") from error
     return key
 
 
@@ -118,7 +118,7 @@ def _check_keys(keys: list[Any], present: Any, file: File) -> None:
 
 
 def _hint(key: Any, present: Any) -> str:
-    """Easily mistaken for a key: the word 1 for the number, and a path into a value."""
+    """Advice for common mistakes: the word 1 for the number 1, and a path into a value."""
     for other in present:
         if isinstance(key, str) and not isinstance(other, str) and codec.encode(other) == key.encode():
             return "There is one that isn't a string: pass --json-keys."

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
 _NAMES = (".json", ".json.gz")
-"""What the name of a file ends in that is listed without `--all`: a listing doesn't tell what an object holds."""
+"""The suffixes of the files that are listed without `--all`. A listing doesn't show what an object contains."""
 
 
 def ls(arguments: Namespace) -> None:
-    """List the files whose address begins with the one that is given."""
+    """List the files whose addresses begin with this one."""
     query = compile_query(arguments.query)
     bucket, prefix = split_uri(arguments.uri)
     if not bucket:

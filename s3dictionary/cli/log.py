@@ -1,4 +1,4 @@
-"""`log`: who wrote what, and when: the versions that the bucket keeps, and the keys that each one changed."""
+"""`log`: lists the versions that the bucket keeps: who wrote each one, when, and which keys it changed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class _State(NamedTuple):
-    """What a version held, and who wrote it.
+    """The content of a version, and its writer.
 
     Attributes:
-        members: `None` if it isn't JSON.
+        members: its members; `None` if it isn't JSON.
         writer: the id of the dict that saved it; `None` for another program.
     """
 
@@ -37,7 +37,7 @@ def log(arguments: Namespace) -> None:
     shown = versions[: arguments.number + 1]
     states = [_state(file, version) for version in shown]
     if len(versions) <= arguments.number:
-        states.append(_State({}, None))  # before the oldest one there was nothing
+        states.append(_State({}, None))  # before the oldest version, there was no file
     entries = [_entry(version, new, old) for version, (new, old) in zip(shown, pairwise(states), strict=False)]
     if arguments.json:
         out(plain_text(entries))

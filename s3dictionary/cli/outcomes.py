@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and the error that says why. The one place that has the codes."""
+"""How a command ends: exit codes, and failures. Every exit code is defined here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..errors import (
 
 
 class ExitCode(IntEnum):
-    """What the command line returns; `meaning` is what its help says."""
+    """The exit codes of the command line. `meaning` is the text in its help."""
 
     meaning: str
 
@@ -54,10 +54,10 @@ class Failure(Exception):
 
 
 def failure_of(error: S3DictError) -> Failure:
-    """The same as a failure: the library's words, and what they mean for someone at a terminal."""
+    """An error of the library as a failure, with advice for the command line instead of for a program."""
     if isinstance(error, ConflictError):
-        happened = str(error).partition(" load() ")[0]  # what follows is for a program that has a dict
-        return Failure(ExitCode.CONFLICT, f"{happened} Do it again.")
+        happened = str(error).partition(" load() ")[0]  # the rest is advice for a program
+        return Failure(ExitCode.CONFLICT, f"{happened} Run the command again.")
     if isinstance(error, CorruptFileError):
         advice = "`edit` opens its raw content; `history` lists older versions, and `restore` brings one back."
         return Failure(ExitCode.CORRUPT, f"{str(error).rstrip('.')}. {advice}")
@@ -88,7 +88,7 @@ _TYPED = {
     "load() shows": "`get` shows",
     "versions() lists": "`history` lists",
 }
-"""What the library's messages advise, and what that is on the command line."""
+"""Advice in the library's messages, and the matching advice for the command line."""
 
 
 def _as_typed(message: str) -> str:

@@ -1,12 +1,13 @@
-"""Runs a command, and turns what goes wrong into a message and an exit code."""
+"""Runs a command, and turns exceptions into a message and an exit code."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 from .._s3 import calls
 from ..errors import S3DictError
-from . import fate
+from . import save_outcome
 from .arguments import make_parser
 from .outcomes import ExitCode, Failure, failure_of
 from .terminal import say
@@ -16,20 +17,20 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run a command line.
 
     Args:
-        words: its words, without the program's name; `sys.argv` if left out.
+        words: the arguments, without the program's name. The default is `sys.argv`.
 
     Returns:
         The exit code, one of `ExitCode`.
     """
     calls.on_wait = lambda what: say(f"waiting for {what}")
-    fate.forget()
+    save_outcome.forget()
     try:
         return _run(words)
     except Failure as failure:
         say(str(failure))
         return failure.code
     except KeyboardInterrupt:
-        outcome = fate.current()
+        outcome = save_outcome.current()
         say("stopped" if outcome is None else f"stopped: {outcome.value}")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -39,6 +40,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return ExitCode.LOCAL_FILE
     finally:
         calls.on_wait = None
+        if words is None:  # the process ends, and Python would go through all objects several times
+            gc.freeze()
 
 
 def _run(words: Sequence[str] | None) -> int:

@@ -1,4 +1,4 @@
-"""A progress bar for what takes a while: bodies of more than a few MB, on a terminal, with tqdm (extra `cli`)."""
+"""A progress bar for bodies of more than a few MB, on a terminal, with tqdm (extra `cli`)."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LARGE = 4 * 1024 * 1024
-"""Bytes from which on a body has a bar."""
+"""Smallest body, in bytes, that has a bar."""
 
 _CHUNK = 256 * 1024
 
 
 def is_wanted() -> bool:
-    """Is there somebody to see it, and tqdm to show it with?"""
+    """Whether standard error is a terminal, and tqdm is installed."""
     return sys.stderr is not None and sys.stderr.isatty() and find_spec("tqdm") is not None
 
 
 def show(client: S3Client) -> None:
-    """Have a client show what it is at."""
+    """Make a client show its progress."""
     client.meta.events.register("after-call.s3.GetObject", _watch_answer)
     client.meta.events.register("before-send.s3.PutObject", _watch_request)
 
 
 _loading: list[Any] = []
-"""The bar of the last load. Ranges, which come over other connections, move on that of the whole."""
+"""The bar of the last load. Ranges, which are read over other connections, advance the same bar."""
 
 
 def _watch_answer(parsed: dict[str, Any], **_: Any) -> None:
@@ -41,7 +41,7 @@ def _watch_answer(parsed: dict[str, Any], **_: Any) -> None:
 
 
 def _watch_request(request: Any, **_: Any) -> None:
-    """Botocore calls this for each attempt, with a request of its own."""
+    """Show a bar for a large upload. botocore calls this for each attempt, with a new request."""
     headers = request.headers
     size = int(headers.get("X-Amz-Decoded-Content-Length") or headers.get("Content-Length") or 0)
     if size > LARGE:
@@ -51,7 +51,7 @@ def _watch_request(request: Any, **_: Any) -> None:
 
 
 def _bar(size: int, what: str) -> Any:
-    """A new bar; `None` if the terminal has gone."""
+    """A new bar; `None` if the terminal was closed."""
     from tqdm import tqdm
 
     with suppress(OSError):
@@ -60,7 +60,7 @@ def _bar(size: int, what: str) -> Any:
 
 
 class _Watched:
-    """A body that moves a bar on as it is read; otherwise as it is."""
+    """A body that advances a bar as it is read."""
 
     def __init__(self, body: Any, bar: Any, *, is_whole: bool = True) -> None:
         self._body = body
@@ -93,7 +93,7 @@ class _Watched:
 
     def _show(self, change: str, *arguments: int) -> None:
         if self._bar is not None:
-            with suppress(OSError):  # a terminal that has gone is no reason for a request to fail
+            with suppress(OSError):  # a closed terminal mustn't make the request fail
                 getattr(self._bar, change)(*arguments)
 
     def __getattr__(self, name: str) -> Any:

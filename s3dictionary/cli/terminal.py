@@ -1,6 +1,6 @@
-"""Standard input, output and error. What is written to standard output is written whole, or a `Failure` says so.
+"""Standard input, output and error. Writing to standard output writes everything, or raises a `Failure`.
 
-Nothing is left in a buffer, where Python would find at its exit that it can't be written.
+Leaves nothing in a buffer, because Python would fail to write it only at exit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .outcomes import ExitCode, Failure
 
 
 def out(text: str) -> None:
-    """Write a line, or several, to standard output, in UTF-8 whatever the terminal.
+    """Write one or more lines to standard output, in UTF-8 whatever the terminal's encoding.
 
     Raises:
         Failure: standard output is closed or full.
@@ -24,7 +24,7 @@ def out(text: str) -> None:
 
 
 def write_out(text: str) -> None:
-    """Write to standard output as `out` does, without ending the line."""
+    """The same, without a line break at the end."""
     try:
         _write(sys.stdout, text.encode())
     except BrokenPipeError:
@@ -34,13 +34,13 @@ def write_out(text: str) -> None:
 
 
 def say(message: str) -> None:
-    """Tell the person at the terminal, on standard error. If that can't be written, the command goes on."""
+    """Write a message to standard error, if possible."""
     with suppress(OSError, ValueError):
         _write_error(f"s3dictionary: {message}\n")
 
 
 def say_first(message: str) -> None:
-    """Tell the person at the terminal what they must know before the command goes on.
+    """Write a message that the user must see before the command continues to standard error.
 
     Raises:
         Failure: standard error can't be written.
@@ -52,13 +52,13 @@ def say_first(message: str) -> None:
 
 
 def write_error(text: str) -> None:
-    """Write to standard error, if that can be written."""
+    """Write a text to standard error, if possible."""
     with suppress(OSError, ValueError):
         _write_error(text)
 
 
 def agree(question: str) -> bool:
-    """Ask the person at the terminal. Without a terminal, the answer is no."""
+    """Ask the user a yes-or-no question. Without a terminal, the answer is no."""
     if not is_interactive():
         return False
     try:
@@ -69,12 +69,12 @@ def agree(question: str) -> bool:
 
 
 def wait_for_enter() -> None:
-    """Wait until the person at the terminal presses Enter."""
+    """Wait until the user presses Enter."""
     sys.stdin.readline()
 
 
 def is_interactive() -> bool:
-    """Returns whether standard input is a terminal."""
+    """Whether standard input is a terminal."""
     return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 
@@ -100,7 +100,7 @@ def _write_error(text: str) -> None:
 
 
 def _write(stream: Any, data: bytes) -> None:
-    """Write all of it below the stream's buffer: an unbuffered stream may take only a part at a time."""
+    """Write everything directly to the raw stream, which may take only a part at a time."""
     if stream is None:
         raise ValueError("it is closed")
     stream.flush()
@@ -108,7 +108,7 @@ def _write(stream: Any, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         written = raw.write(rest)
-        if written is None:  # it doesn't block, and takes nothing now
+        if written is None:  # the stream is non-blocking and full
             select.select([], [raw], [])
         else:
             rest = rest[written:]

@@ -1,4 +1,4 @@
-"""JSON between the file and people: printed indented, character for character as the file has it, and read strictly."""
+"""JSON for people: prints it indented but otherwise unchanged, and reads it strictly."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .._format import codec
+from .._format.strict import Mistake, mistakes
 from ..errors import CorruptFileError
 from .outcomes import ExitCode, Failure
 from .terminal import out, say
@@ -26,11 +27,11 @@ _ESCAPE = re.compile(rf"({_PAIR}|\\u[0-9a-fA-F]{{4}})|\\.")
 
 
 def pretty(text: bytes) -> str:
-    """Indent JSON. Numbers, doubled keys and order stay as they are; escaped letters become readable.
+    """Indent JSON. Numbers, duplicate keys and the order stay unchanged. Escaped letters become readable.
 
-    NaN and the like, which only some programs read, are written as everybody reads them.
+    NaN and infinities, which only some programs read, are written in standard JSON.
     """
-    # Strings are set aside, as msgspec refuses half of a surrogate pair
+    # Strings are taken out first, because msgspec rejects half of a surrogate pair
     plain = text.decode()
     strings = map(_readable, _STRING.findall(plain))
     try:
@@ -45,7 +46,7 @@ def _readable(string: str) -> str:
 
 
 def _unescape(escape: re.Match[str]) -> str:
-    """The character that an escape stands for, unless it has to be escaped, or can't be seen."""
+    """The character that an escape stands for, unless it must be escaped or isn't printable."""
     if not escape[1]:
         return escape[0]
     character: str = json.loads(f'"{escape[1]}"')
@@ -63,7 +64,7 @@ def plain_text(value: Any) -> str:
 
 
 def out_json(text: bytes, query: ParsedResult | None, *, raw: bool = False) -> None:
-    """Write JSON, or what a query finds in it; with `raw`, a string without its quotes."""
+    """Print JSON, or what a query finds in it. With `raw`, print a string without its quotes."""
     if query is None and not raw:
         return out(pretty(text))
     value = load_plain(text)
@@ -78,10 +79,10 @@ def out_json(text: bytes, query: ParsedResult | None, *, raw: bool = False) -> N
 
 
 def compile_query(expression: str | None) -> ParsedResult | None:
-    """Read a JMESPath expression.
+    """Compile a JMESPath expression.
 
     Raises:
-        Failure: it isn't one.
+        Failure: the expression is invalid.
     """
     if expression is None:
         return None
@@ -95,7 +96,7 @@ def compile_query(expression: str | None) -> ParsedResult | None:
 
 
 def search(query: ParsedResult, value: Any) -> Any:
-    """What a query finds in plain JSON, tags included."""
+    """What a query finds in plain JSON. Tags are ordinary members."""
     from jmespath.exceptions import JMESPathError
 
     try:
@@ -108,22 +109,22 @@ def load_plain(text: bytes) -> Any:
     """JSON as plain Python values."""
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits
+    except (ValueError, RecursionError) as error:  # for example, a number of thousands of digits
         raise Failure(ExitCode.USAGE, f"the query doesn't fit the file's content: {error}") from error
 
 
-# Reading what people write
+# Reading
 
 
 def parse_value(text: bytes, name: str) -> Any:
-    """Read a value in the file's form.
+    """Read a value from JSON.
 
     Args:
         text: the JSON.
-        name: what to call it in the error, which doesn't show it: it may be a secret.
+        name: the name of the text in messages. They don't show the text itself, which may be a secret.
 
     Raises:
-        Failure: it isn't strictly JSON.
+        Failure: the text isn't strictly valid.
     """
     check(text, name)
     check_tags(text, name)
@@ -131,10 +132,10 @@ def parse_value(text: bytes, name: str) -> Any:
 
 
 def parse_members(text: bytes, name: str) -> codec.Members:
-    """Read a whole file, or a part of one, in the file's form.
+    """Read the members of a JSON object.
 
     Raises:
-        Failure: it isn't strictly a JSON object.
+        Failure: the text isn't a strictly valid JSON object.
     """
     check(text, name)
     try:
@@ -144,7 +145,7 @@ def parse_members(text: bytes, name: str) -> codec.Members:
 
 
 def check(text: bytes, name: str) -> None:
-    """See that it is JSON as everybody understands it: no NaN, no key twice.
+    """Check that a text is standard JSON, without NaN and without duplicate keys.
 
     Raises:
         Failure: it isn't.
@@ -162,10 +163,10 @@ def check(text: bytes, name: str) -> None:
 
 
 def check_tags(text: bytes, name: str, *, is_file: bool = False) -> None:
-    """See that objects with a `py/…` member are what they look like; tells of names that may be typos.
+    """Check the `py/…` members of a text, and print a warning for names that may be typos.
 
     Raises:
-        Failure: the content of one doesn't fit, so it would be saved as a plain dict.
+        Failure: the content of one is invalid, so it would be saved as a plain dict.
     """
     for mistake in _mistakes(text, name, is_file=is_file):
         if mistake.is_wrong:
@@ -174,26 +175,26 @@ def check_tags(text: bytes, name: str, *, is_file: bool = False) -> None:
 
 
 def check_keys(text: bytes, name: str) -> None:
-    """See that the member with a file's keys that aren't str is what it looks like.
+    """Check a file's `py/dict` member, which has the keys that aren't strings.
 
     Raises:
-        Failure: it isn't.
+        Failure: its content is invalid.
     """
     for mistake in _mistakes(text, name, is_file=True):
         if not mistake.place:
             raise _unfit(mistake, name)
 
 
-def _mistakes(text: bytes, name: str, *, is_file: bool) -> list[codec.Mistake]:
+def _mistakes(text: bytes, name: str, *, is_file: bool) -> list[Mistake]:
     try:
-        return codec.mistakes(text.removeprefix(codecs.BOM_UTF8), is_file=is_file)
+        return mistakes(text.removeprefix(codecs.BOM_UTF8), is_file=is_file)
     except (CorruptFileError, RecursionError) as error:
         raise Failure(
             ExitCode.INPUT, f"{name} can't be read: it is nested too deeply, or has too long a number"
         ) from error
 
 
-def _unfit(mistake: codec.Mistake, name: str) -> Failure:
+def _unfit(mistake: Mistake, name: str) -> Failure:
     message = f"{name} has a {mistake.tag}{mistake.place} whose content is invalid. {mistake.advice}"
     return Failure(ExitCode.INPUT, message.rstrip())
 

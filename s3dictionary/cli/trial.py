@@ -1,4 +1,4 @@
-"""One object of a random name on which `doctor` tries a store, by single requests that are sent once each."""
+"""The temporary object with which `doctor` tests a store. Sends each request only once."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ METADATA = {"s3dictionary-doctor": "metadata"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a request.
+    """The outcome of a request.
 
     Attributes:
-        status: the HTTP status; 0 where there was no answer.
-        code: S3's error code, or the name of what went wrong on the way; empty if nothing did.
-        message: what S3, or botocore, says of it.
-        content: what S3 gave.
+        status: the HTTP status; 0 if there was no answer.
+        code: S3's error code, or the name of the exception; empty after success.
+        message: the error message of S3 or botocore.
+        content: the answer's content.
     """
 
     status: int
@@ -43,7 +43,7 @@ class Answer:
 
     @property
     def is_refusal(self) -> bool:
-        """Did the store say that the condition isn't met? A 404 says so of an object that isn't there."""
+        """Whether the store refused the condition. For a missing object, a 404 does that."""
         return self.status in (404, 409, 412)
 
     @property
@@ -55,15 +55,15 @@ class Answer:
 
 
 class Trial:
-    """The object and the requests. At the end of the block it is removed with all its versions.
+    """The temporary object, with a random name. It is removed with all its versions at the end of the block.
 
     Attributes:
-        profile: that of the client, if one was named.
-        etag: that of the last write.
-        old_etag: that of the write before it.
-        quotes: whether the store takes ETags as it gives them, in quotes.
-        versioned: whether writes were given version ids.
-        skew: by how many seconds this machine's clock is ahead of the store's; `None` if it doesn't tell the time.
+        profile: the profile of the client, if one was named.
+        etag: the ETag of the last write.
+        old_etag: the ETag of the write before it.
+        quotes: whether the store accepts ETags in quotes, as it returns them.
+        versioned: whether writes returned version ids.
+        skew: the seconds by which this machine's clock is ahead of the store's; `None` if the store doesn't report it.
         has_written: whether there may be something to remove.
         left: what could not be removed.
     """
@@ -88,12 +88,12 @@ class Trial:
 
     @property
     def current(self) -> dict[str, str]:
-        """The condition that the object is still as it was written last."""
+        """The condition that the object is still the last version that was written."""
         return self._still(self.etag)
 
     @property
     def outdated(self) -> dict[str, str]:
-        """The condition that it is still as it was before that."""
+        """The condition that it is still the version before that."""
         return self._still(self.old_etag)
 
     def _still(self, etag: str) -> dict[str, str]:
@@ -111,13 +111,13 @@ class Trial:
     # Requests
 
     def put(self, body: bytes, **condition: str) -> Answer:
-        """Write it."""
+        """Write the object."""
         answer = self._put(body, condition)
         self._note(answer)
         return answer
 
     def put_at_once(self, bodies: list[bytes], **condition: str) -> list[Answer]:
-        """Write it several times at the same moment; gives those that took effect."""
+        """Write the object several times at once. Returns the answers of the writes that took effect."""
         start = Barrier(len(bodies))
 
         def put(body: bytes) -> Answer:
@@ -140,21 +140,21 @@ class Trial:
             self.versioned = answer.content.get("VersionId", "null") != "null"
 
     def get(self) -> Answer:
-        """Read it; `content["Body"]` is bytes."""
+        """Read the object. `content["Body"]` is bytes."""
         return self._ask("get_object", **self._address)
 
     def look(self) -> None:
-        """See which version is there, if there is one. Of writes at once, it isn't known which came last."""
+        """Look up the current version, because the order of simultaneous writes isn't known."""
         found = self.get().content.get("ETag", self.etag)
         if found != self.etag:
             self.old_etag, self.etag = self.etag, found
 
     def delete(self, **condition: str) -> Answer:
-        """Delete it."""
+        """Delete the object."""
         return self._ask("delete_object", **self._address, **condition)
 
     def versions(self) -> Answer:
-        """List its versions."""
+        """List the object's versions."""
         return self._ask("list_object_versions", Bucket=self.bucket, Prefix=self.key)
 
     def _ask(self, operation: str, **arguments: Any) -> Answer:
@@ -174,7 +174,7 @@ class Trial:
             details = error.response.get("Error", {})
             said = details.get("Message") or str(error)
             return Answer(status, details.get("Code") or "error", censored(said, secrets_of(self._client)))
-        except Exception as error:  # noqa: BLE001  # botocore lets through what any library below it raises
+        except Exception as error:  # noqa: BLE001  # botocore passes on exceptions of the libraries below it
             return Answer(0, type(error).__name__, censored(str(error), secrets_of(self._client)))
         self._read_clock(content)
         return Answer(200, content=content)
@@ -184,10 +184,10 @@ class Trial:
         if date is not None:
             self.skew = (datetime.now(timezone.utc) - parsedate_to_datetime(date)).total_seconds()
 
-    # Tidying up
+    # Cleaning up
 
     def _remove(self) -> None:
-        """Remove every version that there is, or, where they can't be listed, what is there now."""
+        """Remove all versions. If they can't be listed, remove the current one."""
         answer = self.versions()
         found = [*answer.content.get("Versions", ()), *answer.content.get("DeleteMarkers", ())]
         ids = [item["VersionId"] for item in found if item["Key"] == self.key] if self.versioned else []

@@ -30,7 +30,7 @@ def restore(arguments: Namespace) -> None:
     """Save an old version as the current one."""
     file = file_of(arguments)
     version_id = file.version_id(arguments.version)
-    # What is there now may be what is to be got rid of, so it needn't be readable
+    # `data` lets this work even if the current file can't be read
     with file.dict(data={}) as d:
         try:
             d.load(version_id=version_id)
@@ -45,14 +45,14 @@ def restore(arguments: Namespace) -> None:
 
 
 class _Side(NamedTuple):
-    """One of two things to compare."""
+    """One side of a comparison."""
 
     name: str
     members: codec.Members
 
 
 def diff(arguments: Namespace) -> ExitCode:
-    """Show what differs between two versions, or between one and a local file."""
+    """Show the differences between two versions, or between a version and a local file."""
     file = file_of(arguments)
     if arguments.file is None:
         old = _side(file, arguments.old or "-1")
@@ -87,15 +87,15 @@ def differences(old: tuple[str, codec.Members], new: tuple[str, codec.Members], 
     """A unified diff of some keys.
 
     Args:
-        old: a name for one side, and its members.
-        new: the same of the other.
-        keys: those to compare.
+        old: the name of one side, and its members.
+        new: the same for the other side.
+        keys: the keys to compare.
     """
     return list(unified_diff(_lines(old[1], keys), _lines(new[1], keys), old[0], new[0], lineterm=""))
 
 
 def differing(old: codec.Members, new: codec.Members) -> list[Any]:
-    """The keys that differ; their order doesn't count."""
+    """The keys that differ, whatever their order."""
     return [
         key
         for key in {**new, **old}

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if command and shutil.which(command[0]) is None:
         return _failed(f"{command[0]}: command not found", 127)  # as a shell does
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end like Ctrl-C, with all its clean-up
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     try:
         return _serve(options, command)
     except KeyboardInterrupt:
@@ -53,7 +53,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, command = parser.parse_args(arguments[:end]), arguments[end + 1 :]
     if end < len(arguments) and not command:
-        parser.error("there is no command after --")
+        parser.error("a command must follow --")
     return options, command
 
 
@@ -85,7 +85,7 @@ def _shell_lines(environ: dict[str, str], in_the_way: set[str]) -> str:
 
 def _run(command: list[str], environ: dict[str, str]) -> int:
     process = subprocess.Popen(command, env=environ)  # noqa: S603  # it is the user's own
-    # The terminal sends a Ctrl-C to the command, too. What comes of it is the command's to say.
+    # The terminal sends a Ctrl-C to the command, too, which decides what to do
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     code = process.wait()

@@ -1,7 +1,7 @@
-"""A program that keeps another one for as long as its own standard input lasts, so never longer than its parent.
+"""A program that runs a command until its own standard input ends, so that the command never outlives the parent.
 
-Run as `python -I -S keeper.py LOG LEFTOVERS COMMAND...`. At the end of the input the command is killed, and the files
-and directories LEFTOVERS (with `os.pathsep` between them) are removed. A byte of input does it before, or a part of it.
+Run as `python -I -S keeper.py LOG LEFTOVERS COMMAND...`. When the input ends, it kills the command and removes
+LEFTOVERS, files and directories separated by `os.pathsep`. The byte `k` only kills; the byte `r` kills and removes.
 """
 
 import os
@@ -11,12 +11,12 @@ import sys
 import threading
 
 KILL = b"k"
-KILL_AND_REMOVE = b"r"  # closing the input might not do: a fork of the parent may hold it open
+KILL_AND_REMOVE = b"r"  # closing the input may not be enough, because a fork of the parent may hold it open
 
 
 def main(log: str, leftovers: str, command: list[str]) -> None:
-    """Run the command until it ends, or is to end."""
-    with open(log, "ab") as output:  # noqa: PTH123  # importing pathlib would take its time
+    """Run the command until it ends, or until the input says so."""
+    with open(log, "ab") as output:  # noqa: PTH123  # importing pathlib takes time
         kept = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)  # noqa: S603
     heard: list[bytes] = []
 
@@ -31,7 +31,7 @@ def main(log: str, leftovers: str, command: list[str]) -> None:
 
 
 def remove(leftovers: list[str]) -> None:
-    """Remove files and directories, as far as they are there."""
+    """Remove those of these files and directories that exist."""
     for path in leftovers:
         if os.path.isdir(path):  # noqa: PTH112
             shutil.rmtree(path)

@@ -1,4 +1,4 @@
-"""moto's server: light, and soon there. It imitates AWS in memory, and looks at no keys."""
+"""moto's server: light, and quick to start. It imitates AWS in memory, and doesn't check keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PROCESS = str(Path(__file__).with_name("moto_process.py"))
 
 
 class Moto(Server):
-    """moto's server, in a process of its own because moto keeps its buckets in module globals."""
+    """moto's server, in a separate process, because moto keeps its buckets in module globals."""
 
     title = "moto's server"
 
@@ -26,10 +26,10 @@ class Moto(Server):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=process_environment(),
-            start_new_session=True,  # a Ctrl-C is for the block, which still needs its server
+            start_new_session=True,  # a Ctrl-C must not end the server, which the block still needs
         )
         try:
-            import boto3  # noqa: F401  # takes about as long as the server's start, so meanwhile
+            import boto3  # noqa: F401  # takes about as long as the server's start, and runs at the same time
 
             assert self._process.stdout is not None
             port = self._process.stdout.readline()

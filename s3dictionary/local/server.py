@@ -1,6 +1,6 @@
-"""An S3 server in a process of its own, on 127.0.0.1 only. Knows no particular server.
+"""The base of local S3 servers: a separate process that listens on 127.0.0.1 only.
 
-A server never outlives the process that started it: it ends with its standard input, so also when that is killed.
+A server never outlives the process that started it, even if that is killed, because it ends with its standard input.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ REGION = "us-east-1"
 
 
 class Server(ABC):
-    """An S3 server with one account, from `start()` to `stop()`, or for a `with` block.
+    """An S3 server with one account, which runs from `start()` to `stop()`, or during a `with` block.
 
     Attributes:
-        title: what to call it in a sentence.
-        port: where it listens; before the start, `0` for any.
+        title: its name in a sentence.
+        port: the port that it listens on; before the start, `0` for any.
     """
 
     title: str
@@ -44,22 +44,22 @@ class Server(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Start it, and wait until it stores objects."""
+        """Start the server, and wait until it stores objects."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Stop it and leave nothing behind."""
+        """Stop the server, and remove its data."""
 
     @abstractmethod
     def clear(self) -> None:
-        """Remove all its buckets."""
+        """Remove all buckets."""
 
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
     def wait(self) -> None:
-        """Wait until it ends of its own accord."""
+        """Wait until the server ends by itself."""
         if self._process is not None:
             self._process.wait()
 
@@ -69,12 +69,12 @@ class Server(ABC):
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment variables that lead boto3 here, whatever the user's configuration files say."""
+        """The environment variables that point boto3 to the server, whatever the user's configuration files say."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_ENDPOINT_URL": self.endpoint_url,  # for all of AWS: nothing is to reach the real one
+            "AWS_ENDPOINT_URL": self.endpoint_url,  # for all services, so that nothing reaches the real AWS
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -83,14 +83,14 @@ class Server(ABC):
 
     @cached_property
     def session(self) -> boto3.Session:
-        """A boto3 session for it. To be asked for first where `environ` is the environment."""
+        """A boto3 session for the server. Its first use must be while `environ` is in effect."""
         import boto3
 
         return boto3.Session()
 
     @cached_property
     def client(self) -> S3Client:
-        """A boto3 client for it. To be asked for first where `environ` is the environment."""
+        """A boto3 client for the server. Its first use must be while `environ` is in effect."""
         return self.session.client("s3")
 
     def __enter__(self) -> Self:
@@ -100,12 +100,12 @@ class Server(ABC):
     def __exit__(self, *_error: object) -> None:
         if "client" in self.__dict__:
             self.client.close()
-        if self._owner == os.getpid():  # else this is a fork of the block, and the server is still needed
+        if self._owner == os.getpid():  # in a fork, leave the server to the parent
             self.stop()
 
 
 def process_environment() -> dict[str, str]:
-    """This process's, without the user's AWS settings: moto uses boto3 itself, and a profile would lead it astray."""
+    """This process's environment without the user's AWS settings, which moto's own use of boto3 would apply."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "AWS_CONFIG_FILE": os.devnull,
@@ -114,7 +114,7 @@ def process_environment() -> dict[str, str]:
 
 
 def check_free(port: int) -> None:
-    """Raise an `OSError` that says so, if a server can't listen there."""
+    """Raise an `OSError` if a server can't listen on this port."""
     try:
         socket.create_server((HOST, port)).close()
     except OSError as error:
@@ -126,7 +126,7 @@ def check_free(port: int) -> None:
 
 
 def _past_proxies() -> dict[str, str]:
-    """A proxy that the environment names would be asked for 127.0.0.1, too."""
+    """The variables that keep boto3 from using the environment's proxy for 127.0.0.1."""
     proxies = getproxies_environment()
     excepted = proxies.get("no")
     if not proxies.keys() & {"http", "all"} or excepted == "*":

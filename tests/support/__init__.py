@@ -1,1 +1,1 @@
-"""What tests and benchmarks share: S3 servers and stand-ins for S3, a proxy that spoils answers, moments to step in."""
+"""Shared by tests and benchmarks: S3 servers, an in-memory S3, a proxy that injects faults, and hooks into steps."""

@@ -1,4 +1,4 @@
-"""Running the command line in this process, as tests do."""
+"""Runs the command line in this process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Ended(NamedTuple):
 
 
 class CommandLine:
-    """Runs `s3dictionary` in this process, as in an environment set up for a test's bucket."""
+    """Runs `s3dictionary` in this process, with an environment for the test's bucket."""
 
     def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
         self.site = site
@@ -74,7 +74,7 @@ class CommandLine:
 
 
 def meanwhile(site: Site, body: bytes) -> Call:
-    """Someone else writes the file just before a PUT arrives."""
+    """Let someone else write the file just before a PUT arrives."""
 
     def write(request: Request, forward: Forward) -> Response | None:
         site.write(FILE, body)

@@ -1,4 +1,4 @@
-"""Comparing what went in with what came out."""
+"""Compares loaded values with saved ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equal, of the same types at any depth, in the same order, and equal to the last sign."""
+    """Whether two values are equal, of the same types at any depth, in the same order, with the same signs of zero."""
     if type(a) is not type(b):
         return False
     if isinstance(a, float):

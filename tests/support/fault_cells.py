@@ -1,4 +1,4 @@
-"""The cells of the tables in docs/faults.md: which there are, and how the page is read and written."""
+"""The cells of the tables in docs/faults.md. Reads and writes the page."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ AFTER_THEIRS = "save() after someone else's"
 
 
 class Section(NamedTuple):
-    """A table: the faults of one request, in each operation that sends it.
+    """A table: the faults of one kind of request, for each operation that sends it.
 
     Attributes:
-        rows: what goes wrong, and how often; empty for all faults.
+        title: the heading.
+        method: the HTTP method of the request.
+        about: the text above the table.
+        operations: the columns.
+        rows: the faults, and how often they occur; empty for all faults.
     """
 
     title: str
@@ -34,30 +38,30 @@ class Section(NamedTuple):
 LOADING = Section(
     "Loading",
     "GET",
-    "The fault hits the GET. `with d:` and `run` load, edit and save; a save that merges has met someone else's save, "
-    "and loads that.",
+    "The fault hits the GET. `with d:` and `run` load, edit and save. A `save()` that merges loads the content that "
+    "someone else has saved.",
     ("S3Dict(…)", "load()", "with d:", "d.run(…)", MERGING),
 )
 SAVING = Section(
     "Saving",
     "PUT",
-    "The fault hits the PUT; in a save that merges, the second one, which writes what was merged.",
+    "The fault hits the PUT. In a `save()` that merges, it hits the second PUT, which writes the merged content.",
     ("save()", "first save()", "autosaved update", "with d:", "d.run(…)", MERGING),
 )
 DELETING = Section("Deleting", "DELETE", "The fault hits the DELETE.", ("delete()",))
 LOOKING = Section(
-    "Looking at what is there",
+    "Checking the current version",
     "HEAD",
-    "After a refused save, a HEAD tells whether it was refused because it had already taken effect, or because someone "
-    "else wrote. The fault hits that HEAD.",
+    "After a refused save, a HEAD shows whether the save was refused because it had already taken effect, or because "
+    "someone else has written. The fault hits that HEAD.",
     (AFTER_LOST_ANSWER, AFTER_THEIRS, MERGING),
 )
 EDITED = Section(
     "Another tool edits the file",
     "PUT",
     "Another program adds a key to the file after it was loaded. It doesn't use this library, so it either keeps the "
-    "object's metadata as it is, or writes none. It comes before the PUT arrives, or after it has taken effect and "
-    "its answer was lost. What it wrote is never lost.",
+    "object's metadata unchanged, or drops it. It writes before the PUT arrives, or after the PUT has taken effect and "
+    "its answer was lost. Its change is never lost.",
     ("save()", "autosaved update", "with d:", "d.run(…)", MERGING),
     tuple(
         (f"{when}, metadata {what}", "")
@@ -84,11 +88,11 @@ FAULTS = (
     "501 NotImplemented",
     "403 RequestTimeTooSkewed",
     "400 ExpiredToken",
-    "answer cut off in its body",
+    "answer cut off in the body",
     "another ETag in the answer",
     "no ETag in the answer",
     "a web page with status 200",
-    "not gzip, though it begins so",
+    "invalid gzip",
     "not JSON",
 )
 TIMES = ("once", "always")
@@ -97,13 +101,13 @@ _NO_BODY = {SAVING: "the answer to a PUT", DELETING: "the answer to a DELETE", L
 DOES_NOT_APPLY: dict[tuple[Section, str], str] = {
     (section, fault): f"{answer} has no body"
     for section, answer in _NO_BODY.items()
-    for fault in ("answer cut off in its body", "not gzip, though it begins so", "not JSON")
+    for fault in ("answer cut off in the body", "invalid gzip", "not JSON")
 } | {
     (DELETING, "another ETag in the answer"): "the answer to a DELETE has no ETag",
     (DELETING, "no ETag in the answer"): "the answer to a DELETE has no ETag",
-    (LOOKING, "404 NoSuchBucket"): "the answer to a HEAD has no body, so this looks like a file that is gone",
+    (LOOKING, "404 NoSuchBucket"): "the answer to a HEAD has no body, so this looks like a missing file",
 }
-"""The one place that says which cells make no sense, and why."""
+"""The faults that don't apply to a section, and why."""
 
 
 class Cell(NamedTuple):
@@ -134,7 +138,7 @@ def cells() -> Iterator[Cell]:
 
 @cache
 def read() -> dict[str, str]:
-    """What the page says, by the names of the cells."""
+    """The outcomes on the page, by the names of the cells."""
     said = {}
     for part in PAGE.read_text().split("\n## ")[1:]:
         title = part.partition("\n")[0]
@@ -150,14 +154,14 @@ def _table(part: str) -> list[str]:
 
 
 def write(outcomes: Mapping[str, str]) -> None:
-    """Write the tables anew; the page's text above them stays. A cell without an outcome gets a question mark."""
+    """Write all tables, and keep the text above them. A cell without an outcome gets a question mark."""
     intro = PAGE.read_text().partition(f"\n## {SECTIONS[0].title}\n")[0]
     parts = [_render(section, outcomes) for section in SECTIONS]
     PAGE.write_text("\n".join([intro, *parts]))
 
 
 def _render(section: Section, outcomes: Mapping[str, str]) -> str:
-    table = [["what goes wrong", *map(_as_code, section.operations)]]
+    table = [["fault", *map(_as_code, section.operations)]]
     for fault, times in section.rows or product(FAULTS, TIMES):
         row = [Cell(section, fault, times, operation) for operation in section.operations]
         if row[0].applies:
@@ -165,7 +169,7 @@ def _render(section: Section, outcomes: Mapping[str, str]) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in table]
     lines.insert(1, "|---" * len(table[0]) + "|")
     reasons = [
-        f"- {fault}: does not apply, as {reason}."
+        f"- {fault}: doesn't apply, because {reason}."
         for (where, fault), reason in DOES_NOT_APPLY.items()
         if where is section
     ]

@@ -1,4 +1,4 @@
-"""What a dict holds inside, looked at without touching anything."""
+"""Looks at what a dict holds, without touching anything."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from s3dictionary._memory.entries import object_of
 
 
 def contents(d: S3Dict[Any, Any]) -> dict[Any, Any]:
-    """Everything by key; what nobody has touched is still raw."""
+    """Everything by key. Untouched values are raw."""
     if d._memory.data is not None:
         return dict(d._memory.data)
     return {key: entry if type(entry) is Raw else object_of(entry) for key, entry in d._memory.items.items()}
 
 
 def raw_keys(d: S3Dict[Any, Any]) -> list[Any]:
-    """The keys whose values nobody has touched."""
+    """The keys whose values are untouched."""
     return [key for key, entry in d._memory.items.items() if type(entry) is Raw]
 
 
 def awake_keys(d: S3Dict[Any, Any]) -> set[Any]:
-    """The keys whose values somebody may hold and change."""
+    """The keys whose values other code may hold and change."""
     if d._memory.data is not None:
         return set(d._memory.data)
     items = d._memory.items.items()
@@ -34,7 +34,7 @@ def awake_keys(d: S3Dict[Any, Any]) -> set[Any]:
 
 
 def containing(d: S3Dict[Any, Any], container: Any) -> list[Any]:
-    """The keys of the values in which an object is, at any depth."""
+    """The keys whose values contain an object, at any depth."""
     return [key for key, item in contents(d).items() if type(item) is not Raw and _contains(item, container)]
 
 
@@ -47,10 +47,10 @@ def _contains(item: Any, container: Any) -> bool:
 
 
 def touched(values: dict[Any, tuple[Any, Raw | None]]) -> codec.Touched:
-    """Values by key, and what the file holds in their place, as memory gives them to be written."""
-    return codec.Touched(list(values), [value for value, _ in values.values()], [raw for _, raw in values.values()])
+    """Values by key, and what the file holds for them, in the form in which memory passes them on."""
+    return codec.Touched.of(list(values), [value for value, _ in values.values()], [raw for _, raw in values.values()])
 
 
 def written(values: dict[Any, tuple[Any, Raw | None]]) -> dict[Any, Raw]:
-    """By key what is written of them."""
+    """The encoded texts by key."""
     return dict(zip(values, codec.encode_changes(touched(values)), strict=True))

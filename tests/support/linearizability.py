@@ -29,7 +29,7 @@ STEPS = 1_000_000
 
 @dataclass(frozen=True)
 class Operation:
-    """A read has `saw`, a write has `wrote`, a compare-and-swap has both: it wrote because of what it saw."""
+    """A read has `saw`, a write has `wrote`, and a compare-and-swap has both."""
 
     began: float
     ended: float
@@ -63,14 +63,14 @@ def is_linearizable(history: Iterable[Operation], initial: Hashable = None) -> b
 
 
 def _relevant(operations: list[Operation]) -> list[Operation]:
-    """In the order of their begin, without those of unknown outcome whose value nobody saw: they explain nothing."""
+    """The operations in order of their beginning, without writes of unknown outcome that nobody saw."""
     seen = {operation.saw for operation in operations}
     kept = [operation for operation in operations if operation.ended != UNKNOWN or operation.wrote in seen]
     return sorted(kept, key=lambda operation: operation.began)
 
 
 def _next(operations: list[Operation], done: int, value: Hashable) -> list[int]:
-    """Which ones can be next: they began before any that is left had ended, and saw what is there."""
+    """The operations that can come next: they began before any remaining one had ended, and saw the current value."""
     left = [number for number in range(len(operations)) if not done >> number & 1]
     deadline = min(operations[number].ended for number in left)
     possible = []

@@ -1,15 +1,16 @@
-"""An S3 client in memory: the four requests that the library sends, with their conditions. Fast, and no server."""
+"""A fast S3 client in memory, with the four requests that the library sends and their conditions."""
 
 from __future__ import annotations
 
 import io
-import threading
 from collections import Counter, deque
 from functools import wraps
 from itertools import count
 from typing import Any
 
 from botocore.exceptions import ClientError
+
+from s3dictionary._memory import MemoryLock
 
 
 def _one_at_a_time(method: Any) -> Any:
@@ -35,7 +36,7 @@ class MemoryS3:
         self.requests: Counter[str] = Counter()
         self.faults: deque[BaseException] = deque()
         self._numbers = count(1)  # not a generator, which an interrupt in it would end for good
-        self._lock = threading.RLock()
+        self._lock = MemoryLock()
 
     @_one_at_a_time
     def get_object(self, **request: Any) -> dict[str, Any]:
@@ -72,7 +73,7 @@ class MemoryS3:
 
     @_one_at_a_time
     def write(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> str:
-        """What another program writes, whatever is there; gives the new ETag."""
+        """Write as another program would, without a condition. Returns the new ETag."""
         self.objects[key] = (body, f'"{next(self._numbers)}"', dict(metadata or {}))
         return self.objects[key][1]
 
@@ -85,5 +86,5 @@ class MemoryS3:
 
 
 def refusal(operation: str, status: int, code: str) -> ClientError:
-    """What botocore raises for an answer of S3's that isn't a success."""
+    """The exception that botocore raises for an error answer of S3."""
     return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)  # type: ignore[typeddict-item]

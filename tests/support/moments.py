@@ -20,14 +20,16 @@ def at_moments(actions: dict[int, Callable[[], Any]], function: Callable[[], Any
     """Call a function, and each action at the moment of its number, from 1 on.
 
     Returns:
-        What the function returns, and how many moments there were.
+        What the function returns, and how many moments there were; those after the last action aren't counted.
     """
-    seen = 0
+    seen, last = 0, max(actions, default=0)
 
     def look(frame: FrameType, event: str, _: Any) -> None:
         nonlocal seen
         if event in ("call", "c_return") and frame.f_code.co_filename.startswith(_PACKAGE):
             seen += 1
+            if seen == last:
+                sys.setprofile(None)
             action = actions.get(seen)
             if action is not None:
                 action()

@@ -1,4 +1,4 @@
-"""Classes as users have them, of every kind that `types=` takes."""
+"""Classes of users, of every kind that `types=` accepts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Task(Job):
 
 @dataclass(eq=False)
 class Node:
-    """With the hash of an object, so that it can be a key and still change."""
+    """Hashable by identity, so it can be a key and still change."""
 
     name: str = ""
     inner: Any = None
@@ -93,7 +93,7 @@ class Open(pydantic.BaseModel, extra="allow"):
 
 
 class Money:
-    """Knows nothing of how it is stored."""
+    """Has nothing that says how to store it."""
 
     def __init__(self, amount: int, parts: list[Any]) -> None:
         self.amount = amount
@@ -143,7 +143,7 @@ def account(number: int, *notes: Any, total: int = 0) -> Account:
 
 
 def examples() -> list[Any]:
-    """One of each kind; new ones with each call."""
+    """New instances of each kind."""
     return [
         job("a", 1, tries=3),
         Point(x=1, y=[2]),

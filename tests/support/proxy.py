@@ -38,7 +38,7 @@ class Request:
 
     @property
     def key(self) -> str:
-        """The object's key; empty for a request to a bucket."""
+        """The object's key; empty for a request to the bucket."""
         return unquote(urlsplit(self.path).path.lstrip("/").partition("/")[2])
 
     @property
@@ -59,7 +59,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and what the server answered, whether or not that answer reached the client."""
+    """A request and the server's answer, whether or not the answer reached the client."""
 
     request: Request
     response: Response | None
@@ -100,7 +100,7 @@ class Exchange:
 
 @dataclass
 class Requests:
-    """The requests on the wire so far, resent ones too."""
+    """The requests on the wire so far, including repeated ones."""
 
     log: list[Exchange] = field(default_factory=list)
 
@@ -108,7 +108,7 @@ class Requests:
         self.log = []  # a request that is still under way goes to the old one
 
     def count(self) -> Counter[str]:
-        """How many of each method, as in `{"GET": 1, "PUT": 1}`."""
+        """The number of requests of each method, as in `{"GET": 1, "PUT": 1}`."""
         return Counter(exchange.method for exchange in self.log)
 
 
@@ -134,7 +134,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Reset(Fault):
-    """The connection is reset before the server has seen the request."""
+    """Reset the connection before the server has seen the request."""
 
     def __call__(self, request: Request, forward: Forward) -> Response | None:
         return None
@@ -142,7 +142,7 @@ class Reset(Fault):
 
 @dataclass(frozen=True)
 class LostAnswer(Fault):
-    """The server does what it is asked, then the connection is reset."""
+    """Let the server execute the request, then reset the connection."""
 
     def __call__(self, request: Request, forward: Forward) -> Response | None:
         forward(request)
@@ -151,7 +151,7 @@ class LostAnswer(Fault):
 
 @dataclass(frozen=True)
 class LateAnswer(Fault):
-    """The server does what it is asked at once, and its answer comes `seconds` later."""
+    """Let the server execute the request at once, and delay its answer by `seconds`."""
 
     seconds: float
 
@@ -163,7 +163,7 @@ class LateAnswer(Fault):
 
 @dataclass(frozen=True)
 class Answer(Fault):
-    """An S3 error as the answer; the server isn't asked."""
+    """Answer with an S3 error, without asking the server."""
 
     status: int
     code: str
@@ -176,7 +176,7 @@ class Answer(Fault):
 
 @dataclass(frozen=True)
 class CutOff(Fault):
-    """The connection ends after `sent` bytes of the answer's body (default: half of them)."""
+    """End the connection after `sent` bytes of the answer's body. The default is half of them."""
 
     sent: int | None = None
 
@@ -187,7 +187,7 @@ class CutOff(Fault):
 
 @dataclass(frozen=True)
 class AlterHeaders(Fault):
-    """The answer comes with these headers instead of its own; None leaves one out."""
+    """Replace headers of the answer. None removes one."""
 
     headers: Mapping[str, str | None]
 
@@ -201,7 +201,7 @@ class AlterHeaders(Fault):
 
 @dataclass(frozen=True)
 class AlterBody(Fault):
-    """The answer comes with another body."""
+    """Replace the body of the answer."""
 
     alter: Callable[[bytes], bytes]
 
@@ -212,7 +212,7 @@ class AlterBody(Fault):
 
 @dataclass(frozen=True)
 class Call(Fault):
-    """Whatever `function(request, forward)` does: a request can be changed, delayed, sent twice, …"""
+    """Call `function(request, forward)`, which can change, delay or repeat a request."""
 
     function: Callable[[Request, Forward], Response | None]
 
@@ -259,7 +259,7 @@ class Proxy:
         self._thread.start()
 
     def close(self) -> None:
-        """Listen no more, and end the connections that are there: who comes now is refused."""
+        """Stop listening, and end the existing connections, so that new ones are refused."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._server.server_close()
@@ -267,7 +267,7 @@ class Proxy:
             self._server.end_connections()
 
     def handle(self, request: Request) -> Response | None:
-        """Answer a request, by way of the first fault that concerns it."""
+        """Answer a request, using the first fault that concerns it."""
         answers: list[Response | None] = []
 
         def forward(request: Request) -> Response | None:
@@ -332,7 +332,7 @@ class _Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error here."""
+        """Ignore the error, because a client may go away."""
 
 
 class _Handler(BaseHTTPRequestHandler):

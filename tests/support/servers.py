@@ -1,4 +1,4 @@
-"""The S3 servers that the tests run against, and what a test gets to see of them."""
+"""The S3 servers that the tests run against, and a test's view of them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from support.proxy import Fault, Proxy, Requests
 
 @cache
 def _session() -> boto3.Session:
-    """One for all, since making one takes 65 ms; not boto3's default session, which tests may want for themselves."""
+    """One session for all, because creating one takes 65 ms. Not boto3's default session, which tests may set."""
     return boto3.Session()
 
 
 @dataclass
 class Server:
-    """An S3 server and the one account on it."""
+    """An S3 server with its one account."""
 
     endpoint_url: str
     access_key: str = "testaccesskey0000001"
@@ -42,12 +42,19 @@ class Server:
         keys = {id_name: self.access_key, secret_name: self.secret_key}
         return {**keys, "endpoint_url": self.endpoint_url, "region_name": self.region}
 
+    @cached_property
+    def shared_client(self) -> Any:
+        """One for all buckets on it, since making one takes longer than a request."""
+        return self.client()
+
     def close(self) -> None:
         """Stop it and leave nothing behind."""
+        if "shared_client" in self.__dict__:
+            self.shared_client.close()
 
 
 class SeaweedFS(Server):
-    """The library's SeaweedFS, which a test may kill and restart."""
+    """The library's SeaweedFS, which a test can kill and restart."""
 
     def __init__(self) -> None:
         self.local = seaweedfs.SeaweedFS(access_key=self.access_key, secret_key=self.secret_key)
@@ -64,7 +71,7 @@ class SeaweedFS(Server):
 
     @property
     def pid(self) -> int | None:
-        """Of the process whose child the server is."""
+        """The id of the process whose child the server is."""
         return self.local._process and self.local._process.pid
 
     def start(self) -> None:
@@ -74,10 +81,11 @@ class SeaweedFS(Server):
         self.local.kill()
 
     def close(self) -> None:
+        super().close()
         self.local.stop()
 
     def restart(self) -> None:
-        """Kill it, unless that has been done, and start it again with everything it has stored."""
+        """Kill the server, if it still runs, and start it again with everything that it has stored."""
         self.kill()
         self.start()
 
@@ -98,7 +106,7 @@ class Site:
 
     @property
     def endpoint_url(self) -> str:
-        """The proxy's."""
+        """The proxy's address."""
         return self.proxy.endpoint_url
 
     @property
@@ -108,33 +116,33 @@ class Site:
 
     @property
     def direct(self) -> dict[str, str]:
-        """The same without the proxy."""
+        """The same options without the proxy."""
         return self.server.options()
 
-    @cached_property
+    @property
     def client(self) -> Any:
         """A boto3 client that goes to the server direct: what a test does by it is neither recorded nor disturbed."""
-        return self.server.client()
+        return self.server.shared_client
 
     def proxied_client(self, **options: Any) -> Any:
-        """A boto3 client that goes through the proxy; options as in `boto3.client`."""
+        """A boto3 client that uses the proxy, with options as in `boto3.client`."""
         return self.server.client(**{"endpoint_url": self.proxy.endpoint_url, **options})
 
     @property
     def requests(self) -> Requests:
-        """What went through the proxy."""
+        """The requests that went through the proxy."""
         return self.proxy.requests
 
     @property
     def faults(self) -> deque[Fault]:
-        """What is to go wrong there, first one first."""
+        """The faults to inject, first one first."""
         return self.proxy.faults
 
     def read(self, key: str) -> bytes:
-        """An object's content, asked of the server direct; without the white space in which a save ends."""
+        """Read an object directly from the server, without the white space at the end of a save."""
         body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        return re.sub(rb"[ \t]{64}\n\Z", b"", body)
+        return re.sub(rb"[ \t]{96}\n\Z", b"", body)
 
     def write(self, key: str, body: bytes, **options: Any) -> str:
-        """Put an object, direct, as another program would; gives its ETag."""
+        """Put an object directly, as another program would. Returns its ETag."""
         return self.client.put_object(Bucket=self.bucket, Key=key, Body=body, **options)["ETag"]

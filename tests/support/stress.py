@@ -23,6 +23,6 @@ def times(quick: T, long: T) -> T:
 
 
 def seeded() -> random.Random:
-    """Random numbers for one test. pytest shows what is printed if the test fails."""
+    """A random generator for one test. Prints its seed, which pytest shows if the test fails."""
     print(f"S3DICT_SEED={SEED}")
     return random.Random(f"{SEED} {os.environ.get('PYTEST_CURRENT_TEST', '').partition(' ')[0]}")

@@ -1,1 +1,1 @@
-"""Tools that step in while the library is at work: interrupts, other threads, hooks inside requests."""
+"""Tools that interfere while the library works: interrupts, other threads, and hooks inside requests."""

@@ -17,7 +17,7 @@ from support.adversary.threads import LONG_ENOUGH
 
 
 class Command:
-    """Something that an actor is told to do: to call a function."""
+    """Tells an actor to call a function."""
 
     def __init__(self, function: Callable[[], object] = lambda: None) -> None:
         self._function = function
@@ -41,14 +41,14 @@ class Command:
         return self._done.is_set()
 
     def wait(self) -> None:
-        """Wait until it is done, and raise what it has raised."""
+        """Wait until the command is done, and raise its exception."""
         assert self._done.wait(LONG_ENOUGH), "it waits for ever"
         if self._error is not None:
             raise self._error
 
 
 class Enter(Command):
-    """To enter a block."""
+    """Tells an actor to enter a block."""
 
     def __init__(self, block: AbstractContextManager[Any]) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Enter(Command):
 
 
 class Leave(Command):
-    """To leave the innermost block, or outside of blocks to end."""
+    """Tells an actor to leave the innermost block, or outside of blocks to end."""
 
     def __init__(self, *, fails: bool = False) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Leave(Command):
 
 @contextmanager
 def told(commands: Sequence[Command]) -> Iterator[None]:
-    """Tell whoever gave the last command what came of a block."""
+    """Report the outcome of a block to whoever gave the last command."""
     try:
         yield
     except Boom:
@@ -77,7 +77,7 @@ def told(commands: Sequence[Command]) -> Iterator[None]:
 
 
 class Thread:
-    """A thread without an event loop, which is one actor."""
+    """A thread without an event loop: one actor."""
 
     def __init__(self, name: str) -> None:
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
@@ -110,7 +110,7 @@ class Thread:
 
 
 class Loop:
-    """A thread with an event loop, each of whose tasks is an actor."""
+    """A thread with an event loop. Each of its tasks is an actor."""
 
     def __init__(self, name: str, tasks: int) -> None:
         self._loop = asyncio.new_event_loop()
@@ -158,7 +158,7 @@ class Loop:
 
 
 class Actor:
-    """One who does things: a thread, or a task of a thread's event loop."""
+    """A thread, or a task of a thread's event loop, that carries out commands."""
 
     def __init__(self, name: str, thread: Thread | Loop, send: Callable[[Command], None]) -> None:
         self.name = name
@@ -166,7 +166,7 @@ class Actor:
         self._send = send
 
     def begin(self, command: Command) -> Command:
-        """Have it done, without waiting for the end of it."""
+        """Start the command without waiting for its end."""
         self._send(command)
         return command
 

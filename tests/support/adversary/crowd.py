@@ -1,4 +1,4 @@
-"""Threads that call `run` at the same time: they queue up behind a block, so that they are in one group, in order."""
+"""Threads that call `run` at the same time. They queue up behind a block, so that they form one group, in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.adversary.threads import LONG_ENOUGH, InThread
 
 
 def waiting(d: S3Dict[Any, Any]) -> int:
-    """How many calls of `run` are in the group that hasn't loaded yet."""
+    """The number of calls of `run` in the group that hasn't loaded yet."""
     group = d._runs._groups._next
     return 0 if group is None else len(group.members)
 
@@ -27,7 +27,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 class Blocker(AbstractContextManager[None]):
-    """While this context lasts, another thread has a block open, so that nobody else can begin one."""
+    """Another thread keeps a block open inside this context, so that nobody else can enter one."""
 
     def __init__(self, d: S3Dict[Any, Any]) -> None:
         self._d = d

@@ -1,4 +1,4 @@
-"""S3 in memory that lets a test step in while a request is under way, and the dicts on it."""
+"""An in-memory S3 with hooks that run during a request, and the dicts on it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class HookedS3(MemoryS3):
         return S3Dict("bucket", file_name="key", client=self, **options)
 
     def begin(self, content: Mapping[Any, Any], **options: Any) -> S3Dict[Any, Any]:
-        """A dict that has just loaded this content; nothing of it has been touched yet."""
+        """A dict that has just loaded this content, with nothing touched yet."""
         self.open(data=content).save()
         return self.open(**options)
 

@@ -22,7 +22,7 @@ A_MOMENT = 0.01
 
 
 class TimeLimit(Exception):
-    """What a signal handler may raise: an `Exception`, unlike `KeyboardInterrupt`."""
+    """An exception that a signal handler may raise. Unlike `KeyboardInterrupt`, it is an `Exception`."""
 
 
 def interrupt_at_each_moment(
@@ -57,7 +57,7 @@ def step_in_at_each_moment(
     rng: random.Random,
     quick: int = 4,
 ) -> None:
-    """Another thread calls `other(scene)` at a moment of `act(scene)`; it may be made to wait until that is done."""
+    """Let another thread call `other(scene)` at a moment of `act(scene)`. `act` may have to wait for it."""
     failures: list[str] = []
     for number in _chosen(_count(Kind.SIGNAL, make(), act), rng, quick):
         scene, threads = make(), []
@@ -86,7 +86,7 @@ def handle_at_each_moment(
     rng: random.Random,
     quick: int = 4,
 ) -> None:
-    """A signal handler calls `handler(scene)` at a moment of `act(scene)`, in the same thread."""
+    """Let a signal handler call `handler(scene)` at a moment of `act(scene)`, in the same thread."""
     failures: list[str] = []
     for number in _chosen(_count(Kind.SIGNAL, make(), act), rng, quick):
         scene = make()

@@ -4,7 +4,7 @@ CPython delivers signals, and switches threads, only where it looks at its "eval
 begins, after a call, and after a jump backwards. Three kinds of moments follow from that:
 
 - SIGNAL: a function of the library begins, or a built-in one that it has called returns (`sys.setprofile`). Every
-  CPython looks there.
+  CPython looks there. (But for a built-in `__enter__`: only 3.14 looks between that and the block.)
 - OPCODE: the library is about to execute an instruction, and the one before it in that frame was a call, a RESUME or
   a jump backwards (`sys.settrace`). So in addition to the above, that is where a Python function returns: 3.10 looks.
 - LINE: those of them at which a line begins.
@@ -67,6 +67,7 @@ class Moments:
         modules: Collection[str] = (),
     ) -> None:
         self._kind, self._number, self._action, self._modules = kind, number, action, modules
+        self._outermost: FrameType | None = None
         self.count = 0
         self.where: str | None = None
 
@@ -74,6 +75,7 @@ class Moments:
         self._collects = gc.isenabled()
         gc.disable()
         self._traced_before = sys.gettrace()  # a debugger's, or coverage's
+        self._outermost = sys._getframe(1)
         if self._kind is Kind.SIGNAL:
             sys.setprofile(self._profile)
         else:
@@ -90,6 +92,7 @@ class Moments:
     def _stop(self) -> None:
         sys.setprofile(None)
         sys.settrace(None)
+        self._outermost = None  # a frame keeps its local variables alive
 
     def _reached(self, frame: FrameType, event: str) -> None:
         if self._modules and Path(frame.f_code.co_filename).stem not in self._modules:
@@ -101,7 +104,7 @@ class Moments:
         self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}, {event}"
         self._action()
 
-    def _profile(self, frame: FrameType, event: str, _argument: Any) -> None:
+    def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
         if frame.f_code in _ON_THE_WIRE:
             counts = event == "call"
         elif not _is_ours(frame):
@@ -110,12 +113,12 @@ class Moments:
             # A generator that is resumed would be ended here without its `finally`; its other moments are enough
             counts = not frame.f_code.co_flags & _GENERATORS
         else:
-            counts = event == "c_return"
-        if counts and not _is_swallowed(frame):
+            counts = event == "c_return" and not _goes_on_into_block(argument)
+        if counts and not _is_swallowed(frame, self._outermost):
             self._reached(frame, event)
 
     def _trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        if not _is_ours(frame) or _is_swallowed(frame):
+        if not _is_ours(frame) or _is_swallowed(frame, self._outermost):
             return None
         frame.f_trace_opcodes = True
         code = _Code.of(frame.f_code)
@@ -127,8 +130,8 @@ class Moments:
                 begins_line = True
             elif event == "opcode":
                 offset = frame.f_lasti
-                possible = code.may_be_interrupted(previous, offset)
-                if possible and (begins_line or self._kind is Kind.OPCODE):
+                counts = begins_line or self._kind is Kind.OPCODE
+                if counts and code.may_be_interrupted(previous, offset):
                     self._reached(frame, event)
                 previous, begins_line = offset, False
             return local
@@ -137,7 +140,7 @@ class Moments:
 
 
 def interrupt_begin_of_exit() -> None:
-    """Let a Ctrl-C come where the library is called next, as where a block begins to be left."""
+    """Raise Ctrl-C at the next call of the library, which is where a block begins to be left."""
 
     def interrupt(frame: FrameType, event: str, _argument: Any) -> None:
         if event == "call" and _is_ours(frame):
@@ -148,7 +151,7 @@ def interrupt_begin_of_exit() -> None:
 
 
 class _Code:
-    """What is known of a function's instructions."""
+    """What is known about a function's instructions."""
 
     def __init__(self, code: CodeType) -> None:
         bytecode = dis.Bytecode(code)
@@ -163,7 +166,7 @@ class _Code:
         return _Code(code)
 
     def may_be_interrupted(self, previous: int, offset: int) -> bool:
-        """Does CPython look between these two instructions, and would the exception meet the same handler?"""
+        """Whether CPython looks between these two instructions, and the same handler covers both."""
         name = self._names.get(previous, "")
         looks = name in _CALLS or ("JUMP" in name and offset <= previous and "NO_INTERRUPT" not in name)
         return looks and self._handler(previous) == self._handler(offset)
@@ -176,17 +179,26 @@ class _Code:
 
 
 def can_be_interrupted(frame: FrameType) -> bool:
-    """Is this a place at which a signal's exception goes somewhere?"""
+    """Whether an exception of a signal handler would propagate from here."""
     return not _is_swallowed(frame)
+
+
+def _goes_on_into_block(function: Any) -> bool:
+    return sys.version_info >= (3, 15) and function.__name__ == "__enter__"
 
 
 def _is_ours(frame: FrameType | None) -> bool:
     return frame is not None and frame.f_code.co_filename.startswith(PACKAGE)
 
 
-def _is_swallowed(frame: FrameType | None) -> bool:
-    """Is this called while an object goes? What is raised in there is only printed."""
-    while frame is not None:
+def _is_swallowed(frame: FrameType | None, outermost: FrameType | None = None) -> bool:
+    """Whether this runs while an object is freed. Python only prints exceptions that are raised then.
+
+    Args:
+        frame: the current frame.
+        outermost: a caller that isn't called while an object is freed. The search ends there.
+    """
+    while frame is not outermost and frame is not None:
         if frame.f_code.co_name == "__del__" or frame.f_code.co_filename.endswith("weakref.py"):
             return True
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""What one can do with a dict, and what it leads to: the operations that are interrupted at each of their moments."""
+"""The operations of a dict that the tests interrupt at each of their moments, and their results."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Operation:
 
 
 def edit(d: Any) -> None:
-    """At every depth, and items that go and come."""
+    """Edit at every depth, and add and remove items."""
     d["list"].append("edited")
     d["list"][1]["x"].append("edited")
     d["dict"]["k"] = ["edited"]

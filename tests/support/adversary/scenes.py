@@ -1,4 +1,4 @@
-"""Dicts in the states in which an operation may find them, and what must hold of each after an interrupt."""
+"""Dicts in the states in which an operation may find them, and what must hold for each after an interrupt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Content = dict[Any, Any]
 
 
 class Boom(Exception):
-    """What a block of a test fails by."""
+    """The exception that ends a block of a test."""
 
 
 def content() -> Content:
@@ -78,7 +78,7 @@ def held(scene: Scene) -> None:
 
 
 def unsaved(scene: Scene) -> None:
-    """Items that were written, an edit inside of one, and one that is new."""
+    """Some items were written, one was edited inside, and one is new."""
     scene.hold("list", "dict")
     scene.held["list"].append("unsaved")
     scene.before["list"].append("unsaved")
@@ -174,7 +174,7 @@ def assert_equal(found: Content, expected: Content, when: str) -> None:
 
 
 def assert_usable(d: S3Dict[Any, Any]) -> None:
-    """No block is open, no lock is held, and the next block works whether it ends well or not."""
+    """No block is open, no lock is held, and the next block works, whether it succeeds or fails."""
     before = deepcopy(dict(d))
     in_thread(lambda: d.update(usable=1))
     with suppress(Boom), d.transaction():
@@ -188,7 +188,7 @@ def assert_usable(d: S3Dict[Any, Any]) -> None:
 
 
 def assert_whole(d: S3Dict[Any, Any], s3: HookedS3, expected: Content) -> None:
-    """Memory is as expected, the dict can be used by everyone, and a save stores it."""
+    """Memory is as expected, every thread can use the dict, and a save stores it."""
     check_invariants(d)
     assert dict(d) == expected
     assert_usable(d)
@@ -197,7 +197,7 @@ def assert_whole(d: S3Dict[Any, Any], s3: HookedS3, expected: Content) -> None:
 
 
 def assert_saves(scene: Scene) -> None:
-    """A save stores what is in memory, all of it as what it is. Nobody else writes, so there is no conflict."""
+    """A save stores everything in memory with its types. Nobody else writes, so there is no conflict."""
     scene.d.save()
     stored = scene.s3.stored()
     assert stored is not None
@@ -206,7 +206,7 @@ def assert_saves(scene: Scene) -> None:
 
 
 def assert_saves_after_delete(scene: Scene) -> None:
-    """A deletion of unknown outcome may look like somebody else's; then a load gives what is there."""
+    """A delete of unknown outcome may look like another writer's. Then a load gives the current content."""
     before = deepcopy(dict(scene.d))
     try:
         scene.d.save()

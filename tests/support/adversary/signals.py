@@ -44,7 +44,7 @@ class Storm:
             signal.signal(number, handler)
 
     def interrupt(self, function: Callable[[], None], seconds: float) -> None:
-        """Call a function again and again, until a signal within that time ends it."""
+        """Call a function repeatedly, until a signal ends it within the time."""
         hits = self.hits
         delay = max(1e-6, self._rng.uniform(0, seconds))
         killer = threading.Thread(target=_kill, args=(delay,)) if self._rng.random() < 0.3 else None

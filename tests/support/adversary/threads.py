@@ -1,4 +1,4 @@
-"""Threads of tests: what one gives, and whether it has to wait."""
+"""Threads for tests: their results, and whether they wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONG_ENOUGH = 5
 
 
 class InThread(Generic[T]):
-    """A function's call in a thread of its own."""
+    """A function call in a new thread."""
 
     def __init__(self, function: Callable[[], T]) -> None:
         self._function = function
@@ -29,12 +29,12 @@ class InThread(Generic[T]):
             self._error = error
 
     def is_waiting(self, seconds: float) -> bool:
-        """Is it still at it after so long?"""
+        """Whether the call is still running after some time."""
         self._thread.join(seconds)
         return self._thread.is_alive()
 
     def result(self) -> Any:
-        """What the function gave, or raise what it raised."""
+        """The function's result. Raises its exception."""
         assert not self.is_waiting(LONG_ENOUGH), "the thread waits for ever"
         error, self._error = self._error, None
         if error is not None:
@@ -43,5 +43,5 @@ class InThread(Generic[T]):
 
 
 def in_thread(function: Callable[[], T]) -> Any:
-    """What a function gives in another thread."""
+    """The result of a function in another thread."""
     return InThread(function).result()

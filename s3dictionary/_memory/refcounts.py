@@ -1,4 +1,4 @@
-"""Whether anybody besides the dict holds a container. CPython's reference counts tell; in doubt the answer is yes."""
+"""Finds out by CPython's reference counts whether code besides the dict holds a container. If in doubt, says yes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 from weakref import getweakrefcount
 
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
-"""Does one thread run at a time? Where several do, a count may be in the middle of another thread's change."""
+"""Whether only one thread runs at a time. Without the GIL, another thread may change a count while it is read."""
 
 _COUNTS_TELL = GIL and sys.implementation.name == "cpython"
 
 
 def is_held(found: list[Any], known: Mapping[int, int]) -> bool:
-    """Can any of these containers be reached by another way than its one place in the dict?
+    """Whether anything refers to one of these containers besides its one place in the dict.
 
-    Each one is counted along with a control, a container that has one place and no other holder. So it doesn't matter
-    what else the interpreter, a tracer or a debugger adds to every count.
+    Counts a control along with them: a container in one place that nobody else holds. So it doesn't matter what the
+    interpreter, a tracer or a debugger adds to every count.
 
     Args:
         found: the containers. No variable of the caller may refer to one of them.
-        known: how many more references there are that are known of, by id.
+        known: the number of other known references, by id.
     """
     if not _COUNTS_TELL:
         return True
@@ -35,12 +35,12 @@ def is_held(found: list[Any], known: Mapping[int, int]) -> bool:
 
 
 def is_in_use(pair: list[Any], known: int) -> bool:
-    """Does anything but a list refer to its first item, besides `known` places? Its second item is a control."""
+    """Whether anything refers to a list's first item besides the list and `known` places. The second is a control."""
     counts = list(map(sys.getrefcount, pair))
     return not _COUNTS_TELL or counts[0] - known != counts[1]
 
 
 def add_references(counts: dict[int, int], containers: Iterable[Any]) -> None:
-    """Count one more known reference to each of these containers."""
+    """Add one known reference to each of these containers."""
     for key in map(id, containers):
         counts[key] = counts.get(key, 0) + 1

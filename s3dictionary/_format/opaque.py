@@ -1,7 +1,7 @@
-"""How memory looks into instances that hold what can't be seen.
+"""How memory looks into instances whose attributes don't show all that they hold.
 
-A pandas `DataFrame`, say, has its values in an object of pandas' own. A copy of the whole instance is kept. Whether the
-instance has changed is told by what it is written as.
+A pandas `DataFrame`, for example, keeps its values in an internal object of pandas. Memory keeps a copy of the whole
+instance, and compares what is written to find out whether the instance has changed.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from .instances import attributes_of
 from .refusals import name_of
 
 
-class Whole:
-    """A copy of an instance, and what the instance was written as."""
+class InstanceCopy:
+    """A copy of an instance, and the text that was written for it."""
 
     def __init__(self, text: bytes, twin: Any) -> None:
         self.text = text
         self.twin = twin
 
 
-def hiding(kind: type, write: Callable[[Any], bytes], is_known: Callable[[Any], bool]) -> Contents:
-    """How to look into instances of a class that may hold what can't be seen.
+def opaque_contents(kind: type, write: Callable[[Any], bytes], is_known: Callable[[Any], bool]) -> Contents:
+    """How to look into instances of a class that may hold more than its attributes show.
 
     Args:
         kind: the class.
         write: writes an instance. May raise anything.
-        is_known: is a value one that can be looked into, or that can't change?
+        is_known: whether memory can look into a value, or the value can't change.
     """
     own = attributes_of(kind)
 
@@ -38,12 +38,12 @@ def hiding(kind: type, write: Callable[[Any], bytes], is_known: Callable[[Any], 
         if attributes and all(map(is_known, attributes.values())):
             return attributes
         try:
-            return Whole(write(instance), deepcopy(instance))
-        except Exception:  # noqa: BLE001  # it can't be stored, as is told when it is saved
+            return InstanceCopy(write(instance), deepcopy(instance))
+        except Exception:  # noqa: BLE001  # it can't be stored: the next save reports that
             return attributes
 
     def refill(instance: Any, held: Any) -> None:
-        if not isinstance(held, Whole):
+        if not isinstance(held, InstanceCopy):
             own.refill(instance, held)
             return
         own.refill(instance, own.copy(deepcopy(held.twin)))
@@ -51,8 +51,8 @@ def hiding(kind: type, write: Callable[[Any], bytes], is_known: Callable[[Any], 
             raise TypeError(f"a {name_of(kind)} can't be put back in place")
 
     def same(now: Any, then: Any) -> bool:
-        if isinstance(then, Whole):
-            return isinstance(now, Whole) and now.text == then.text
-        return not isinstance(now, Whole) and same_dicts(now, then)
+        if isinstance(then, InstanceCopy):
+            return isinstance(now, InstanceCopy) and now.text == then.text
+        return not isinstance(now, InstanceCopy) and same_dicts(now, then)
 
     return Contents(own.children, copy, refill, same)

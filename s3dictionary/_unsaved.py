@@ -1,0 +1,24 @@
+"""Warns about changes that are lost because nobody saved them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+from .errors import UnsavedChangesWarning
+
+_PACKAGE = __file__.removesuffix("_unsaved.py")
+
+
+def warn_unsaved(message: str) -> None:
+    """Issue an `UnsavedChangesWarning` for the line outside this package that led here.
+
+    At exit there is no such line, and Python shows `sys:1`, as for files that were never closed.
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_code.co_filename.startswith(_PACKAGE):
+        level += 1
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    warnings.warn(message, UnsavedChangesWarning, level)
