@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shlex
+import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -350,6 +353,39 @@ def test_an_editor_that_is_back_at_once_is_waited_for(
     assert ended.code == 0
     assert "returned at once" in ended.err
     assert moto_s3.read(FILE) == BODY.replace(b"x", b"y")
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[Any]:
+    """What Ctrl-C does: it raises, also where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, a process can't send Ctrl-C to one other alone")
+def test_ctrl_c_belongs_to_the_editor_while_that_runs(
+    cli: CommandLine, moto_s3: Site, editor: Editor, ctrl_c: Any
+) -> None:
+    moto_s3.write(FILE, BODY)
+    editor("import os, signal\nos.kill(os.getppid(), signal.SIGINT)\n" + replacing('"x"', '"y"'))
+    assert cli("edit").code == ExitCode.DONE
+    assert moto_s3.read(FILE) == BODY.replace(b"x", b"y")
+    assert signal.getsignal(signal.SIGINT) is ctrl_c
+
+
+def test_a_text_that_cannot_be_written_leaves_nothing_behind(
+    cli: CommandLine, moto_s3: Site, drafts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_up(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    moto_s3.write(FILE, BODY)
+    monkeypatch.setattr(Path, "write_bytes", fill_up)
+    ended = cli("edit")
+    assert ended.code == ExitCode.LOCAL_FILE
+    assert "No space left on device" in ended.err
+    assert is_empty(drafts)
 
 
 # Going on with a text that was kept
