@@ -704,8 +704,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a file whose middle was edited is gone on from",
         SAVING,
-        "(seen.number, seen.size, seen.etag) == (base.number, base.size, found.etag)",
-        "(seen.number, seen.etag) == (base.number, found.etag)",
+        "return seen is not None and (seen.number, seen.etag) == (found.number, found.etag)",
+        "return True",
         SETTLING,
     ),
     Mutation(

@@ -24,12 +24,6 @@ def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Store(HookedS3):
-    """Tells sizes, too."""
-
-    def _find(self, operation: str, key: str, missing: str) -> dict[str, Any]:
-        found = super()._find(operation, key, missing)
-        return {**found, "ContentLength": len(self.objects[key][0])}
-
     def lose_answer(self, act: Callable[[], object], error: BaseException | None = None) -> None:
         """Do something whose request takes effect, and whose answer doesn't come; or an error comes in its place."""
         lost = error or ConnectionClosedError(endpoint_url="https://s3.example.com")

@@ -124,8 +124,7 @@ class _Request:
             return True
         if base.number is None or found.number != base.number:
             return False
-        seen = self._whole()  # another tool may have edited it and kept the metadata
-        return seen is not None and (seen.number, seen.size, seen.etag) == (base.number, base.size, found.etag)
+        return self._is_by_content(found)
 
     def _is_by_content(self, found: Version) -> bool:
         """Whether the content is that of the save in the metadata. Another tool may have edited it."""
