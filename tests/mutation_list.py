@@ -440,6 +440,13 @@ MUTATIONS: list[Mutation] = [
         EXITS,
     ),
     Mutation(
+        "a dict whose keys can't be compared is dropped silently",
+        EXIT,
+        "is told so\n            return True",
+        "is told so\n            return False",
+        EXITS,
+    ),
+    Mutation(
         "slots of an instance are not put back",
         "_format/instances.py",
         "slot.__set__(instance, attributes[name])",
