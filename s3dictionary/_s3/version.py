@@ -27,7 +27,6 @@ class Version(NamedTuple):
         etag: opaque, as S3 returned it.
         record: the history of its saves; `None` if it has none, or another tool edited the object.
         number: the number of the save that wrote it, if known.
-        size: its stored size in bytes, if known.
         last_modified: when S3 says it was written; `None` for a version that was written just now.
         kept: properties besides the content that a save keeps.
         current: whether it was the current version when it was last seen. If others saved on top of our save before we
@@ -37,7 +36,6 @@ class Version(NamedTuple):
     etag: str
     record: Record | None = None
     number: int | None = None
-    size: int | None = None
     last_modified: datetime | None = None
     kept: Hidden = Hidden()
     current: bool = True
@@ -77,14 +75,14 @@ def version_of(answer: Mapping[str, Any], number: int | None = None, *, seen: bo
         record = None
     kept = Hidden({name: answer[name] for name in _KEPT if answer.get(name)}, Metadata=metadata)
     number = number if record is None else record.number
-    return Version(answer["ETag"], record, number, answer.get("ContentLength"), answer.get("LastModified"), kept)
+    return Version(answer["ETag"], record, number, answer.get("LastModified"), kept)
 
 
 def written(etag: str, record: Record, sent: Mapping[str, Any]) -> Version:
     """The version that an upload created."""
     metadata = {name.lower(): value for name, value in sent["Metadata"].items() if name != METADATA_NAME}
     kept = Hidden({name: sent[name] for name in _KEPT if name in sent}, Metadata=metadata)
-    return Version(etag, record, record.number, len(sent["Body"]), kept=kept)
+    return Version(etag, record, record.number, kept=kept)
 
 
 def superseded(record: Record) -> Version:
