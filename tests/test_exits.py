@@ -165,6 +165,21 @@ UNCHANGED = [
 ]
 
 
+def test_a_dict_whose_keys_cannot_be_compared_gives_a_warning() -> None:
+    """Nobody can tell whether it has unsaved changes, so it isn't silent."""
+    ended = run("""
+class Odd:
+    def __hash__(self): return 1
+    def __eq__(self, other): raise RuntimeError
+d = s3.begin({"a": 1})
+del d["a"]
+d[Odd()] = 1
+del d
+gc.collect()
+""")
+    assert ended.warnings() == 1
+
+
 def test_a_dict_without_unsaved_changes_is_silent() -> None:
     """It was saved, discarded or never changed. A default isn't a change."""
     script = f"""
