@@ -458,7 +458,7 @@ mostly cause more retries.**
 
 `make contention` writes this page. The writers commit continuously, so a number of writers here corresponds to many
 more programs that save now and then. With `run()`, all of them increment the same counter; with `on_conflict="merge"`,
-each has its own key. A retry is a PUT that was refused.
+each has its own key. Each writer is a process with one dict. A retry follows each refused PUT.
 
 Measured on {machine}.
 Writers and server share these cores; the load average at the start was {load}.

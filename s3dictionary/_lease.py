@@ -199,7 +199,7 @@ class Lease:
 
     def _lost_error(self) -> LeaseLostError:
         return LeaseLostError(
-            f"{self._what} ran out before its block ended: it could not be renewed for {self.seconds:g} s, for "
+            f"{self._what} expired before its block ended: it could not be renewed for {self.seconds:g} s, for "
             "example because the network failed or the process was suspended. Somebody else may have done the same "
             "work meanwhile. Check what was done, or use a longer lease.",
             name=self.name,
