@@ -209,7 +209,7 @@ class Lease:
         began = Mark()  # from before the request on: the store's time begins later
         version = None if found is None else found.version
         self._file.loaded(version)
-        self._file.put(codec.join(codec.encode_all(state._asdict())), version, members=state)
+        self._file.put(codec.join_in_buffer(codec.encode_all(state._asdict())), version, members=state)
         self._renewed = began
 
     def _state_in(self, found: Found | None) -> State | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -98,7 +99,7 @@ def kept_options(base: Version | None, put_options: Mapping[str, Any]) -> Hidden
     return Hidden({**before, **put_options, "Metadata": metadata})
 
 
-def upload(content: bytes, record: Record, options: Mapping[str, Any], *, compress: bool) -> Hidden:
+def upload(content: io.BytesIO, record: Record, options: Mapping[str, Any], *, compress: bool) -> Hidden:
     """The arguments of PutObject for a save. A record that doesn't fit is left out."""
     body = packed(numbered(content, record.number), compress=compress)
     metadata = dict(options["Metadata"])
