@@ -123,7 +123,7 @@ bench-quick: .venvs/bench/with-bench .venvs/original/with-0.13
 # Python 3.14 and 3.15 from Debian sid, in a folder, for a Linux without them. Needs root and debootstrap.
 SID = .venvs/sid
 SID_VERSIONS ?= 3.14 3.15
-SID_PACKAGES = ca-certificates,procps,python3.14-venv,libpython3.14-testsuite,python3.15-venv,libpython3.15-testsuite
+SID_PACKAGES = ca-certificates,procps,python3.14-venv,python3.15-venv
 MIRROR ?= $(or $(shell sed -n 's/^URIs: *//p; s/^deb \(\[.*\] \)*\(http[^ ]*\) .*/\2/p' /etc/apt/sources.list \
   /etc/apt/sources.list.d/* 2>/dev/null | grep -v security | head -n 1),http://deb.debian.org/debian)
 
