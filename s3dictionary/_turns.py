@@ -310,6 +310,7 @@ class Turns:
 
 def _interrupted() -> TransactionError:
     return TransactionError(
-        "A signal handler can't change a dict while its own thread is changing it. Nothing was done. Let "
-        "the handler set a flag, and change the dict after the step."
+        "A signal handler, or a function that the library calls, such as on_conflict, can't change, load or save the "
+        "dict in the middle of another operation. Nothing was done. Return a value or set a flag, and change the dict "
+        "afterwards."
     )

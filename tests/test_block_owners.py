@@ -121,6 +121,27 @@ def test_of_two_interleaved_generators_none_undoes_or_saves_the_others_work(s3: 
     assert_usable(d)
 
 
+def test_what_a_generator_changes_after_its_block_was_ended_from_outside_stays(s3: HookedS3) -> None:
+    """It is outside of any block, and the end of the generator's `with` statement raises an error."""
+    d = s3.begin({"n": 0})
+
+    def job() -> Generator[None, None, None]:
+        with d.transaction():
+            d["n"] = 1
+            yield
+            d["m"] = 1
+
+    outer = d.transaction()
+    outer.__enter__()
+    generator = job()
+    next(generator)
+    with pytest.raises(TransactionError, match="before the block inside it"):
+        outer.__exit__(None, None, None)
+    with pytest.raises(TransactionError, match="isn't open any more"):
+        next(generator)
+    assert_whole(d, s3, {"n": 0, "m": 1})
+
+
 def test_a_failing_generator_whose_block_is_not_innermost_leaves_a_usable_dict(s3: HookedS3) -> None:
     """Its exception propagates, and nothing of the failed block is saved."""
     d = s3.begin({"a": 0, "b": 0})

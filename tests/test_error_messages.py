@@ -563,7 +563,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("An AsyncS3Dict in another task's block", in_anothers_async_block),
     ("Not loaded yet", lambda s3: AsyncS3Dict(s3.bucket, file_name="state.json", **s3.options)["a"]),
     ("Saved together with one that was interrupted", together_with_an_interrupted_one),
-    ("A change by a signal handler", change_by_a_handler),
+    ("A change in the middle of an operation", change_by_a_handler),
     ("The block of another thread", leave_anothers_block),
     ("A block left by another thread, or out of order", leave_the_outer_one),
     ("A block that isn't open any more", leave_the_inner_one_after_that),

@@ -258,7 +258,7 @@ def test_a_function_that_loads_while_it_resolves_is_refused() -> None:
     with s3.open() as other:
         other["n"] = 10
     d["n"] = 1
-    with pytest.raises(TransactionError):
+    with pytest.raises(TransactionError, match="a function that the library calls, such as on_conflict"):
         d.save()
     assert d == {"n": 1}
     assert s3.stored() == {"n": 10}
