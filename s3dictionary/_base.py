@@ -192,12 +192,13 @@ class FileDict(LazyDict[K, V]):
 
         Args:
             name: the name of the lease, the same for all programs that compete for it.
-            seconds: how long after the last renewal the lease expires, at least 2. It is renewed three times within
-                that time.
+            seconds: how long after the last renewal the lease expires, from 2 to 604800 (a week). It is renewed
+                three times within that time.
 
         Raises:
             LeaseHeldError: on entering, if somebody else holds it. The error has the holder and the time of expiry.
-            LeaseLostError: on leaving, if it could not be renewed in time, so that somebody else may have taken it.
+            LeaseLostError: on leaving, if it could not be renewed in time or its object was deleted, so that somebody
+                else may have taken it.
             StorageError: S3 refused, or wasn't reached.
             ReadOnlyError: the dict was opened with `read_only=True`.
             ValueError: the name or the seconds are invalid.
@@ -206,8 +207,9 @@ class FileDict(LazyDict[K, V]):
 
         if self._options.read_only:
             self._store.refuse_read_only()
-        check(name, seconds)
-        return Lease(replace(self._settings, file_name=f"{self.file_name}.{name}.lease").file(), name, seconds)
+        key = f"{self.file_name}.{name}.lease"
+        check(name, seconds, key)
+        return Lease(replace(self._settings, file_name=key).file(), name, seconds)
 
     def __setitem__(self, key: K, value: V) -> None:
         if GIL and type(key) is str and type(value) in ATOMS:

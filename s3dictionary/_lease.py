@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._format import codec
+from ._s3.addresses import key_problem
 from .errors import ConflictError, CorruptFileError, LeaseHeldError, LeaseLostError, S3DictError, UnknownOutcomeError
 
 if TYPE_CHECKING:
@@ -32,11 +33,17 @@ log = logging.getLogger("s3dictionary")
 SHORTEST = 2.0
 """Shortest lease in seconds, because S3 reports times in whole seconds."""
 
+LONGEST = 7 * 24 * 3600
+"""Longest lease in seconds: a week. If a holder is killed, nobody can take the lease for that long."""
+
 _MARGIN = timedelta(seconds=2)
 """How long after its expiry a lease can't be taken: S3 drops fractions of seconds, and its servers' clocks differ."""
 
 _ATTEMPTS = 3
 """How often to try again after somebody else took the lease, who may already have given it back."""
+
+_TAKEN = "was taken by somebody else, because it had not been renewed in time or its object had been deleted"
+_DELETED = "was lost, because its object was deleted"
 
 
 class State(NamedTuple):
@@ -72,7 +79,7 @@ class Lease:
         self._state: State | None = None
         self._process = 0
         self._renewed = Mark()
-        self._lost = False
+        self._loss = ""  # how it was lost, as far as S3 has shown that
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -94,7 +101,7 @@ class Lease:
     def held(self) -> bool:
         """Whether the lease is certainly still held, judging by the time since the last renewal. Sends no request."""
         is_here = self._state is not None and self._process == os.getpid()
-        return is_here and not self._lost and self._renewed.elapsed < self.seconds
+        return is_here and not self._loss and self._renewed.elapsed < self.seconds
 
     @property
     def _what(self) -> str:
@@ -125,7 +132,7 @@ class Lease:
             return  # a child that was forked in the block; its parent goes on
         held = self.held
         self._give_back()
-        if not held and error is None:
+        if (self._loss or not held) and error is None:
             raise self._lost_error()
 
     def _take(self) -> None:
@@ -143,10 +150,10 @@ class Lease:
             except UnknownOutcomeError:
                 if self._state_in(self._file.get()) != state:
                     raise
-                self._state, self._process, self._lost = state, os.getpid(), False
+                self._state, self._process, self._loss = state, os.getpid(), ""
                 return
             else:
-                self._state, self._process, self._lost = state, os.getpid(), False
+                self._state, self._process, self._loss = state, os.getpid(), ""
                 return
 
     def _refuse_if_held(self, found: Found | None, last: State | None) -> None:
@@ -174,7 +181,8 @@ class Lease:
             return
         try:
             found = self._file.get()
-            if self._state_in(found) == state:
+            self._loss = self._loss_in(found, state)
+            if not self._loss:
                 self._write(found, state._replace(held=False))
         except S3DictError as error:
             log.warning("%s could not be given back, and will expire: %s", self._what, error)
@@ -182,26 +190,34 @@ class Lease:
     # While it is held
 
     def renew(self) -> bool:
-        """Renew the lease. Returns whether it is still held; `False` if somebody else has taken it."""
+        """Renew the lease. Returns whether it is still held: not if it was deleted, or somebody else has taken it."""
         state = self._state
-        if state is None or self._lost or self._process != os.getpid():
+        if state is None or self._loss or self._process != os.getpid():
             return False
         try:
             found = self._file.get()
-            self._lost = self._state_in(found) != state
-            if not self._lost:
+            self._loss = self._loss_in(found, state)
+            if not self._loss:
                 self._write(found, state)
         except ConflictError:
-            self._lost = True
-        if self._lost:
-            log.warning("%s was taken by somebody else, after it had not been renewed in time.", self._what)
-        return not self._lost
+            self._loss = self._loss_in(self._file.get(), state)
+        if self._loss:
+            log.warning("%s %s.", self._what, self._loss)
+        return not self._loss
+
+    def _loss_in(self, found: Found | None, state: State) -> str:
+        """How the lease was lost, judging by its object; empty if it wasn't."""
+        if found is None:
+            return _DELETED
+        return "" if self._state_in(found) == state else _TAKEN
 
     def _lost_error(self) -> LeaseLostError:
+        loss = self._loss or (
+            f"expired before its block ended: it could not be renewed for {self.seconds:g} s, for example because the "
+            "network failed or the process was suspended. A longer lease makes this less likely"
+        )
         return LeaseLostError(
-            f"{self._what} expired before its block ended: it could not be renewed for {self.seconds:g} s, for "
-            "example because the network failed or the process was suspended. Somebody else may have done the same "
-            "work meanwhile. Check what was done, or use a longer lease.",
+            f"{self._what} {loss}. Somebody else may have done the same work meanwhile, so check what was done.",
             name=self.name,
         )
 
@@ -248,12 +264,15 @@ class Mark:
         return max(time.monotonic() - self._monotonic, time.time() - self._wall)
 
 
-def check(name: object, seconds: object) -> None:
-    """Raise a `ValueError` that says what is wrong with a lease's name or length, if something is."""
+def check(name: object, seconds: object, key: str) -> None:
+    """Raise a `ValueError` that says what is wrong with a lease's name, length or object's key, if something is."""
     if not isinstance(name, str) or not name or not name.isprintable():
         raise ValueError(f"a lease's name must be a str of printable characters, not {name!r}")
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not SHORTEST <= seconds < float("inf"):
-        raise ValueError(f"a lease's seconds must be a number, {SHORTEST:g} or more, not {seconds!r}")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not SHORTEST <= seconds <= LONGEST:
+        raise ValueError(f"a lease's seconds must be a number from {SHORTEST:g} to {LONGEST} (a week), not {seconds!r}")
+    problem = key_problem(key)
+    if problem:
+        raise ValueError(f"a lease's name must be shorter: the key of its object {problem}")
 
 
 def _keep(lease: weakref.ref[Lease], stop: threading.Event, every: float) -> None:

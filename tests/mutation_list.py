@@ -810,8 +810,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a forked child renews the lease of its parent",
         LEASE,
-        "or self._lost or self._process != os.getpid():\n            return False",
-        "or self._lost:\n            return False",
+        "or self._loss or self._process != os.getpid():\n            return False",
+        "or self._loss:\n            return False",
         LEASES,
     ),
     Mutation(

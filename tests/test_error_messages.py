@@ -6,6 +6,7 @@ import ast
 import asyncio
 import errno
 import gzip
+import json
 import os
 import re
 import signal
@@ -437,8 +438,18 @@ def leased_again(s3: Site) -> None:
 
 def lease_that_runs_out(s3: Site) -> None:
     with state(s3).lease("nightly") as lease:
+        lease.seconds = 0.0
+
+
+def lease_that_is_taken(s3: Site) -> None:
+    with state(s3).lease("nightly"):
+        other = {"holder": "another machine", "token": "", "seconds": 300, "fence": 2, "held": True}
+        s3.write("state.json.nightly.lease", json.dumps(other).encode())
+
+
+def lease_that_is_deleted(s3: Site) -> None:
+    with state(s3).lease("nightly"):
         s3.client.delete_object(Bucket=s3.bucket, Key="state.json.nightly.lease")
-        lease.renew()
 
 
 def lease_of_a_file(s3: Site) -> None:
@@ -477,6 +488,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("Metadata that can't be sent", arguments(put_options={"Metadata": {"who": "\n"}})),
     ("Metadata that the library sets", arguments(put_options={"Metadata": {"S3Dictionary-Lineage": "x"}})),
     ("Too much metadata", arguments(put_options={"Metadata": {"note": "x" * 2000}})),
+    ("An address that isn't a str", lambda s3: S3Dict.from_uri(os.environ.get("NOT_SET"))),  # type: ignore[arg-type]
     ("A password in an address", lambda s3: S3Dict.from_uri("s3://user:password@my-bucket/state.json")),
     ("A folder in the bucket's name", arguments(bucket_name="my-bucket/app")),
     ("A password in place of a bucket's name", arguments(bucket_name="user:password@my-bucket")),
@@ -572,10 +584,13 @@ CASES: list[tuple[str, Provoke]] = [
     ("The lease is held", leased_twice),
     ("The lease is held by this object", leased_again),
     ("The lease has expired", lease_that_runs_out),
+    ("The lease was taken", lease_that_is_taken),
+    ("The lease was deleted", lease_that_is_deleted),
     ("The lease isn't held", lambda s3: state(s3).lease("nightly").fence),
     ("Not a lease", lease_of_a_file),
     ("Not a name for a lease", lambda s3: state(s3).lease("")),
     ("Not a time for a lease", lambda s3: state(s3).lease("nightly", seconds=0)),
+    ("A lease's name that is too long", lambda s3: state(s3).lease("n" * 1024)),
     ("moto isn't installed", local("s3dictionary.local.moto.find_spec", lambda _: None)),
     (
         "SeaweedFS isn't installed",

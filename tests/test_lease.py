@@ -175,7 +175,7 @@ def test_after_its_end_the_next_one_takes_it(s3: ClockedS3, clock: Clock) -> Non
         assert second.held
         assert not first.held
         assert not first.renew()
-        with pytest.raises(LeaseLostError, match="expired before its block ended"):
+        with pytest.raises(LeaseLostError, match="was taken by somebody else"):
             first.__exit__(None, None, None)
         assert second.renew()
 
@@ -338,6 +338,19 @@ def test_an_object_that_is_no_lease_is_left_alone(s3: ClockedS3) -> None:
     assert s3.objects[OBJECT][0] == b'{"mine": 1}'
 
 
+def test_who_holds_a_lease_that_is_deleted_is_told_so(s3: ClockedS3, caplog: pytest.LogCaptureFixture) -> None:
+    """Both the log and the error at the end of the block say it."""
+    with pytest.raises(LeaseLostError, match="its object was deleted"), lease(s3) as held:
+        del s3.objects[OBJECT]
+        assert not held.renew()
+    assert "its object was deleted" in caplog.text
+
+
+def test_the_end_of_the_block_notices_a_deletion_that_no_renewal_has_seen(s3: ClockedS3) -> None:
+    with pytest.raises(LeaseLostError, match="its object was deleted"), lease(s3):
+        del s3.objects[OBJECT]
+
+
 def test_the_thread_that_renews_ends_with_the_block(s3: ClockedS3) -> None:
     with lease(s3) as held:
         thread = held._thread
@@ -459,7 +472,10 @@ def _is_free(d: S3Dict[str, Any]) -> bool:
 # Arguments ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "seconds"), [("", 300), ("a\n", 300), (3, 300), ("a", 1), ("a", "300"), ("a", True)])
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [("", 300), ("a\n", 300), (3, 300), ("ä" * 600, 300), ("a", 1), ("a", "300"), ("a", True), ("a", 10**12)],
+)
 def test_what_cannot_be_a_lease_is_refused_at_once(s3: ClockedS3, name: Any, seconds: Any) -> None:
     with pytest.raises(ValueError, match="a lease's"):
         opened(s3).lease(name, seconds=seconds)

@@ -31,8 +31,10 @@ class Address(NamedTuple):
     problem: str | None = None
 
 
-def split(uri: str) -> Address:
+def split(uri: object) -> Address:
     """Split an address of the form `s3://bucket/key`."""
+    if not isinstance(uri, str):  # not shown, because it may contain a password
+        return Address("", "", f"uri must be a str of the form s3://bucket/key, not of type {type(uri).__name__}")
     if not uri.startswith("s3://"):
         return Address("", "", f"{without_passwords(uri)!r} isn't an address of the form s3://bucket/key")
     rest = uri.removeprefix("s3://")
