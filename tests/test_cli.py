@@ -264,6 +264,12 @@ def test_options_of_put_object_are_passed_on(cli: CommandLine, moto_s3: Site) ->
     assert cli("set", "a", "1", "--put-option", "Bucket=x").code == ExitCode.USAGE
 
 
+def test_an_unknown_option_of_put_object_is_an_error_of_the_command_line(cli: CommandLine) -> None:
+    ended = cli("set", "a", "1", "--put-option", "Nope=1")
+    assert ended.code == ExitCode.USAGE
+    assert "Check --put-option" in ended.err
+
+
 # history, diff, restore
 
 

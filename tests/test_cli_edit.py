@@ -434,8 +434,26 @@ def test_a_key_that_both_have_changed_is_shown_and_nothing_is_saved(
     assert ended.code == ExitCode.CONFLICT
     assert '-  "c": "z"' in ended.err
     assert '+  "c": "y"' in ended.err
+    assert "pass --overwrite to save it in these keys" in ended.err
     assert moto_s3.read(FILE) == theirs
     assert kept_text.exists()
+
+
+def test_a_removal_that_would_be_undone_is_shown(cli: CommandLine, moto_s3: Site, kept_text: Path) -> None:
+    moto_s3.write(FILE, b'{"a":2,"b":[1,2]}')
+    ended = cli("edit", "--from", str(kept_text))
+    assert ended.code == ExitCode.CONFLICT
+    assert 'This would be lost:\n  the removal of "c"\n' in ended.err
+
+
+def test_overwrite_is_refused_without_a_kept_text(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    """Nothing would be overwritten, because the edit begins with the current file."""
+    moto_s3.write(FILE, BODY)
+    editor(replacing('"x"', '"y"'))
+    ended = cli("edit", "--overwrite")
+    assert ended.code == ExitCode.USAGE
+    assert "--overwrite goes with --from" in ended.err
+    assert moto_s3.read(FILE) == BODY
 
 
 def test_overwrite_decides_only_what_both_have_changed(cli: CommandLine, moto_s3: Site, kept_text: Path) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 def edit(arguments: Namespace) -> None:
     """Edit a file, and save it on condition that nobody else has written it meanwhile."""
+    if arguments.overwrite and arguments.draft is None:
+        raise Failure(ExitCode.USAGE, "--overwrite goes with --from: an edit of the current file overwrites nothing")
     file = file_of(arguments)
     kept = None if arguments.draft is None else Kept.read(Path(arguments.draft), file.uri)
     found = file.find()
@@ -74,11 +76,14 @@ def _brought_up_to_date(
     if theirs is None or base is None:
         lost = [] if theirs is None else [key for key in theirs if key not in ours or key in _changed(theirs, ours)]
         if (lost or theirs is None) and not overwrite:
-            raise _refusal(file, "it isn't known which version your text began with", theirs, ours, lost)
+            reason = "it isn't known which version your text began with" if base is None else "the file is damaged"
+            raise _refusal(file, reason, theirs, ours, lost, "save it as it is")
         return ours
     merged, clashes = merge({**base, **ours}, base, ours, theirs, None)
     if clashes and not overwrite:
-        raise _refusal(file, "someone else has changed what you have changed", theirs, ours, clashes)
+        raise _refusal(
+            file, "someone else has changed what you have changed", theirs, ours, clashes, "save it in these keys"
+        )
     for key in clashes:
         merged.pop(key, None)
         merged.update({key: ours[key]} if key in ours else {})
@@ -92,17 +97,20 @@ def _base_members(kept: Kept) -> codec.Members | None:
         return None
 
 
-def _refusal(file: File, reason: str, theirs: codec.Members | None, ours: codec.Members, keys: list[Any]) -> Failure:
-    lines = (
-        ["the whole file, which can't be read as JSON"]
-        if theirs is None
-        else differences((file.uri, theirs), ("your text", ours), keys)
-    )
+def _refusal(
+    file: File, reason: str, theirs: codec.Members | None, ours: codec.Members, keys: list[Any], overwriting: str
+) -> Failure:
+    """The failure that shows what saving a text would undo in some keys, and says what `--overwrite` would do."""
+    if theirs is None:
+        lines = ["the whole file, which can't be read as JSON"]
+    else:
+        lines = [f"the removal of {codec.encode(key).decode()}" for key in keys if key not in theirs]
+        lines += differences((file.uri, theirs), ("your text", ours), [key for key in keys if key in theirs])
     shown = "\n".join(f"  {line}" for line in lines)
     return Failure(
         ExitCode.CONFLICT,
         f"{reason}, and nothing was overwritten. This would be lost:\n{shown}\n"
-        "Change your text accordingly, or pass --overwrite to save it as it is.",
+        f"Change your text accordingly, or pass --overwrite to {overwriting}.",
     )
 
 

@@ -71,6 +71,8 @@ def _code(error: S3DictError) -> ExitCode:
         return ExitCode.NOT_THERE
     if isinstance(error, NotStorableError):
         return ExitCode.INPUT
+    if type(error.__cause__).__name__ == "ParamValidationError":  # botocore's, which may not be imported
+        return ExitCode.USAGE
     was_answered = getattr(error, "status", None) is not None
     return ExitCode.STORAGE if was_answered else ExitCode.UNREACHED
 
