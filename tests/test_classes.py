@@ -291,6 +291,30 @@ def test_an_instance_of_another_class_is_refused_and_the_message_names_types(
     assert refusal.value.path == "d['a'][0]"
 
 
+def divides(_: Any) -> Any:
+    raise ZeroDivisionError("division by zero")
+
+
+@pytest.mark.parametrize(
+    ("kind", "write", "read", "problem"),
+    [
+        (Path, str, divides, "can't be read as pathlib.Path: ZeroDivisionError: division by zero"),
+        (Path, str, str, "would come back as a str"),
+        (Money, vars, divides, "can't be read as .*Money: ZeroDivisionError: division by zero"),
+        (Money, vars, lambda parts: parts["amount"], "would come back as '1'"),
+        (Money, vars, lambda parts: Money(parts["amount"] + 1, []), "'1' would come back as '2'"),
+    ],
+)
+def test_a_read_function_that_fails_or_gives_another_type_is_reported(
+    s3: MemoryS3, kind: Any, write: Any, read: Any, problem: str
+) -> None:
+    """The advice is to correct the functions, not to pass what has been passed."""
+    value = Path("a") if kind is Path else Money(1, [])
+    d = state(s3, {kind: (write, read)}, data={"a": value})
+    with pytest.raises(NotStorableError, match=f"{problem}.*; correct its functions in types=$"):
+        d.save()
+
+
 def test_the_path_in_a_refusal_goes_through_fields(s3: MemoryS3) -> None:
     d = state(s3, data={"a": [job("a", {"b": Point(x=1, y=object())})]})
     with pytest.raises(NotStorableError) as refusal:

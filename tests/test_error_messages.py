@@ -110,7 +110,8 @@ def value(item: Any) -> Provoke:
 
 
 def typed(item: Any) -> Provoke:
-    return lambda s3: state(s3, data={"jobs": [item]}, types=[Job, Failing, Prefixed, Unreadable]).save()
+    types = [Job, Failing, Prefixed, Unreadable, (Path, str, str)]
+    return lambda s3: state(s3, data={"jobs": [item]}, types=types).save()
 
 
 @dataclass
@@ -555,6 +556,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("An instance of a subclass", typed(Special("a"))),
     ("An instance whose class fails", typed(Failing("a"))),
     ("An instance that would come back as another", typed(Prefixed("a"))),
+    ("An instance that would come back as another type", typed(Path("a"))),
     ("An instance that could not be read again", typed(Unreadable(1, 2))),
     ("An integer of too many digits", value(10**100_000)),
     ("A circular reference", value(CIRCULAR)),
@@ -692,9 +694,9 @@ def test_nothing_else_is_on_the_page() -> None:
 
 
 NEXT_STEP = re.compile(
-    r"\b(add|a free one is taken|as in|call|check|close|create|did you mean|do it|get|give it|it needs|join|leave"
-    r"|load\(\) (replaces|shows)|log in|look|must be|of the form|pass|pip install|rename|repair|restore|run it"
-    r"|set|store|try again|use|versions\(\) lists|what to do)\b",
+    r"\b(add|a free one is taken|as in|call|check|close|correct|create|did you mean|do it|get|give it|it needs"
+    r"|join|leave|load\(\) (replaces|shows)|log in|look|must be|of the form|pass|pip install|rename|repair|restore"
+    r"|run it|set|store|try again|use|versions\(\) lists|what to do)\b",
     re.IGNORECASE,
 )
 SAID_BY_OTHERS = {

@@ -13,6 +13,7 @@ class Misfit(Exception):
     """A class rejects its content. Where in the file isn't known yet."""
 
     def __init__(self, kind: type, error: Exception) -> None:
+        self.tag = kind.__name__
         super().__init__(f"can't be read as {name_of(kind)}: {reason_of(error)}")
 
 
@@ -22,11 +23,13 @@ class Located(CorruptFileError):
     Attributes:
         path: the keys that lead to the content.
         problem: the message of the `Misfit`.
+        tag: the name of the class.
     """
 
     def __init__(self, misfit: Misfit, path: Path, file: str) -> None:
         self.path = path
         self.problem = str(misfit)
+        self.tag = misfit.tag
         super().__init__(
             f"{file}{': ' if file else ''}{place_of(path)} {misfit}. The file is unchanged. Make the class accept "
             "this, for example by a default, or leave it out of types= to read a plain dict."
@@ -67,7 +70,7 @@ def _build(item: Any, path: Path, untag: Callable[[Any], Any]) -> Any:
     if type(item) is not dict:
         return item
     values = [_build(inner, place, untag) for place, inner in steps_of(item, path).items()]
-    tag = _tag_of(item)
+    tag = tag_of(item)
     content = item[tag] if tag else item
     if type(content) is dict:
         content = dict(zip(content, values, strict=True))
@@ -81,7 +84,7 @@ def _build(item: Any, path: Path, untag: Callable[[Any], Any]) -> Any:
 
 def steps_of(item: Any, path: Path) -> dict[Path, Any]:
     """The items of a JSON array or object by their paths. Of a `py/…` member, the items of its content."""
-    tag = _tag_of(item)
+    tag = tag_of(item)
     content = item[tag] if tag else item
     if type(content) is list:
         return {(*path, index): inner for index, inner in enumerate(content)}
@@ -90,6 +93,7 @@ def steps_of(item: Any, path: Path) -> dict[Path, Any]:
     return {}
 
 
-def _tag_of(item: Any) -> str:
+def tag_of(item: Any) -> str:
+    """The name of an object's only member, if it begins with `py/`; otherwise empty."""
     name = next(iter(item)) if type(item) is dict and len(item) == 1 else ""
     return name if name.startswith("py/") else ""

@@ -17,6 +17,10 @@ from ..errors import NotStorableError
 Path = tuple[Any, ...]
 
 
+CORRECT_FUNCTIONS = "correct its functions in types="
+"""The advice for a class whose functions don't give the same value again."""
+
+
 class Field(str):
     """A step of a path that leads to a field of an instance, not to a dict's value."""
 
@@ -45,6 +49,12 @@ def unknown(path: Path, value: Any, base: type | None = None) -> NotStorableErro
     kind = type(value)
     advice = f"types= has only its base class {name_of(base)}; add {kind.__name__}" if base else _advice(kind)
     return refusal(path, f"is {_a(name_of(kind))}, which can't be stored; {advice}")
+
+
+def of_another_type(path: Path, value: Any, kind: type) -> NotStorableError:
+    """The refusal of an instance whose class's functions would read it back as an instance of `kind`."""
+    problem = f"which can't be stored, because it would come back as {_a(name_of(kind))}"
+    return refusal(path, f"is {_a(name_of(type(value)))}, {problem}; {CORRECT_FUNCTIONS}")
 
 
 def name_of(kind: type) -> str:

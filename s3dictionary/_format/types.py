@@ -108,6 +108,7 @@ class Types:
     Attributes:
         place: the file's address, for messages; empty if there is none.
         given: the user classes.
+        by_fields: for the name of each user class, whether it is stored as its fields, without functions.
         scalars: types whose values hold nothing that can change.
         readers: the readers for the content of `py/…` members, by the name after `py/`.
         containers: types whose values hold others, or can change.
@@ -120,6 +121,7 @@ class Types:
         self.place = place
         self.as_read: dict[int, tuple[Raw, bytes]] = {}
         self.given = frozenset(rows)
+        self.by_fields = {row.tag: row.exact for row in rows.values()}
         # Keys and set members count as scalars to memory, except that an instance among them may change
         built_in = [row._replace(contents=WITH_KEYS.get(row.kind, row.contents)) for row in TABLE] if rows else TABLE
         self._rows = {row.kind: row for row in built_in} | rows

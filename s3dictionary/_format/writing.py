@@ -10,9 +10,20 @@ from typing import Any
 
 from ..errors import CorruptFileError, NotStorableError
 from .contents import Fields, dict_items, set_members
+from .misfits import Located
 from .plain import MAX_NESTING
 from .reading import is_foreign, loads, looks_tagged
-from .refusals import Field, Path, advice_by_name, reason_of, refusal, show, unknown
+from .refusals import (
+    CORRECT_FUNCTIONS,
+    Field,
+    Path,
+    advice_by_name,
+    of_another_type,
+    reason_of,
+    refusal,
+    show,
+    unknown,
+)
 from .scalars import ENTRIES, TWO_HALVES, exact_str, tagged
 from .types import BUILT_IN, GROUPS, STORABLE, Form, Type, Types
 
@@ -129,17 +140,23 @@ def _parts(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> b
             texts.append(_write(item, (*path, Field(name)), (*inside, 0), types))
         return tagged(row.tag, write_object(list(parts), texts, path, _enter(inside, 0), types))
     text = tagged(row.tag, _write(parts, path, inside, types))
-    if type(value) is not row.kind and not _comes_back(text, type(value), path, types):
-        raise unknown(path, value, row.kind)
+    if type(value) is not row.kind:
+        _check_comes_back(text, row, value, path, types)
     return text
 
 
-def _comes_back(text: bytes, kind: type, path: Path, types: Types) -> bool:
-    """Whether a class's functions read an instance of a subclass back as that subclass."""
+def _check_comes_back(text: bytes, row: Type, value: Any, path: Path, types: Types) -> None:
+    """Refuse an instance of a subclass, unless the class's functions read it back as that subclass."""
     try:
-        return type(loads(text.decode(), types, path)) is kind
-    except CorruptFileError:
-        return False
+        kind = type(loads(text.decode(), types, path))
+    except Located as error:
+        raise refusal(error.path, f"can't be stored, because it {error.problem}; {CORRECT_FUNCTIONS}") from error
+    except CorruptFileError as error:
+        raise refusal(path, f"can't be stored, because it can't be read back: {error}") from error
+    if kind is type(value):
+        return
+    is_a_base = issubclass(type(value), kind) and issubclass(kind, row.kind)
+    raise unknown(path, value, row.kind) if is_a_base else of_another_type(path, value, kind)
 
 
 _FORMS: dict[Form, Callable[[Type, Any, Path, Inside, Types], bytes]] = {
