@@ -92,6 +92,9 @@ class Blocks:
         Raises:
             TransactionError: the block has another owner, or isn't the innermost one. Nothing was saved.
         """
+        if isinstance(error, GeneratorExit) and block.is_abandoned:
+            self.abandon(block)  # unless it was done before: the garbage collector is ending a generator
+            return False
         block = self._entered(block)
         try:
             problem = self._problem_of(block)

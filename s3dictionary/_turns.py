@@ -208,7 +208,8 @@ class Turns:
         finally:
             if self.current is turn:
                 self.current = None
-            turn.held = None
+            if not turn.is_abandoned:
+                turn.held = None
         if self._waiting:
             with self._memory.lock:
                 self._tell_next()

@@ -71,8 +71,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "the turn is not given back after a block",
         TURNS,
-        "                self.current = None\n            turn.held = None",
-        "                pass\n            turn.held = None",
+        "                self.current = None\n            if not turn.is_abandoned",
+        "                pass\n            if not turn.is_abandoned",
         OWNERS,
     ),
     Mutation(

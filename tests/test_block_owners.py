@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -119,6 +120,29 @@ def test_of_two_interleaved_generators_none_undoes_or_saves_the_others_work(s3: 
         next(b)
     check_invariants(d)
     assert_usable(d)
+
+
+def test_the_garbage_collector_undoes_the_block_of_a_generator_without_an_error(
+    s3: HookedS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So Python shows no error at exit, either, where it collects suspended generators."""
+    d = s3.begin({"n": 0})
+    errors: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", errors.append)
+
+    def job(cycle: list[Any]) -> Generator[None, None, None]:
+        with d:
+            d["n"] = 1
+            with d.transaction():
+                yield
+
+    cycle: list[Any] = []
+    cycle.append(job(cycle))
+    next(cycle[0])
+    del cycle
+    gc.collect()
+    assert not errors
+    assert_whole(d, s3, {"n": 0})
 
 
 def test_what_a_generator_changes_after_its_block_was_ended_from_outside_stays(s3: HookedS3) -> None:
