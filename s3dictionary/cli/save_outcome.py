@@ -17,39 +17,41 @@ class SaveOutcome(Enum):
     UNKNOWN = "it isn't known whether it was saved; `get` shows the current content"
 
 
-_outcome: SaveOutcome | None = None
+class _Save:
+    """A command's save. A request of an earlier command, still under way, notes its outcome elsewhere."""
+
+    def __init__(self) -> None:
+        self.outcome = SaveOutcome.NOT_SAVED
+
+    def sent(self, **_: Any) -> None:
+        self.outcome = SaveOutcome.UNKNOWN
+
+    def answered(self, http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+        """Note what an answer proves. A refusal proves nothing about an earlier attempt without an answer."""
+        was_sent_once = not parsed.get("ResponseMetadata", {}).get("RetryAttempts")
+        if http_response.status_code < 300:
+            self.outcome = SaveOutcome.SAVED
+        elif was_sent_once and 400 <= http_response.status_code < 500:
+            self.outcome = SaveOutcome.NOT_SAVED
+
+
+_save: _Save | None = None
 
 
 def current() -> SaveOutcome | None:
     """The outcome of this command's last save; `None` if the command saves nothing."""
-    return _outcome
+    return None if _save is None else _save.outcome
 
 
 def forget() -> None:
     """Forget the previous command."""
-    _note(None)
+    global _save
+    _save = None
 
 
 def watch(client: S3Client) -> None:
     """Watch the saves that a client sends from now on."""
-    _note(SaveOutcome.NOT_SAVED)
-    client.meta.events.register("before-send.s3.PutObject", _sent, unique_id="s3dictionary-outcome-sent")
-    client.meta.events.register("after-call.s3.PutObject", _answered, unique_id="s3dictionary-outcome-answered")
-
-
-def _note(outcome: SaveOutcome | None) -> None:
-    global _outcome
-    _outcome = outcome
-
-
-def _sent(**_: Any) -> None:
-    _note(SaveOutcome.UNKNOWN)
-
-
-def _answered(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
-    """Note what an answer proves. A refusal proves nothing about an earlier attempt without an answer."""
-    was_sent_once = not parsed.get("ResponseMetadata", {}).get("RetryAttempts")
-    if http_response.status_code < 300:
-        _note(SaveOutcome.SAVED)
-    elif was_sent_once and 400 <= http_response.status_code < 500:
-        _note(SaveOutcome.NOT_SAVED)
+    global _save
+    _save = _Save()
+    client.meta.events.register("before-send.s3.PutObject", _save.sent)
+    client.meta.events.register("after-call.s3.PutObject", _save.answered)
