@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -18,40 +19,46 @@ class SaveOutcome(Enum):
 
 
 class _Save:
-    """A command's save. A request of an earlier command, still under way, notes its outcome elsewhere."""
-
     def __init__(self) -> None:
         self.outcome = SaveOutcome.NOT_SAVED
 
-    def sent(self, **_: Any) -> None:
-        self.outcome = SaveOutcome.UNKNOWN
 
-    def answered(self, http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
-        """Note what an answer proves. A refusal proves nothing about an earlier attempt without an answer."""
-        was_sent_once = not parsed.get("ResponseMetadata", {}).get("RetryAttempts")
-        if http_response.status_code < 300:
-            self.outcome = SaveOutcome.SAVED
-        elif was_sent_once and 400 <= http_response.status_code < 500:
-            self.outcome = SaveOutcome.NOT_SAVED
-
-
-_save: _Save | None = None
+_save: ContextVar[_Save | None] = ContextVar("save", default=None)
+"""The command's save. A request of an earlier command that is still under way has that one's, in its own context."""
 
 
 def current() -> SaveOutcome | None:
     """The outcome of this command's last save; `None` if the command saves nothing."""
-    return None if _save is None else _save.outcome
+    save = _save.get()
+    return None if save is None else save.outcome
 
 
 def forget() -> None:
     """Forget the previous command."""
-    global _save
-    _save = None
+    _save.set(None)
 
 
 def watch(client: S3Client) -> None:
     """Watch the saves that a client sends from now on."""
-    global _save
-    _save = _Save()
-    client.meta.events.register("before-send.s3.PutObject", _save.sent)
-    client.meta.events.register("after-call.s3.PutObject", _save.answered)
+    _save.set(_Save())
+    client.meta.events.register("before-send.s3.PutObject", _sent, unique_id="s3dictionary-outcome-sent")
+    client.meta.events.register("after-call.s3.PutObject", _answered, unique_id="s3dictionary-outcome-answered")
+
+
+def _note(outcome: SaveOutcome) -> None:
+    save = _save.get()
+    if save is not None:
+        save.outcome = outcome
+
+
+def _sent(**_: Any) -> None:
+    _note(SaveOutcome.UNKNOWN)
+
+
+def _answered(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+    """Note what an answer proves. A refusal proves nothing about an earlier attempt without an answer."""
+    was_sent_once = not parsed.get("ResponseMetadata", {}).get("RetryAttempts")
+    if http_response.status_code < 300:
+        _note(SaveOutcome.SAVED)
+    elif was_sent_once and 400 <= http_response.status_code < 500:
+        _note(SaveOutcome.NOT_SAVED)
