@@ -22,6 +22,7 @@ from ._store import Options as StoreOptions
 from ._task_runs import TaskRuns
 from ._tasks import TaskTurns, in_thread, to_the_end
 from ._turns import Turn
+from .errors import ENTER_AGAIN
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -271,7 +272,7 @@ class AsyncS3Dict(FileDict[K, V]):
         del frame
         if error is not None or len(self._blocks.open) != 1:
             return self._blocks.leave(block, error, _nothing)
-        return (await to_the_end(self._blocks.leave, block, None, self._store.save_changes)).get()
+        return (await to_the_end(self._blocks.leave, block, None, partial(self._store.save_changes, ENTER_AGAIN))).get()
 
     @overload
     async def run(self, function: Callable[[Self], Awaitable[T]], *, attempts: int = 10) -> T: ...

@@ -20,6 +20,7 @@ from ._s3.secrets import Hidden, Secret
 from ._s3.settings import Settings, with_profile
 from ._store import OnConflict
 from ._store import Options as StoreOptions
+from .errors import ENTER_AGAIN
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -259,7 +260,7 @@ class S3Dict(FileDict[K, V]):
         __exit__ = ExitMethod(Kind.WITH)
 
     def _leave(self, block: Block, error: BaseException | None) -> bool:
-        return self._blocks.leave(block, error, self._store.save_changes)
+        return self._blocks.leave(block, error, partial(self._store.save_changes, ENTER_AGAIN))
 
     @overload
     def run(self, function: Callable[[Self], T], *, attempts: int = 10) -> T: ...

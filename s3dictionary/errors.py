@@ -176,9 +176,25 @@ class ConflictError(StorageError):
         self.last_modified = last_modified
 
 
-def is_conflict_about(uri: str, error: Exception) -> bool:
+def is_conflict_about(uri: str, error: BaseException) -> bool:
     """Whether the conflict is about this file. A function that `run` calls may raise a conflict of another dict."""
     return isinstance(error, ConflictError) and error.uri == uri
+
+
+LOAD_AGAIN = "load() replaces what is in memory with the current content; then make your changes again."
+"""What to do about a conflict. The texts below replace it at the end of a block that can be repeated."""
+
+ENTER_AGAIN = "The block was rolled back. Enter it again, or use run()."
+RUN_AGAIN = "What run() did was rolled back. Call it again, or allow it more attempts."
+KEPT_BEFORE = (
+    "The dict had unsaved changes before this block or call of run(), so it didn't load the current content, and the "
+    "same conflict comes again. Call load(), which discards those changes, and make them again."
+)
+
+
+def advise(conflict: BaseException, what_to_do: str) -> None:
+    """Replace what the message of a conflict says about what to do."""
+    conflict.args = (str(conflict).replace(LOAD_AGAIN, what_to_do),)
 
 
 class UnknownOutcomeError(StorageError):

@@ -164,6 +164,23 @@ def conflict(s3: Site) -> None:
     d.save()
 
 
+def conflict_at_the_end(s3: Site) -> None:
+    with state(s3) as d:
+        s3.write("state.json", b"{}")
+        d["a"] = 1
+
+
+def conflict_in_run(s3: Site) -> None:
+    state(s3).run(lambda d: s3.write("state.json", b"{}") and d.update(a=1), attempts=1)
+
+
+def conflict_of_before(s3: Site) -> None:
+    d = state(s3, data={"a": 1})
+    s3.write("state.json", b"{}")
+    with d:
+        d["b"] = 1
+
+
 def clash(s3: Site) -> None:
     d = state(s3, on_conflict="merge")
     s3.write("state.json", b'{"a": 1}')
@@ -529,6 +546,9 @@ CASES: list[tuple[str, Provoke]] = [
     ("Read-only", arguments(read_only=True)),
     ("A read-only dict was edited", edit_read_only),
     ("Someone else has written", conflict),
+    ("Someone else has written", conflict_at_the_end),
+    ("Someone else has written", conflict_in_run),
+    ("Someone else has written", conflict_of_before),
     ("Both sides changed the same keys", clash),
     ("Changes that can't be merged", undone_but_saved),
     ("It isn't known whether a save took effect", fault(Reset(), S3Dict.save)),
