@@ -8,15 +8,15 @@ from functools import partial
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
-from ._base import FileDict
+from ._base import FileDict, check_call, dict_of
 from ._leaving import Block, Kind
 from ._loads import Fetched
 from ._mapping import Data, Default, K, V
 from ._memory import Memory
 from ._not_loaded import NotLoaded
 from ._s3.file import MAX_SIZE
-from ._s3.secrets import Hidden, Secret
-from ._s3.settings import Settings, with_profile
+from ._s3.secrets import Secret
+from ._s3.settings import Settings, put_options_of, with_profile
 from ._store import OnConflict
 from ._store import Options as StoreOptions
 from ._task_runs import TaskRuns
@@ -133,11 +133,14 @@ class AsyncS3Dict(FileDict[K, V]):
         **client_options: Any,
     ) -> None:
         secret, access_secret_key = Secret(access_secret_key), None  # a traceback can show what the variables hold
-        put_options, options = Hidden(put_options or {}), with_profile(client_options, profile_name)
+        options = with_profile(client_options, profile_name)
         client_options.clear()
+        put_options = put_options_of(put_options)
+        if "autosave" in options:
+            raise TypeError("AsyncS3Dict has no autosave. Edit in `async with d:` or `run()`.")
         settings = Settings(bucket_name, file_name, access_key_id, secret, client, options, put_options, max_size)
         self._open(settings, default, on_conflict, types, read_only=read_only, replaces=data is not None)
-        self._first = None if data is None else dict(data)
+        self._first = None if data is None else dict_of("data", data)
         self._memory = NotLoaded(self.uri)
 
     def _set_up(self, settings: Settings, memory: Memory, options: StoreOptions) -> None:
@@ -317,8 +320,7 @@ class AsyncS3Dict(FileDict[K, V]):
             ValueError: `attempts` isn't positive.
         """
         self._blocks.refuse_inside("run()")
-        if attempts < 1:
-            raise ValueError(f"attempts must be positive, not {attempts}")
+        check_call(function, attempts)
         return await self._runs.run(self._refresh, partial(function, self, *args, **kwargs), attempts)
 
     def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> AsyncS3Dict[Any, Any]:  # type: ignore[override]

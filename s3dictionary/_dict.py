@@ -10,14 +10,14 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
-from ._base import FileDict, check_bool
+from ._base import FileDict, check_bool, check_call, dict_of
 from ._leaving import Block, ExitMethod, Kind, block_to_enter
 from ._mapping import Data, Default, K, V
 from ._memory import Memory
 from ._runs import Runs
 from ._s3.file import MAX_SIZE
-from ._s3.secrets import Hidden, Secret
-from ._s3.settings import Settings, with_profile
+from ._s3.secrets import Secret
+from ._s3.settings import Settings, put_options_of, with_profile
 from ._store import OnConflict
 from ._store import Options as StoreOptions
 from .errors import ENTER_AGAIN
@@ -140,14 +140,16 @@ class S3Dict(FileDict[K, V]):
         **client_options: Any,
     ) -> None:
         secret, access_secret_key = Secret(access_secret_key), None  # a traceback can show what the variables hold
-        put_options, options = Hidden(put_options or {}), with_profile(client_options, profile_name)
+        options = with_profile(client_options, profile_name)
         client_options.clear()
+        put_options = put_options_of(put_options)
         settings = Settings(bucket_name, file_name, access_key_id, secret, client, options, put_options, max_size)
         replaces = data is not None
         self._open(settings, default, on_conflict, types, read_only=read_only, autosave=autosave, replaces=replaces)
+        content = None if data is None else dict_of("data", data)
         self._store.load(replacing=replaces)
-        if data is not None:
-            self.data = dict(data)
+        if content is not None:
+            self.data = content
         if autosave:
             if self.etag is None or self.changed:
                 self.save()
@@ -300,14 +302,13 @@ class S3Dict(FileDict[K, V]):
             ValueError: `attempts` isn't positive.
         """
         self._blocks.refuse_inside("run()")
+        check_call(function, attempts)
         if inspect.iscoroutinefunction(function):
             raise TypeError(
                 "run() can't call a coroutine function, which would do its work after the block. Use AsyncS3Dict.run()."
             )
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError("run() can't call a generator function, which would do its work after the block.")
-        if attempts < 1:
-            raise ValueError(f"attempts must be positive, not {attempts}")
         return self._runs.run(partial(function, self, *args, **kwargs), attempts)  # type: ignore[no-any-return]
 
     def _update(self, step: Callable[..., T], *args: Any) -> T:

@@ -22,13 +22,14 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+import boto3
 import botocore.exceptions
 import pytest
 from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
 from s3dictionary import AsyncS3Dict, S3Dict, TransactionError, UnknownOutcomeError, UnsavedChangesWarning
-from s3dictionary._s3 import addresses
+from s3dictionary._s3 import addresses, failures
 from s3dictionary._s3.lineage import Outcome
 from s3dictionary.local import local_s3
 from s3dictionary.local.block import Engine
@@ -479,6 +480,19 @@ CASES: list[tuple[str, Provoke]] = [
     ("Not a bool for autosave", arguments(autosave="yes")),
     ("Read-only and something to save", arguments(read_only=True, data={})),
     ("No attempts", lambda s3: state(s3).run(len, attempts=0)),
+    ("A name that isn't a str", arguments(file_name=Path("state.json"))),
+    ("Keys that aren't text", arguments(access_key_id=1)),
+    ("Not a client", lambda s3: S3Dict(s3.bucket, file_name="state.json", client=boto3.Session())),
+    ("Put options that aren't a dict", arguments(put_options="STANDARD_IA")),
+    ("Put options that aren't a dict", arguments(put_options={1: "STANDARD_IA"})),
+    ("Content that isn't a dict", arguments(default=[1, 2])),
+    ("Content that isn't a dict", arguments(data="")),
+    ("Not a list of classes", arguments(types=Job)),
+    ("Autosave in an AsyncS3Dict", lambda s3: AsyncS3Dict(s3.bucket, file_name="state.json", autosave=True)),
+    ("The wrong kind of with", lambda s3: AsyncS3Dict(s3.bucket, file_name="state.json").__enter__()),
+    ("The wrong kind of with", lambda s3: state(s3).__aenter__()),
+    ("Not a function", lambda s3: state(s3).run(5)),
+    ("An unknown argument", arguments(bogus=1)),
     ("An unknown argument", arguments(regoin_name="eu-central-1")),
     ("Not an endpoint", arguments(endpoint_url="localhost:9000")),
     ("No credentials", environment()),
@@ -696,7 +710,7 @@ def test_nothing_else_is_on_the_page() -> None:
 
 
 NEXT_STEP = re.compile(
-    r"\b(add|a free one is taken|as in|call|check|close|create|do it|get|give it|it needs|join|leave"
+    r"\b(add|a free one is taken|as in|call|check|close|create|do it|edit in|get|give it|it needs|join|leave"
     r"|load\(\) (replaces|shows)|log in|look|must be|of the form|pass|pip install|rename|repair|restore|run it"
     r"|set|store|try again|use|versions\(\) lists|what to do)\b",
     re.IGNORECASE,
@@ -741,6 +755,7 @@ NO_MESSAGES = {
     ", not loaded yet>",  # the repr says it
     *(outcome.value for outcome in Outcome),  # only named
     flat(addresses._ARN),
+    failures._MISSPELT,
 }
 
 

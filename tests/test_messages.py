@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
-from s3dictionary import AsyncS3Dict, ConflictError, ReadOnlyError, S3Dict
+from s3dictionary import AsyncS3Dict, ConflictError, ReadOnlyError, S3Dict, StorageError
+from s3dictionary._s3.settings import OWN_OPTIONS
 from support.adversary.hooked_s3 import HookedS3
 from support.servers import Site
 
@@ -18,6 +22,81 @@ D = S3Dict[Any, Any]
 @pytest.fixture
 def s3() -> HookedS3:
     return HookedS3()
+
+
+# Arguments ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("filename", "file_name"),
+        ("key", "file_name"),
+        ("bucket", "bucket_name"),
+        ("region", "region_name"),
+        ("on_conflit", "on_conflict"),
+        ("readonly", "read_only"),
+        ("autosav", "autosave"),
+        ("endpoint_ulr", "endpoint_url"),
+    ],
+)
+def test_a_misspelt_option_is_named_before_the_one_that_it_leaves_empty(given: str, meant: str) -> None:
+    """`filename=` leaves `file_name` empty, which isn't what the caller did wrong."""
+    for make in S3Dict, AsyncS3Dict:
+        with pytest.raises(TypeError, match=rf"unexpected keyword argument '{given}'. Did you mean {meant}\?$"):
+            make(**{given: "x"})
+
+
+def test_suggestions_are_made_for_every_option() -> None:
+    """All names in the constructor's signature are known."""
+    names = set(inspect.signature(S3Dict).parameters) - {"client_options"}
+    assert set(OWN_OPTIONS) == names
+
+
+def test_another_boto3_object_in_place_of_a_client_says_where_its_client_is() -> None:
+    """A resource has one, and a session makes one."""
+    session = boto3.Session(region_name="eu-west-1")
+    for given, hint in (session, r'\.client\("s3"\)'), (session.resource("s3"), r"\.meta\.client"):
+        with pytest.raises(TypeError, match=rf"client must be an S3 client, .* Pass its {hint}\.$"):
+            S3Dict("bucket", file_name="key", client=given)
+
+
+def test_a_misspelt_put_option_names_the_closest(moto_s3: Site) -> None:
+    """botocore only lists all that exist."""
+    d: D = S3Dict(
+        moto_s3.bucket, file_name="state.json", client=moto_s3.client, put_options={"StorageClas": "STANDARD_IA"}
+    )
+    with pytest.raises(StorageError, match=r"Did you mean StorageClass\? Check put_options"):
+        d.save()
+
+
+def test_an_async_run_checks_its_function_as_well(s3: HookedS3) -> None:
+    """The result of a call isn't a function."""
+    d: AsyncS3Dict[str, int] = AsyncS3Dict("bucket", file_name="key", client=s3)
+    with pytest.raises(TypeError, match="Pass the function itself"):
+        asyncio.run(d.run(None))
+
+
+@pytest.mark.parametrize("uri", [None, Path("s3://bucket/key")])
+def test_an_address_that_is_not_a_str_is_refused(uri: Any) -> None:
+    """A path has lost one of the slashes."""
+    with pytest.raises(ValueError, match="an address must be a str"):
+        S3Dict.from_uri(uri)
+
+
+def test_a_block_of_the_wrong_kind_says_which_one_to_use(s3: HookedS3) -> None:
+    """Python's own message doesn't know the other one."""
+    d: Any = AsyncS3Dict("bucket", file_name="key", client=s3)
+    with pytest.raises(TypeError, match="Use `async with d:`"), d:
+        pass
+
+    async def enter() -> None:
+        e: Any = s3.open()
+        async with e:
+            pass
+
+    with pytest.raises(TypeError, match="Use `with d:`, or AsyncS3Dict"):
+        asyncio.run(enter())
 
 
 # Conflicts ------------------------------------------------------------------------------------------------------------
