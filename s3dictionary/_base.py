@@ -181,7 +181,7 @@ class FileDict(LazyDict[K, V]):
         return Transaction(self, self._blocks, prepare, self._autosave_changes)
 
     def lease(self, name: str, *, seconds: float = 300) -> Lease:
-        """A lock with one holder among all machines, for `with` and `async with`.
+        """A lock with one holder among all machines, for `with` and `async with`. Without them, nothing is taken.
 
         The lease is stored in an object beside the file, `<file_name>.<name>.lease`, which isn't deleted. The lease is
         renewed while it is held, and expires if its holder is killed. It doesn't prevent others from using the dict.

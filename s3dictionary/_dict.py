@@ -15,6 +15,7 @@ from ._leaving import Block, ExitMethod, Kind, block_to_enter
 from ._mapping import Data, Default, K, V
 from ._memory import Memory
 from ._runs import Runs
+from ._s3.addresses import REQUIRED
 from ._s3.file import MAX_SIZE
 from ._s3.secrets import Secret
 from ._s3.settings import Settings, put_options_of, with_profile
@@ -66,7 +67,7 @@ class S3Dict(FileDict[K, V]):
             something storable and back: `{Path: (str, Path)}`, or in a list `(Path, str, Path)`.
         read_only: whether updates and saves raise a `ReadOnlyError`. Needs no permission to write.
         max_size: the most bytes that the file may have, stored or uncompressed. A larger file is refused before it is
-            read.
+            read into memory.
         client: a boto3 S3 client to use instead of keys and options.
         profile_name: the profile in `~/.aws/config` that has the credentials and settings.
         put_options: additional arguments for every PutObject, such as `{"ServerSideEncryption": "aws:kms"}`.
@@ -74,6 +75,7 @@ class S3Dict(FileDict[K, V]):
 
     Raises:
         ValueError: an argument is missing, invalid, or can't be combined with another.
+        TypeError: an argument has an unknown name, or the wrong type.
         BucketNotFoundError, AccessDeniedError, StorageError: the file can't be loaded.
         CorruptFileError: the file isn't a JSON object in UTF-8.
     """
@@ -122,10 +124,10 @@ class S3Dict(FileDict[K, V]):
     ) -> None: ...
     def __init__(
         self,
-        bucket_name: str = "",
+        bucket_name: str = REQUIRED,
         access_key_id: str | None = None,
         access_secret_key: str | None = None,
-        file_name: str = "",
+        file_name: str = REQUIRED,
         autosave: bool = False,
         *,
         data: Data[K, V] | None = None,

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from s3dictionary import AsyncS3Dict, ConflictError, ReadOnlyError, S3Dict, StorageError
+from s3dictionary import AsyncS3Dict, ConflictError, ReadOnlyError, S3Dict, StorageError, errors
 from s3dictionary._s3.settings import OWN_OPTIONS
 from support.adversary.hooked_s3 import HookedS3
 from support.servers import Site
@@ -97,6 +97,28 @@ def test_a_block_of_the_wrong_kind_says_which_one_to_use(s3: HookedS3) -> None:
 
     with pytest.raises(TypeError, match="Use `with d:`, or AsyncS3Dict"):
         asyncio.run(enter())
+
+
+def test_help_shows_which_arguments_are_required() -> None:
+    """The signature has a default for each argument, because `file_name` follows optional ones."""
+    for shown in S3Dict, AsyncS3Dict:
+        defaults = {name: repr(each.default) for name, each in inspect.signature(shown).parameters.items()}
+        assert [name for name, default in defaults.items() if default == "<required>"] == ["bucket_name", "file_name"]
+
+
+# What could not be saved ----------------------------------------------------------------------------------------------
+
+
+def test_the_note_on_an_exception_says_what_unsaved_is_and_how_to_use_it(s3: HookedS3) -> None:
+    """Writing it back as a whole would overwrite what others have saved."""
+    d = s3.begin({"n": 1, "other": 1}, on_conflict=lambda *_: 1 / 0)
+    s3.once("PutObject", rival(s3))
+    with pytest.raises(ZeroDivisionError) as error, d:
+        d["n"] = 3
+    assert error.value.unsaved == {"n": 3, "other": 1}  # type: ignore[attr-defined]
+    (note,) = getattr(error.value, "__notes__", [errors._NOTE])  # Python 3.10 has no notes
+    for phrase in "`unsaved`", "including keys you didn't change", "Don't write it back with update()":
+        assert phrase in note
 
 
 # Conflicts ------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,17 @@ from .secrets import has_password, without_passwords
 MAX_KEY = 1024
 """Most bytes of a key in UTF-8."""
 
+
+class _Required(str):
+    """A default that `help` shows as what it stands for."""
+
+    def __repr__(self) -> str:
+        return "<required>"
+
+
+REQUIRED = _Required()
+"""An empty name."""
+
 _EMPTY = 'must be a str that isn\'t empty, as in S3Dict("my-bucket", file_name="state.json")'
 _ARN = r"""(?x)arn:aws[a-z-]*:
     (?: (?:s3|s3-object-lambda):[a-z0-9-]*:[0-9]{12}:accesspoint[:/][^/:]+
