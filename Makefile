@@ -37,11 +37,11 @@ stress-network: .venv/with-dev
 
 stress-kills: .venv/with-dev
 	$(STRESS) tests/test_linearizability.py tests/test_many_writers.py tests/test_kills.py tests/test_threads_and_forks.py \
-	  -k "not no_update"
+	  tests/test_groups_among_processes.py -k "not no_update"
 
 stress-interrupts: .venv/with-dev
 	S3DICT_STRESS=1 .venv/bin/python $(PYTEST) tests/test_interrupts.py tests/test_threads_at_any_moment.py \
-	  tests/test_signal_storm.py tests/test_scheduled_threads.py tests/test_costs.py
+	  tests/test_signal_storm.py tests/test_scheduled_threads.py tests/test_costs.py tests/test_tasks_machine.py
 
 stress-mutations: .venv/with-dev
 	.venv/bin/python tests/mutations.py
@@ -123,6 +123,7 @@ bench-quick: .venvs/bench/with-bench .venvs/original/with-0.13
 # Python 3.14 and 3.15 from Debian sid, in a folder, for a Linux without them. Needs root and debootstrap.
 SID = .venvs/sid
 SID_VERSIONS ?= 3.14 3.15
+SID_PACKAGES = ca-certificates,procps,python3.14-venv,python3.15-venv
 MIRROR ?= $(or $(shell sed -n 's/^URIs: *//p; s/^deb \(\[.*\] \)*\(http[^ ]*\) .*/\2/p' /etc/apt/sources.list \
   /etc/apt/sources.list.d/* 2>/dev/null | grep -v security | head -n 1),http://deb.debian.org/debian)
 
@@ -130,8 +131,7 @@ sid: $(SID)/made
 
 $(SID)/made:
 	mkdir -p $(SID)
-	unshare --mount debootstrap --variant=minbase \
-	  --include=ca-certificates,python3.14-venv,python3.15-venv sid $(SID) $(MIRROR)
+	unshare --mount debootstrap --variant=minbase --include=$(SID_PACKAGES) sid $(SID) $(MIRROR)
 	touch $@
 
 matrix-sid: $(SID)/made

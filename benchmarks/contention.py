@@ -451,14 +451,14 @@ PAGE = """# How far one file goes
 
 All writers of a file take turns: a commit reads the file (GET) and writes it (PUT) on condition that nobody else has
 written in between. That takes two round trips to the store, one for the GET and one for the PUT. A file over 1 MiB, or
-your own `client=`, adds another one, because boto3 asks before it sends the content (`Expect: 100-continue`). Between
-the store's read and its write lie the way back of the GET and the way out of the PUT. So two commits are at least this
-time apart, however many writers there are. **More processes hardly make one file faster; they mostly cause more
-retries.**
+your own `client=`, adds another one, because boto3 asks before it sends the content (`Expect: 100-continue`). After
+the store has read the file for a GET, the answer travels back and the PUT travels out: one round trip. So two commits
+are at least one round trip apart, however many writers there are. **More processes hardly make one file faster; they
+mostly cause more retries.**
 
 `make contention` writes this page. The writers commit continuously, so a number of writers here corresponds to many
 more programs that save now and then. With `run()`, all of them increment the same counter; with `on_conflict="merge"`,
-each has its own key. A retry is a PUT that was refused.
+each has its own key. Each writer is a process with one dict. A retry follows each refused PUT.
 
 Measured on {machine}.
 Writers and server share these cores; the load average at the start was {load}.
@@ -488,9 +488,9 @@ more there are. The model only considers the network and the total CPU time.
 
 ## Groups
 
-Calls of `run()` in the threads or tasks of one process that wait at the same time share one GET and one PUT. The table
-has commits a second for processes with this many threads each, with {delay:.0f} ms of network and {small}. For the
-model, a process is one writer, and each of its commits counts as one for each thread.
+Calls of `run()` in the threads or tasks of one process that wait at the same time share one GET and one PUT. Each cell
+is commits a second, with {delay:.0f} ms of network and {small}; the model counts a process with n threads as one writer
+whose commits count n times.
 
 {groups}
 

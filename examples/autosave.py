@@ -1,8 +1,8 @@
-"""Autosave: each update is in S3 when the statement is done. Edits inside a value need a transaction.
+"""Autosave: each update is in S3 when the statement is done. Nested edits need a transaction.
 
 Prints:
     two updates, two saves: {'milk': {'pieces': 1}, 'bread': {'pieces': 1}}
-    an edit inside a value, not seen yet: {'milk': {'pieces': 1}, 'bread': {'pieces': 1}}
+    a nested edit, not seen yet: {'milk': {'pieces': 1}, 'bread': {'pieces': 1}}
     a transaction, saved at its end: {'milk': {'pieces': 2}, 'bread': {'pieces': 3}}
     many keys at once, one save: {'milk': {'pieces': 2}, 'eggs': {'pieces': 12}, 'tea': {'pieces': 1}}
 """
@@ -22,7 +22,7 @@ def main(uri: str) -> None:
     show("two updates, two saves")
 
     shopping["milk"]["pieces"] = 2  # a plain dict: nobody is told. It is saved with the next update
-    show("an edit inside a value, not seen yet")
+    show("a nested edit, not seen yet")
 
     with shopping.transaction():
         shopping["bread"]["pieces"] += 2

@@ -5,7 +5,7 @@ Runs on a local S3 server, or in the bucket that S3DICT_BUCKET names: see playgr
 Prints:
     1. A block: three orders, of which one can't be filled
        in memory: {'stock': {'apple': 6, 'pear': 2}, 'orders': [...], 'refused': ['5 x pear']}
-       saved at the end of the block, with one PUT, as s3://...
+       saved at the end of the block, as s3://...
     2. Another run of the program
        found:     {'stock': {'apple': 6, 'pear': 2}, 'orders': [...], 'refused': ['5 x pear']}
     3. Two writers at once
@@ -43,7 +43,7 @@ def first_run(uri: str) -> None:
             except OutOfStock as error:
                 refused.append(str(error))  # that order was rolled back, the others stay
         print("   in memory:", shop)
-    print("   saved at the end of the block, with one PUT, as", shop.uri)
+    print("   saved at the end of the block, as", shop.uri)
 
 
 def second_run(uri: str) -> None:
@@ -63,10 +63,10 @@ def two_writers(uri: str) -> None:
         ben.save()
     except ConflictError as error:
         print("   Ben is told:", error)
-        ben.load()
-    with S3Dict.from_uri(uri) as shop:  # so Ben starts again from what is there
-        shop["closed_by"] = "Ben"
-    print("   both are there:", shop["opened_by"], "and", shop["closed_by"])
+        ben.load()  # drops Ben's change, and takes Anna's
+    with ben:
+        ben["closed_by"] = "Ben"
+    print("   both are there:", ben["opened_by"], "and", ben["closed_by"])
 
 
 def main(uri: str) -> None:

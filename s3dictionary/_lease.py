@@ -202,7 +202,7 @@ class Lease:
 
     def _lost_error(self) -> LeaseLostError:
         return LeaseLostError(
-            f"{self._what} ran out before its block ended: it could not be renewed for {self.seconds:g} s, for "
+            f"{self._what} expired before its block ended: it could not be renewed for {self.seconds:g} s, for "
             "example because the network failed or the process was suspended. Somebody else may have done the same "
             "work meanwhile. Check what was done, or use a longer lease.",
             name=self.name,
@@ -212,7 +212,7 @@ class Lease:
         began = Mark()  # from before the request on: the store's time begins later
         version = None if found is None else found.version
         self._file.loaded(version)
-        self._file.put(codec.join(codec.encode_all(state._asdict())), version, members=state)
+        self._file.put(codec.join_in_buffer(codec.encode_all(state._asdict())), version, members=state)
         self._renewed = began
 
     def _state_in(self, found: Found | None) -> State | None:

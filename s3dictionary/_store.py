@@ -151,7 +151,7 @@ class Store(Loader):
         if self._file.pending_merge and self._merges:
             self._merge(save)
             return
-        body = codec.join(save.members, self._memory.types)
+        body = codec.join_in_buffer(save.members, self._memory.types)
         try:
             outcome = self._file.put(body, save.base, members=save.members, overwrite=self._overwrites)
         except ConflictError as conflict:
@@ -225,7 +225,7 @@ class Store(Loader):
         """Save a merge. Returns `False` if an earlier save of unknown outcome took effect instead."""
         version: Version | Earlier | None = merging.base
         if merging.is_needed:
-            body = codec.join(merging.members, self._memory.types)
+            body = codec.join_in_buffer(merging.members, self._memory.types)
             version = self._file.put(body, merging.base, members=save.members, theirs=merging.theirs)
         if isinstance(version, Earlier):
             self._rebase(version.content)

@@ -34,8 +34,13 @@ class Notification:
         """Whether the task can never receive it."""
         return self._loop.is_closed()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the task's event loop is running in this thread."""
+        return asyncio._get_running_loop() is self._loop
+
     def send(self) -> None:
-        if asyncio._get_running_loop() is self._loop:
+        if self.is_here:
             self._sent.set()
             return
         with suppress(RuntimeError):  # its loop is closed, so it will never continue
@@ -56,6 +61,11 @@ class _WaitingTask(Waiting):
     @property
     def has_gone(self) -> bool:
         return self._notification.is_undeliverable or super().has_gone
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a task of the event loop that is running in this thread."""
+        return self._notification.is_here
 
     def tell(self) -> None:
         super().tell()
@@ -96,9 +106,16 @@ class TaskTurns(Turns):
             if self.current is None and self._is_free(waiting):
                 self.current = turn
                 return True
-            if waiting not in self._waiting and waiting is not self._next:
-                self._waiting.append(waiting)
+            self._queue(waiting)
             return False
+
+    def _may_change(self, waiting: Waiting | None) -> bool:
+        """Whether the caller may change the dict now. It can't wait for a notified task of its own event loop."""
+        if super()._may_change(waiting):
+            return True
+        ahead = self._next
+        is_ahead_here = isinstance(ahead, _WaitingTask) and ahead.is_here
+        return self.current is None and is_ahead_here and not isinstance(waiting, _WaitingTask)
 
 
 def _has_gone(owner: Any) -> bool:

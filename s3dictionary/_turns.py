@@ -75,6 +75,14 @@ class Waiting:
         self._told.acquire(timeout=_LOOK_AGAIN)
 
     @property
+    def was_told(self) -> bool:
+        return self._until < float("inf")
+
+    def begin_again(self) -> None:
+        """Wait for another notification, because somebody else was faster."""
+        self._until = float("inf")
+
+    @property
     def has_gone(self) -> bool:
         return time.monotonic() > self._until
 
@@ -282,9 +290,16 @@ class Turns:
         with self._memory.lock:
             if self.current is None and self._next in (None, waiting):
                 return
-            if waiting not in self._waiting and waiting is not self._next:
-                self._waiting.append(waiting)
+            self._queue(waiting)
         waiting.wait()
+
+    def _queue(self, waiting: Waiting) -> None:
+        """Let it wait behind the others; one that was notified, but for whom somebody else was faster, before them."""
+        if self._next is waiting:
+            self._next = None
+        if waiting not in self._waiting:
+            self._waiting.insert(0 if waiting.was_told else len(self._waiting), waiting)
+            waiting.begin_again()
 
     def after_fork_in_child(self) -> None:
         """Drop the turns of other threads, because only the thread that forked exists in the child."""

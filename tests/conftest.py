@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,6 +36,8 @@ class FaultsWriter:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell, and programs inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--write-faults") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(FaultsWriter())
 

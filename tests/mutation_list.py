@@ -15,6 +15,14 @@ LEAVING = ("tests/test_leaving.py",)
 HANDLERS = ("tests/test_signal_handlers.py",)
 GROUP_TESTS = ("tests/test_groups.py",)
 CLASSES = ("tests/test_classes.py", "tests/test_classes_machine.py")
+MEMBERS = ("tests/test_group_members.py",)
+TASKS = ("tests/test_tasks.py",)
+BLOCK_TASKS = ("tests/test_block_tasks.py",)
+SETTLING = ("tests/test_settling.py",)
+RANGES = ("tests/test_ranges.py",)
+LEASES = ("tests/test_lease.py",)
+CONTENTS = ("tests/test_class_contents.py",)
+MERGES = ("tests/test_merge.py",)
 
 
 class Mutation(NamedTuple):
@@ -41,6 +49,8 @@ GROUPS = "_groups.py"
 TURNS, BLOCKS, LOADS, STORE = "_turns.py", "_blocks.py", "_loads.py", "_store.py"
 DICT, EXIT, SAVING, TRIES = "_dict.py", "_exits.py", "_s3/saving.py", "_s3/tries.py"
 STATEMENTS, MAPPING, BASE = "_leaving.py", "_mapping.py", "_base.py"
+TASK_RUNS, TURNS_OF_TASKS, LEASE, MERGE = "_task_runs.py", "_tasks.py", "_lease.py", "_merge.py"
+RANGE, GIVEN, INSTANCES = "_s3/ranges.py", "_format/given.py", "_format/instances.py"
 
 MUTATIONS: list[Mutation] = [
     # Whose turn it is
@@ -197,7 +207,7 @@ MUTATIONS: list[Mutation] = [
         FILED,
         "                and self.items[key] is entry  # no signal",
         "                # no signal",
-        HANDLERS,
+        ("tests/test_signal_handlers.py::test_what_a_handler_reads_at_the_last_moment_before_that_does_too",),
     ),
     Mutation(
         "a list isn't of one moment",
@@ -430,6 +440,13 @@ MUTATIONS: list[Mutation] = [
         EXITS,
     ),
     Mutation(
+        "a dict whose keys can't be compared is dropped silently",
+        EXIT,
+        "is told so\n            return True",
+        "is told so\n            return False",
+        EXITS,
+    ),
+    Mutation(
         "slots of an instance are not put back",
         "_format/instances.py",
         "slot.__set__(instance, attributes[name])",
@@ -477,5 +494,394 @@ MUTATIONS: list[Mutation] = [
         "not shows_all(found, self.types) or ",
         "",
         CLASSES,
+    ),
+    # Groups, once more: forks, those who leave, those who come late
+    Mutation(
+        "a forked child's threads join a group of its parent",
+        GROUPS,
+        "group.process != os.getpid() or group.holder.has_gone",
+        "group.holder.has_gone",
+        MEMBERS,
+    ),
+    Mutation(
+        "a group of two is none",
+        GROUPS,
+        "group.is_shared = len(group.members) > 1",
+        "group.is_shared = len(group.members) > 2",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "a child that was forked in a function calls it again, though it is alone",
+        GROUPS,
+        "        if was_shared:\n",
+        "        if True:\n",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "the error of the save covers a function's own",
+        GROUPS,
+        "member.error = member.error or error",
+        "member.error = error",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "those who have left meanwhile are called again",
+        GROUPS,
+        "[each for each in members if each in group.members], []",
+        "members, []",
+        MEMBERS,
+    ),
+    Mutation(
+        "what came of the call before stays",
+        GROUPS,
+        "                member.reset()\n",
+        "                pass\n",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "nobody can join a group that waits to go again",
+        GROUPS,
+        "            if self._next is None and group.members:\n                self._next = group\n",
+        "",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "those who know that it was saved are told otherwise",
+        GROUPS,
+        "if each is not member and not each.is_done]",
+        "if each is not member]",
+        MEMBERS,
+    ),
+    Mutation(
+        "a group that was refused stays open, with nobody in it",
+        GROUPS,
+        "        self.close(group)\n        if isinstance",
+        "        if isinstance",
+        GROUP_TESTS,
+    ),
+    Mutation(
+        "an error stays with the frame that raised it",
+        GROUPS,
+        "            finally:\n                del error  # its traceback refers to this frame",
+        "            finally:\n                pass",
+        GROUP_TESTS,
+    ),
+    # Tasks
+    Mutation(
+        "who has raised waits for the others' save, although it was cancelled",
+        TASK_RUNS,
+        " or not self.is_kept:",
+        ":",
+        TASKS,
+    ),
+    Mutation(
+        "a function is called again although its task was cancelled",
+        TASK_RUNS,
+        "if member.cancelled is not None and not group.is_saving:",
+        "if False:",
+        TASKS,
+    ),
+    Mutation(
+        "a load that fails keeps the turn",
+        TASK_RUNS,
+        "            self._turns.end(block)\n            self._groups.failed(group, error, repeats=False)",
+        "            self._groups.failed(group, error, repeats=False)",
+        TASKS,
+    ),
+    Mutation(
+        "`Rollback` is raised where a task calls `run`",
+        TASK_RUNS,
+        "None if isinstance(error, Rollback) else error",
+        "error",
+        TASKS,
+    ),
+    Mutation(
+        "another attempt of a task throws unsaved changes away",
+        TASK_RUNS,
+        "is_conflict_about(self._store.uri, error) and not self._store.changed",
+        "is_conflict_about(self._store.uri, error)",
+        TASKS,
+    ),
+    Mutation(
+        "each member of a group of tasks tries to load",
+        TASK_RUNS,
+        "self._groups.failed(group, error, repeats=False)",
+        "self._groups.failed(group, error, repeats=True)",
+        TASKS,
+    ),
+    Mutation(
+        "a request that outlives its event loop fails loudly",
+        TURNS_OF_TASKS,
+        "with suppress(RuntimeError):",
+        "if True:",
+        TASKS,
+    ),
+    Mutation(
+        "a turn is taken away during its request",
+        TURNS_OF_TASKS,
+        "and not current.is_requesting and",
+        "and",
+        TASKS,
+    ),
+    Mutation(
+        "a task that has ended keeps its turn",
+        TURNS_OF_TASKS,
+        "(owner.done() or owner.get_loop().is_closed())",
+        "owner.get_loop().is_closed()",
+        TASKS,
+    ),
+    Mutation(
+        "requests don't see the context of their task",
+        TURNS_OF_TASKS,
+        "self._context.run(self._function, *self._args)",
+        "self._function(*self._args)",
+        TASKS,
+    ),
+    Mutation(
+        "a coroutine that is closed doesn't wait for its save",
+        TURNS_OF_TASKS,
+        "                self._is_done.wait(_LONGEST_SAVE)\n                raise",
+        "                raise",
+        TASKS,
+    ),
+    Mutation(
+        "a save isn't waited for if its task is cancelled",
+        TURNS_OF_TASKS,
+        "cancelled = cancellation",
+        "raise",
+        TASKS,
+    ),
+    # What a save or delete finds out about itself
+    Mutation(
+        "a save without a condition goes on with the lineage of what it overwrites",
+        TRIES,
+        "if overwrite or self.base is None:",
+        "if self.base is None:",
+        SETTLING,
+    ),
+    Mutation(
+        "a file that is made once more has the lineage of the first",
+        TRIES,
+        "if overwrite or self.base is None:",
+        "if overwrite:",
+        SETTLING,
+    ),
+    Mutation(
+        "a file that is made after a delete has the lineage of the one before",
+        TRIES,
+        "        self.open, self.deleting, self.gone = {}, None, True\n        self._begin_lineage()",
+        "        self.open, self.deleting, self.gone = {}, None, True",
+        SETTLING,
+    ),
+    Mutation(
+        "saves before a delete that took effect are still in doubt",
+        TRIES,
+        "self.open, self.deleting, self.gone = {}, None, True",
+        "self.deleting, self.gone = None, True",
+        SETTLING,
+    ),
+    Mutation(
+        "no ETag is sent without quotes",
+        TRIES,
+        "(etag, f'\"{opaque(etag)}\"', opaque(etag))",
+        "(etag, f'\"{opaque(etag)}\"')",
+        SETTLING,
+    ),
+    Mutation(
+        "a lost answer is forgotten when the next one says that the store is busy",
+        SAVING,
+        "self._doubt = self._doubt or isinstance(error, UnknownOutcomeError)",
+        "self._doubt = isinstance(error, UnknownOutcomeError)",
+        SETTLING,
+    ),
+    Mutation(
+        "a save that was refused is still in doubt",
+        SAVING,
+        "                    self._refused()\n                    raise",
+        "                    raise",
+        SETTLING,
+    ),
+    Mutation(
+        "slow requests don't count as waiting",
+        SAVING,
+        "max(self._waited, time.monotonic() - self._began)",
+        "self._waited",
+        SETTLING,
+    ),
+    Mutation(
+        "a file whose middle was edited is gone on from",
+        SAVING,
+        "return seen is not None and (seen.number, seen.etag) == (found.number, found.etag)",
+        "return True",
+        SETTLING,
+    ),
+    Mutation(
+        "a store that refuses every version is asked forever",
+        SAVING,
+        "        if found.etag in self._sent:\n            return False\n        if not",
+        "        if not",
+        SETTLING,
+    ),
+    Mutation(
+        "an interrupted save that a tool has edited is written over",
+        SAVING,
+        "        if not self._is_by_content(found):\n            return False\n        self._create",
+        "        self._create",
+        SETTLING,
+    ),
+    Mutation(
+        "an interrupted save that made the file is in the way of the next",
+        SAVING,
+        "self._create, self._forms = Hidden(), [found.etag]",
+        "self._forms = [found.etag]",
+        SETTLING,
+    ),
+    Mutation(
+        "a file that somebody deleted after a later save is made anew",
+        SAVING,
+        "not self._doubt and not set(self._tries.open) - {*deleted, self._attempt}",
+        "not self._doubt",
+        SETTLING,
+    ),
+    Mutation(
+        "a delete takes along a block that was undone in memory",
+        SAVING,
+        " if not content.merged]",
+        "]",
+        SETTLING,
+    ),
+    Mutation(
+        "a delete that was refused is still in doubt",
+        SAVING,
+        "            raise self._unknown(error) from error.__cause__\n        self._refused()\n        raise",
+        "            raise self._unknown(error) from error.__cause__\n        raise",
+        SETTLING,
+    ),
+    Mutation(
+        "a save that was edited before it was known to have taken effect is gone on from",
+        SAVING,
+        "return seen is not None and seen.number == attempt.number",
+        "return True",
+        SETTLING,
+    ),
+    Mutation(
+        "the form of an ETag that a store takes is found out with each save",
+        SAVING,
+        "self.form = next(",
+        "_ = next(",
+        SETTLING,
+    ),
+    # Ranges, leases, blocks left by hand, instances, merges
+    Mutation(
+        "ranges are asked of a store that offers none",
+        RANGE,
+        ' or answer.get("AcceptRanges") != "bytes" or',
+        " or",
+        RANGES,
+    ),
+    Mutation(
+        "a range of another version is mixed in",
+        RANGE,
+        'if answer["ETag"] != self._request["IfMatch"]:',
+        "if False:",
+        RANGES,
+    ),
+    Mutation(
+        "a range that is too short is taken",
+        RANGE,
+        "    if start != end:\n",
+        "    if False:\n",
+        RANGES,
+    ),
+    Mutation(
+        "requests for ranges don't see the context of the caller",
+        RANGE,
+        "target=beside(self._work)",
+        "target=self._work",
+        RANGES,
+    ),
+    Mutation(
+        "a lease that no thread can renew is kept",
+        LEASE,
+        "        except BaseException:\n            self._give_back()\n            raise",
+        "        except BaseException:\n            raise",
+        LEASES,
+    ),
+    Mutation(
+        "a forked child renews the lease of its parent",
+        LEASE,
+        "or self._lost or self._process != os.getpid():\n            return False",
+        "or self._lost:\n            return False",
+        LEASES,
+    ),
+    Mutation(
+        "a lease that was lost is renewed",
+        LEASE,
+        "            if not held.renew():\n                return",
+        "            held.renew()",
+        LEASES,
+    ),
+    Mutation(
+        "a block entered by hand is that of the statement around it",
+        STATEMENTS,
+        "(prepared.manager, prepared.place) == (block.manager, block.place)",
+        "prepared.manager == block.manager",
+        LEAVING,
+    ),
+    Mutation(
+        "another task may leave a block that its owner is in",
+        STATEMENTS,
+        "return not self.owner.done()  # a task",
+        "return False",
+        BLOCK_TASKS,
+    ),
+    Mutation(
+        "instances with a hash of their own can't change",
+        GIVEN,
+        'kind.__module__.partition(".")[0] in sys.stdlib_module_names and _hashes',
+        "_hashes",
+        CONTENTS,
+    ),
+    Mutation(
+        "attributes that aren't stored vanish",
+        GIVEN,
+        "record.is_whole or (lambda instance: read(instance).keys() <= names)",
+        "record.is_whole",
+        CONTENTS,
+    ),
+    Mutation(
+        "a slot that was set in a block stays set",
+        INSTANCES,
+        "                slot.__delete__(instance)",
+        "                pass",
+        CONTENTS,
+    ),
+    Mutation(
+        "attributes of a list aren't looked into",
+        INSTANCES,
+        "base.children(instance) + own.children(instance)",
+        "base.children(instance)",
+        CONTENTS,
+    ),
+    Mutation(
+        "an array keeps the shape that it got in a block",
+        INSTANCES,
+        "        array.resize(held.shape, refcheck=False)\n",
+        "        pass\n",
+        CONTENTS,
+    ),
+    Mutation(
+        "a function is asked about a key that both removed",
+        MERGE,
+        " or mine is other is MISSING",
+        "",
+        MERGES,
+    ),
+    Mutation(
+        "a function isn't asked about a key that both changed to the same",
+        MERGE,
+        "(resolve is None and _same(mine, other))",
+        "_same(mine, other)",
+        MERGES,
     ),
 ]

@@ -24,6 +24,7 @@ from s3dictionary import (
     Rollback,
     StorageError,
     TransactionError,
+    _turns,
 )
 from support.adversary.hooked_s3 import HookedS3
 from support.adversary.scenes import Boom
@@ -345,6 +346,92 @@ def test_an_update_of_a_task_without_a_block_is_refused_while_another_one_has_on
 
     asyncio.run(main())
     assert s3.stored() == {"n": 2, "log": []}
+
+
+def after_a_save(s3: HookedS3, d: D, action: Callable[[], Coroutine[Any, Any, Any]], *waiting: Any) -> None:
+    """Do something right after a save, before the tasks can go on that have waited for its end meanwhile."""
+
+    async def save_and_act() -> None:
+        await d.save()
+        await action()
+
+    async def main() -> None:
+        await d.load()
+        gate = Gate(s3, "PutObject")
+        saving = asyncio.create_task(save_and_act())
+        await gate.arrived()
+        tasks = [asyncio.create_task(d.run(log, name)) for name in waiting]
+        await asyncio.sleep(0)
+        gate.open()
+        await asyncio.wait_for(asyncio.gather(saving, *tasks), LONG_ENOUGH)
+        d._check()
+
+    asyncio.run(main())
+
+
+def test_an_update_between_two_blocks_does_not_wait_for_the_task_whose_turn_is_next(
+    s3: HookedS3, d: D, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would wait in the event loop, in which that task can't go on."""
+    waited: list[object] = []
+    monkeypatch.setattr(_turns.Waiting, "wait", lambda waiting: waited.append(waiting))
+
+    async def update() -> None:
+        d["n"] = 1
+
+    after_a_save(s3, d, update, "next")
+    assert not waited
+    assert s3.stored() == {"n": 1, "log": ["next"]}
+
+
+def test_a_task_keeps_its_place_if_another_ones_transaction_comes_first(s3: HookedS3, d: D) -> None:
+    """The transaction awaits inside, so the task finds the dict taken when it goes on."""
+
+    async def transact() -> None:
+        with d.transaction():
+            log(d, "transaction")
+            later = asyncio.create_task(d.run(log, "later"))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        await later
+
+    after_a_save(s3, d, transact, "next")
+    assert d["log"] == ["transaction", "next", "later"]
+
+
+def test_a_block_that_begins_between_two_turns_waits_for_its_own(s3: HookedS3, d: D) -> None:
+    """It can wait, so it doesn't come before the task whose turn is next."""
+
+    async def block() -> None:
+        async with d:
+            log(d, "block")
+
+    after_a_save(s3, d, block, "next")
+    assert d["log"] == ["next", "block"]
+
+
+def test_a_task_that_comes_late_for_its_turn_is_not_forgotten(
+    s3: HookedS3, d: D, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when something blocks the event loop for seconds, and a thread's transaction comes first."""
+    monkeypatch.setattr(_turns, "_KEPT_FREE", -1.0)
+    inside, end = threading.Event(), threading.Event()
+
+    def transact() -> None:
+        with d.transaction():
+            inside.set()
+            assert end.wait(LONG_ENOUGH)
+
+    async def lose_the_turn() -> None:
+        thread = InThread(transact)
+        assert inside.wait(LONG_ENOUGH)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        end.set()
+        thread.result()
+
+    after_a_save(s3, d, lose_the_turn, "late")
+    assert s3.stored() == {"n": 0, "log": ["late"]}
 
 
 def test_a_thread_waits_for_a_tasks_block(s3: HookedS3, d: D) -> None:

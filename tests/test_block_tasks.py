@@ -151,7 +151,7 @@ def test_another_task_cannot_leave_by_hand_what_its_owner_is_in(s3: HookedS3) ->
         inside, end = asyncio.Event(), asyncio.Event()
         task = asyncio.create_task(own(inside, end))
         await inside.wait()
-        with pytest.raises(TransactionError, match="still in it"):
+        with pytest.raises(TransactionError, match="still inside it"):
             d.__exit__(None, None, None)
         end.set()
         await task

@@ -125,5 +125,5 @@ def test_an_edit_by_way_of_an_item_of_an_array_is_saved(s3: MemoryS3) -> None:
 
 
 def test_a_class_whose_name_cannot_stand_in_a_file_is_refused(s3: MemoryS3) -> None:
-    with pytest.raises(ValueError, match="has a class with the name 'a b'"):
+    with pytest.raises(ValueError, match="has a class named 'a b'"):
         S3Dict("bucket", file_name="key", client=s3, types=[type("a b", (Job,), {})])

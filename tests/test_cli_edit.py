@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shlex
+import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +114,13 @@ def test_keys_can_be_removed_added_and_put_in_another_order(cli: CommandLine, mo
     editor("""path.write_text('{"c": "x", "d": 1, "a": 1.10}')""")
     assert cli("edit").code == 0
     assert moto_s3.read(FILE) == b'{"c":"x","d":1,"a":1.10}'
+
+
+def test_another_order_alone_is_saved(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
+    moto_s3.write(FILE, b'{"a":1,"b":2}')
+    editor("""path.write_text('{"b": 2, "a": 1}')""")
+    cli("edit")
+    assert moto_s3.read(FILE) == b'{"b":2,"a":1}'
 
 
 def test_keys_that_are_no_strings_stay_what_they_are(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:
@@ -345,6 +355,39 @@ def test_an_editor_that_is_back_at_once_is_waited_for(
     assert moto_s3.read(FILE) == BODY.replace(b"x", b"y")
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[Any]:
+    """What Ctrl-C does: it raises, also where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, a process can't send Ctrl-C to one other alone")
+def test_ctrl_c_belongs_to_the_editor_while_that_runs(
+    cli: CommandLine, moto_s3: Site, editor: Editor, ctrl_c: Any
+) -> None:
+    moto_s3.write(FILE, BODY)
+    editor("import os, signal\nos.kill(os.getppid(), signal.SIGINT)\n" + replacing('"x"', '"y"'))
+    assert cli("edit").code == ExitCode.DONE
+    assert moto_s3.read(FILE) == BODY.replace(b"x", b"y")
+    assert signal.getsignal(signal.SIGINT) is ctrl_c
+
+
+def test_a_text_that_cannot_be_written_leaves_nothing_behind(
+    cli: CommandLine, moto_s3: Site, drafts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_up(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    moto_s3.write(FILE, BODY)
+    monkeypatch.setattr(Path, "write_bytes", fill_up)
+    ended = cli("edit")
+    assert ended.code == ExitCode.LOCAL_FILE
+    assert "No space left on device" in ended.err
+    assert is_empty(drafts)
+
+
 # Going on with a text that was kept
 
 
@@ -401,6 +444,23 @@ def test_overwrite_decides_only_what_both_have_changed(cli: CommandLine, moto_s3
     assert json.loads(moto_s3.read(FILE)) == {"a": 2, "b": [1, 2], "c": "y", "theirs": 1}
 
 
+def test_overwrite_removes_what_was_removed_though_others_have_changed_it(
+    cli: CommandLine, moto_s3: Site, kept_text: Path
+) -> None:
+    kept_text.write_text('{"a": 1.10, "b": [1, 2]}')
+    moto_s3.write(FILE, BODY.replace(b'"x"', b'"z"'))
+    assert cli("edit", "--from", str(kept_text), "--overwrite").code == ExitCode.DONE
+    assert "c" not in json.loads(moto_s3.read(FILE))
+
+
+def test_the_order_of_a_kept_text_stays_where_nobody_has_added_keys(
+    cli: CommandLine, moto_s3: Site, kept_text: Path
+) -> None:
+    kept_text.write_text('{"c": "y", "b": [1, 2], "a": 1.10}')
+    assert cli("edit", "--from", str(kept_text)).code == ExitCode.DONE
+    assert list(json.loads(moto_s3.read(FILE))) == ["c", "b", "a"]
+
+
 def test_a_kept_text_of_another_file_is_a_text_of_unknown_origin(
     cli: CommandLine, moto_s3: Site, kept_text: Path
 ) -> None:
@@ -426,6 +486,19 @@ def test_a_text_of_unknown_origin_takes_nothing_away_unasked(
     assert cli("edit", "--from", str(path), "--overwrite").code == ExitCode.DONE
     assert json.loads(moto_s3.read(FILE)) == {"a": 1.1, "new": 1}
     assert path.exists()
+
+
+def test_nor_does_it_replace_a_broken_file_unasked(
+    cli: CommandLine, moto_s3: Site, editor: Editor, tmp_path: Path
+) -> None:
+    moto_s3.write(FILE, b'{"a": 1,, "b": 2}')
+    path = tmp_path / "mine.json"
+    path.write_bytes(b'{"new": 1}')
+    editor("pass")
+    ended = cli("edit", "--from", str(path))
+    assert ended.code == ExitCode.CONFLICT
+    assert "the whole file, which can't be read as JSON" in ended.err
+    assert moto_s3.read(FILE) == b'{"a": 1,, "b": 2}'
 
 
 def test_a_broken_file_is_repaired_with_a_kept_text(cli: CommandLine, moto_s3: Site, editor: Editor) -> None:

@@ -499,9 +499,9 @@ def test_the_message_names_the_type() -> None:
         ({frozenset({frozenset({Foo})}): 1}, "d['a']"),
     ],
 )
-def test_what_cannot_be_stored_is_refused_as_a_key_and_as_a_member_of_a_set(value: Any, place: str) -> None:
+def test_what_cannot_be_stored_is_refused_as_a_key_and_as_an_element_of_a_set(value: Any, place: str) -> None:
     with pytest.raises(
-        NotStorableError, match=r"has the (key|member) .* which can't be stored; use a str instead$"
+        NotStorableError, match=r"has the (key|element) .* which can't be stored; use a str instead$"
     ) as refusal:
         codec.encode(value, "a")
     assert refusal.value.path == place

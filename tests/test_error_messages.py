@@ -256,6 +256,20 @@ def edit_read_only(s3: Site) -> None:
             pass
 
 
+def wrong_with(s3: Site) -> None:
+    d: Any = AsyncS3Dict(s3.bucket, file_name="state.json")
+    with d:
+        pass
+
+
+def wrong_async_with(s3: Site) -> None:
+    async def enter(d: Any) -> None:
+        async with d:
+            pass
+
+    asyncio.run(enter(state(s3)))
+
+
 def change_by_a_handler(s3: Site) -> None:
     d = state(s3)
     before = signal.signal(signal.SIGUSR1, lambda *_: d.update(b=1))
@@ -489,11 +503,12 @@ CASES: list[tuple[str, Provoke]] = [
     ("Content that isn't a dict", arguments(data="")),
     ("Not a list of classes", arguments(types=Job)),
     ("Autosave in an AsyncS3Dict", lambda s3: AsyncS3Dict(s3.bucket, file_name="state.json", autosave=True)),
-    ("The wrong kind of with", lambda s3: AsyncS3Dict(s3.bucket, file_name="state.json").__enter__()),
-    ("The wrong kind of with", lambda s3: state(s3).__aenter__()),
+    ("with in place of async with", wrong_with),
+    ("async with in place of with", wrong_async_with),
     ("Not a function", lambda s3: state(s3).run(5)),
     ("An unknown argument", arguments(bogus=1)),
-    ("An unknown argument", arguments(regoin_name="eu-central-1")),
+    ("An argument with another name", arguments(regoin_name="eu-central-1")),
+    ("An argument with another name", arguments(region="eu-central-1")),
     ("Not an endpoint", arguments(endpoint_url="localhost:9000")),
     ("No credentials", environment()),
     ("Half of the credentials", environment(AWS_ACCESS_KEY_ID="id")),
@@ -510,8 +525,8 @@ CASES: list[tuple[str, Provoke]] = [
     ("A password in an address", lambda s3: S3Dict.from_uri("s3://user:password@my-bucket/state.json")),
     ("A folder in the bucket's name", arguments(bucket_name="my-bucket/app")),
     ("A password in place of a bucket's name", arguments(bucket_name="user:password@my-bucket")),
-    ("A name that S3 can't have", arguments(file_name="k" * 1025)),
-    ("A name that S3 can't have", arguments(file_name="\ud800")),
+    ("A name that is too long", arguments(file_name="k" * 1025)),
+    ("A name that UTF-8 can't encode", arguments(file_name="\ud800")),
     ("Not a size", arguments(max_size=0)),
     ("An endpoint with a query", arguments(endpoint_url="http://localhost:9000/?token=x")),
     ("Not a profile's name", arguments(profile_name="")),
@@ -526,8 +541,8 @@ CASES: list[tuple[str, Provoke]] = [
     ("No valid certificate", lambda s3: state(s3, endpoint_url=s3.endpoint_url.replace("http:", "https:"))),
     ("A line break in a header", arguments(aws_session_token="secret token\n")),
     ("Not an S3 store", fault(LOGIN_PAGE)),
-    ("Not an answer from S3", fault(PAGE_WITH_ETAG, S3Dict.save)),
-    ("Not an answer from S3", fault(LOGIN_PAGE, S3Dict.delete)),
+    ("A save that is answered with a web page", fault(PAGE_WITH_ETAG, S3Dict.save)),
+    ("A delete that isn't answered as S3 does", fault(LOGIN_PAGE, S3Dict.delete)),
     ("Too much metadata for the store", fault(Answer(400, "MetadataTooLarge"), S3Dict.save)),
     ("The bucket doesn't exist", arguments(bucket_name="no-such-bucket")),
     ("No permission to read", fault(Answer(403, "AccessDenied"))),
@@ -585,9 +600,9 @@ CASES: list[tuple[str, Provoke]] = [
     ("A time of day with a named zone", value(time(7, 30, tzinfo=Named()))),
     ("A time with a zone that fails", value(datetime(2026, 1, 1, tzinfo=tzinfo()))),
     ("A timedelta with nanoseconds", value(Span(1))),
-    ("A key or member of another type", value({Thing(): 1})),
-    ("A key or member of another type", value({Thing()})),
-    ("Keys or members that would become equal", value({Name("a"), Name("a")})),
+    ("A key or element of another type", value({Thing(): 1})),
+    ("A key or element of another type", value({Thing()})),
+    ("Keys or elements that would become equal", value({Name("a"), Name("a")})),
     ("Not inside this block", save_inside),
     ("Not inside this block", run_inside),
     ("A coroutine function in run()", lambda s3: state(s3).run(coroutine_function)),
@@ -604,7 +619,7 @@ CASES: list[tuple[str, Provoke]] = [
     ("A transaction around a coroutine or a generator", decorated_generator),
     ("The lease is held", leased_twice),
     ("The lease is held by this object", leased_again),
-    ("The lease ran out", lease_that_runs_out),
+    ("The lease has expired", lease_that_runs_out),
     ("The lease isn't held", lambda s3: state(s3).lease("nightly").fence),
     ("Not a lease", lease_of_a_file),
     ("Not a name for a lease", lambda s3: state(s3).lease("")),
@@ -710,7 +725,7 @@ def test_nothing_else_is_on_the_page() -> None:
 
 
 NEXT_STEP = re.compile(
-    r"\b(add|a free one is taken|as in|call|check|close|create|do it|edit in|get|give it|it needs|join|leave"
+    r"\b(add|a free one is taken|as in|call|check|close|create|did you mean|do it|edit in|get|give it|it needs|join|leave"
     r"|load\(\) (replaces|shows)|log in|look|must be|of the form|pass|pip install|rename|repair|restore|run it"
     r"|set|store|try again|use|versions\(\) lists|what to do)\b",
     re.IGNORECASE,
@@ -726,6 +741,7 @@ SAID_BY_OTHERS = {
     "Autosave's last save failed",
 }
 SAYS_ENOUGH = {
+    "A name that is too long",
     "Read-only and something to save",
     "Read-only",
     "A block left by another thread, or out of order",

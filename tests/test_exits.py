@@ -184,6 +184,21 @@ UNCHANGED = [
 ]
 
 
+def test_a_dict_whose_keys_cannot_be_compared_gives_a_warning() -> None:
+    """Nobody can tell whether it has unsaved changes, so it isn't silent."""
+    ended = run("""
+class Odd:
+    def __hash__(self): return 1
+    def __eq__(self, other): raise RuntimeError
+d = s3.begin({"a": 1})
+del d["a"]
+d[Odd()] = 1
+del d
+gc.collect()
+""")
+    assert ended.warnings() == 1
+
+
 def test_a_dict_without_unsaved_changes_is_silent() -> None:
     """It was saved, discarded or never changed. A default isn't a change."""
     script = f"""
@@ -266,3 +281,39 @@ d['jobs'].append(1)
     assert "ConflictError" in ended.said
     assert ended.sent[-1] != 'PutObject {"jobs":[1]}'
     assert '"theirs":1' in [line for line in ended.sent if line.startswith("PutObject")][-1]
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+
+@needs_fork
+def test_what_a_child_adds_to_the_unsaved_changes_of_its_parent_it_saves_with_them() -> None:
+    ended = run("""
+import os
+d = s3.begin({"list": []}, autosave=True)
+d["list"].append("parent")
+if not os.fork():
+    d["list"].append("child")
+    sys.exit()
+os.wait()
+""")
+    assert ended.sent[-2:] == [
+        'PutObject {"list":["parent","child"]}',
+        'PutObject {"list":["parent"]}',
+    ]
+
+
+@needs_fork
+def test_a_fork_is_silent_also_if_something_cannot_be_saved() -> None:
+    """That is told once, at the parent's exit."""
+    ended = run("""
+import os
+d = s3.begin({"list": []}, autosave=True)
+d["list"].append(object())
+if not os.fork():
+    os._exit(0)
+os.wait()
+print("forked", file=sys.stderr)
+""")
+    assert ended.said.startswith("forked")
+    assert ended.said.count("unsaved changes could not be saved at exit") == 1

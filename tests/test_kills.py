@@ -24,6 +24,7 @@ import pytest
 from botocore.config import Config
 
 from s3dictionary import S3Dict, StorageError
+from support.logs import Log
 from support.servers import SeaweedFS, Site
 from support.stress import TIME_LIMIT, seeded, times
 
@@ -37,25 +38,6 @@ WRITES = 100_000
 def checksum(state: Any) -> str:
     content = [state["tokens"], state["ballast"]]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Log:
-    """Lines of two words, in a file to which only the writer appends."""
-
-    path: Path
-
-    def write(self, what: str, which: str) -> None:
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        try:
-            os.write(file, f"{what} {which}\n".encode())
-        finally:
-            os.close(file)
-
-    def __getitem__(self, what: str) -> set[str]:
-        """All log lines of one kind."""
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        return {which for kind, _, which in (line.partition(" ") for line in lines) if kind == what}
 
 
 def keep_writing(bucket: str, options: dict[str, Any], name: str, log: Log, seed: str, stop: Path) -> None:

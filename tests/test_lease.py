@@ -175,7 +175,7 @@ def test_after_its_end_the_next_one_takes_it(s3: ClockedS3, clock: Clock) -> Non
         assert second.held
         assert not first.held
         assert not first.renew()
-        with pytest.raises(LeaseLostError, match="ran out before its block ended"):
+        with pytest.raises(LeaseLostError, match="expired before its block ended"):
             first.__exit__(None, None, None)
         assert second.renew()
 

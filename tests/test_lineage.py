@@ -181,7 +181,7 @@ class Writer:
         content = b'{"n":%d}' % world.random.randrange(3)
         open_saves = [content.members for content in self.file._tries.open.values()]
         try:
-            outcome = self.file.put(content, self.base, members=save)
+            outcome = self.file.put(io.BytesIO(content), self.base, members=save)
         except ConflictError:
             outcomes["conflict"] += 1
             for each in (save, *open_saves):

@@ -11,6 +11,8 @@ from botocore.config import Config
 from s3dictionary import MISSING, ConflictError, CorruptFileError, NotStorableError, S3Dict, StorageError
 from s3dictionary._format import codec
 from s3dictionary._merge import merge
+from support.memory_s3 import MemoryS3
+from support.own_classes import Job, job
 from support.proxy import LostAnswer
 from support.servers import Site
 
@@ -195,20 +197,45 @@ def test_a_function_makes_a_shared_counter(s3: Site) -> None:
 
 
 def test_it_is_called_for_just_the_keys_that_both_changed(s3: Site) -> None:
+    """Also if both changed one to the same value, but not if both removed it."""
     calls = []
 
     def resolve(*arguments: Any) -> Any:
         calls.append(arguments)
         return "resolved"
 
-    s3.write(FILE, json.dumps(START).encode())
+    start = {**START, "same": 1, "removed": 1}
+    s3.write(FILE, json.dumps(start).encode())
     ours = open_file(s3, on_conflict=resolve)
-    ours["a"], ours["b"], ours["new"] = 2, [2], 1
-    del ours["d"]
-    s3.write(FILE, json.dumps({**START, "a": 3, "c": 3, "d": "changed", "new": 2}).encode())
+    ours.update(a=2, b=[2], same=2, new=1)
+    del ours["d"], ours["removed"]
+    theirs = {**start, "a": 3, "c": 3, "d": "changed", "same": 2, "new": 2}
+    del theirs["removed"]
+    s3.write(FILE, json.dumps(theirs).encode())
     ours.save()
-    assert calls == [("a", 1, 2, 3), ("new", MISSING, 1, 2), ("d", "gone soon", MISSING, "changed")]
-    assert stored(s3) == {"a": "resolved", "b": [2], "c": 3, "d": "resolved", "new": "resolved"}
+    assert calls == [
+        ("a", 1, 2, 3),
+        ("same", 1, 2, 2),
+        ("new", MISSING, 1, 2),
+        ("d", "gone soon", MISSING, "changed"),
+    ]
+    assert stored(s3) == {"a": "resolved", "b": [2], "c": 3, "d": "resolved", "same": "resolved", "new": "resolved"}
+
+
+def test_it_gets_and_gives_instances_of_the_classes_that_were_given() -> None:
+    s3 = MemoryS3()
+
+    def opened(**options: Any) -> S3Dict[str, Job]:
+        return S3Dict("bucket", file_name=FILE, client=s3, types=[Job], **options)
+
+    def join(key: str, base: Any, ours: Job, theirs: Job) -> Job:
+        return job(f"{ours.name} and {theirs.name}")
+
+    ours = opened(on_conflict=join)
+    ours["a"] = job("ours")
+    opened(data={"a": job("theirs")}).save()
+    ours.save()
+    assert opened() == {"a": job("ours and theirs")}
 
 
 def test_it_can_take_a_key_away(s3: Site) -> None:

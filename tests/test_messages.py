@@ -84,21 +84,6 @@ def test_an_address_that_is_not_a_str_is_refused(uri: Any) -> None:
         S3Dict.from_uri(uri)
 
 
-def test_a_block_of_the_wrong_kind_says_which_one_to_use(s3: HookedS3) -> None:
-    """Python's own message doesn't know the other one."""
-    d: Any = AsyncS3Dict("bucket", file_name="key", client=s3)
-    with pytest.raises(TypeError, match="Use `async with d:`"), d:
-        pass
-
-    async def enter() -> None:
-        e: Any = s3.open()
-        async with e:
-            pass
-
-    with pytest.raises(TypeError, match="Use `with d:`, or AsyncS3Dict"):
-        asyncio.run(enter())
-
-
 def test_help_shows_which_arguments_are_required() -> None:
     """The signature has a default for each argument, because `file_name` follows optional ones."""
     for shown in S3Dict, AsyncS3Dict:

@@ -24,12 +24,6 @@ def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Store(HookedS3):
-    """Tells sizes, too."""
-
-    def _find(self, operation: str, key: str, missing: str) -> dict[str, Any]:
-        found = super()._find(operation, key, missing)
-        return {**found, "ContentLength": len(self.objects[key][0])}
-
     def lose_answer(self, act: Callable[[], object], error: BaseException | None = None) -> None:
         """Do something whose request takes effect, and whose answer doesn't come; or an error comes in its place."""
         lost = error or ConnectionClosedError(endpoint_url="https://s3.example.com")
@@ -132,6 +126,31 @@ def test_a_missing_key_is_no_conflict_where_there_was_no_condition(s3: Store) ->
     with pytest.raises(StorageError, match="NoSuchKey") as error:
         d.save()
     assert not isinstance(error.value, ConflictError)
+
+
+def test_a_conflict_settles_the_saves_before_it(s3: Store, d: D) -> None:
+    """One that never arrived can't any more, once somebody else has saved."""
+    d["n"] = 1
+    s3.faults.append(ConnectionClosedError(endpoint_url="https://s3.example.com"))
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+    with s3.open() as other:
+        other["theirs"] = 1
+    with pytest.raises(ConflictError):
+        d.save()
+    s3.edit()
+    with pytest.raises(ConflictError):
+        d.save()
+
+
+def test_where_no_metadata_comes_back_the_end_of_the_file_tells_whose_it_is(s3: Store, d: D) -> None:
+    d["n"] = 1
+    s3.lose_answer(d.save)
+    body, etag, _ = s3.objects["key"]
+    s3.objects["key"] = (body, etag, {})
+    d["n"] = 2
+    d.save()
+    assert s3.stored() == {"n": 2}
 
 
 def test_a_file_whose_middle_was_edited_is_not_overwritten(s3: Store, d: D) -> None:
@@ -245,6 +264,36 @@ def test_a_file_that_is_made_anew_after_our_own_delete_was_created_by_someone_el
     s3.once("HeadObject", s3.edit, after=True)
     with pytest.raises(ConflictError, match="was created by someone else"):
         d.save()
+
+
+@pytest.fixture
+def after_lost_delete(s3: Store, d: D) -> D:
+    """A dict whose delete never arrived, which it doesn't know."""
+    lost = ConnectionClosedError(endpoint_url="https://s3.example.com")
+    s3.once("DeleteObject", lambda: _raise(lost))
+    with pytest.raises(UnknownOutcomeError):
+        d.delete()
+    return d
+
+
+def test_a_file_that_somebody_deleted_after_a_later_save_is_not_made_anew(s3: Store, after_lost_delete: D) -> None:
+    """Our own delete explains that it is gone only if no save may have come in between."""
+    s3.lose_answer(after_lost_delete.save)
+    s3.objects.clear()
+    with pytest.raises(UnknownOutcomeError):
+        after_lost_delete.save()
+    assert not s3.objects
+
+
+def test_nor_is_one_that_somebody_deleted_while_it_was_being_saved(s3: Store, after_lost_delete: D) -> None:
+    def delete() -> None:
+        s3.objects.clear()
+        raise refused(503, "SlowDown", retries=1)
+
+    s3.once("PutObject", delete, after=True)
+    with pytest.raises(UnknownOutcomeError):
+        after_lost_delete.save()
+    assert not s3.objects
 
 
 def test_a_delete_does_not_take_along_a_block_that_was_undone_in_memory(s3: Store, d: D) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from s3dictionary import S3Dict, S3DictError, TransactionError
+from s3dictionary._memory import filed
 from support.adversary.hooked_s3 import HookedS3
 from support.adversary.interrupting import handle_at_each_moment
 from support.adversary.operations import BLOCKS, READING, UPDATES
@@ -97,6 +98,29 @@ def test_what_a_handler_reads_while_a_save_lets_go_of_it_stays_the_one_in_the_di
         assert_saves(scene)
 
     handle_at_each_moment(make, act, lambda scene: scene.kept.append(scene.d["list"]), check, seeded(), quick=20)
+
+
+def test_what_a_handler_reads_at_the_last_moment_before_that_does_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it is already known that nobody holds the object, and that its text gives the same one again."""
+    s3 = HookedS3()
+    d = s3.begin({"list": [1], "n": 0})
+    kept: list[Any] = []
+
+    def read_by_handler(value: Any, types: Any) -> bool:
+        kept.append(d["list"])
+        return comes_back(value, types)
+
+    comes_back = filed.comes_back
+    assert d["list"] == [1]
+    with d.transaction():
+        d["n"] = 1
+    with monkeypatch.context() as patch:
+        patch.setattr(filed, "comes_back", read_by_handler)
+        d.save()
+    assert d["list"] is kept[0]
+    kept[0].append(2)
+    d.save()
+    assert s3.stored() == {"list": [1, 2], "n": 1}
 
 
 REQUESTS = {"GetObject": S3Dict.load, "PutObject": S3Dict.save}

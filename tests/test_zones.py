@@ -180,18 +180,39 @@ def test_where_there_is_no_such_zone_the_moment_comes_with_a_fixed_offset() -> N
     assert printed.split() == ["2026-10-25T02:30:00+01:00", "timezone", "Europe/Berlin"]
 
 
+class Keyed(tzinfo):
+    """As a zone of another library, with a name of its own."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        return timedelta(hours=1)
+
+    def dst(self, moment: datetime | None) -> None:
+        return None
+
+    def tzname(self, moment: datetime | None) -> str:
+        return self.key
+
+
 @pytest.mark.parametrize(
     ("zone", "offset"),
     [
         (timezone(timedelta(hours=1), "CET"), 1),
+        (timezone(timedelta(hours=1), "no zone/of anybody"), 1),
+        (Keyed("no zone/of anybody"), 1),
+        (Keyed("Nobodys"), 1),
         (dateutil.tz.tzoffset("CET", 3600), 1),
         (dateutil.tz.tzutc(), 0),
         (pytz.FixedOffset(60), 1),
     ],
 )
 def test_a_zone_that_tells_no_name_becomes_its_offset(zone: tzinfo, offset: int) -> None:
-    """The offset is stored, without a name."""
-    assert through(datetime(2026, 1, 1, tzinfo=zone)).tzinfo == timezone(timedelta(hours=offset))
+    """The offset is stored, without a name that can't be written, or may be no zone's."""
+    moment = datetime(2026, 1, 1, tzinfo=zone)
+    assert through(moment).tzinfo == timezone(timedelta(hours=offset))
+    assert "[" not in text_of(moment)
 
 
 def test_a_zone_that_differs_from_the_one_of_its_name_becomes_its_offset() -> None:

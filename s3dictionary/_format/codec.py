@@ -21,6 +21,7 @@ from .encoding import encode_all as encode_all
 from .files import Members as Members
 from .files import decode_all as decode_all
 from .files import join as join
+from .files import join_in_buffer as join_in_buffer
 from .files import split as split
 from .plain import MAX_NESTING as MAX_NESTING
 from .reading import decode as decode

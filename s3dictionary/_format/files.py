@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import io
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -25,6 +27,9 @@ Members = dict[Any, Raw]
 _encoder = msgspec.json.Encoder()
 _splitter = msgspec.json.Decoder(dict[str, Raw])
 _array_splitter = msgspec.json.Decoder(list[list[Raw]])
+
+_AT_ONCE = 5_000
+"""Members to encode at once. They are in memory twice, and no other thread runs meanwhile."""
 
 _ENTRY = 2
 """Levels of JSON that `py/dict` takes around a value."""
@@ -79,17 +84,33 @@ def join(members: Members, types: Types = BUILT_IN) -> bytes:
     Raises:
         NotStorableError: a key can't be stored.
     """
+    return join_in_buffer(members, types).getvalue()
+
+
+def join_in_buffer(members: Members, types: Types = BUILT_IN) -> io.BytesIO:
+    """The same in a buffer, to which more can be appended without a second copy of the file in memory."""
     foreign = ENTRIES in members and is_foreign({ENTRIES: decode(members[ENTRIES])})
     foreign = foreign and set(map(type, members)) <= {str}
     if foreign or (set(map(type, members)) <= {str} and not looks_tagged(members, types)):
         try:
-            return _encoder.encode(members)
+            return _join_names(members)
         except UnicodeEncodeError:  # a lone surrogate in a key
             pass
     try:
-        return write_object(list(members), map(bytes, members.values()), (), types=types, foreign=foreign)
+        return io.BytesIO(write_object(list(members), map(bytes, members.values()), (), types=types, foreign=foreign))
     except NotStorableError as error:
         raise place(error, types)  # noqa: B904  # it is the same one
+
+
+def _join_names(members: Members) -> io.BytesIO:
+    buffer, items = io.BytesIO(), iter(members.items())
+    separator = b"{"
+    while part := dict(islice(items, _AT_ONCE)):
+        buffer.write(separator)
+        buffer.write(memoryview(_encoder.encode(part))[1:-1])
+        separator = b","
+    buffer.write(b"}" if members else b"{}")
+    return buffer
 
 
 def _split_at_once(body: bytes) -> Members:

@@ -97,7 +97,7 @@ def _array(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> b
 
 
 def _set(row: Type, value: Any, path: Path, inside: Inside, types: Types) -> bytes:
-    texts = _write_hashables(set_members(value), path, "member", _enter(inside, 0), types)
+    texts = _write_hashables(set_members(value), path, "element", _enter(inside, 0), types)
     return tagged(row.tag, b"[" + b",".join(sorted(texts)) + b"]")
 
 

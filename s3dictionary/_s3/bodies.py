@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import time
 import zlib
@@ -33,14 +34,16 @@ class TooLargeError(OSError):
     """The body has more bytes than allowed."""
 
 
-def numbered(content: bytes, number: int) -> bytes:
+def numbered(content: io.BytesIO, number: int) -> bytes:
     """Append white space that encodes a number, so that no two saves have the same bytes or ETag.
 
     It also encodes a checksum of the content, so that the number doesn't outlast an edit that keeps the white space.
     """
-    bits = f"{number:0{_NUMBER}b}{zlib.crc32(content):0{_CHECKSUM}b}"
-    # Unlike `+`, this releases the GIL if the content is large
-    return b"".join((content, bits.encode().translate(_TO_BLANKS), b"\n"))
+    with content.getbuffer() as view:
+        bits = f"{number:0{_NUMBER}b}{zlib.crc32(view):0{_CHECKSUM}b}"
+    content.seek(0, io.SEEK_END)
+    content.write(bits.encode().translate(_TO_BLANKS) + b"\n")
+    return content.getvalue()  # which copies nothing
 
 
 def number_of(body: bytes) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 from collections.abc import Collection
@@ -249,7 +250,7 @@ class S3File:
 
     def put(
         self,
-        content: bytes,
+        content: io.BytesIO,
         base: Version | None,
         *,
         members: Any = None,
@@ -261,7 +262,7 @@ class S3File:
         A save takes effect at most once, even if it is sent again because its answer was lost.
 
         Args:
-            content: the content to write.
+            content: the content to write. What identifies the save is appended to it.
             base: the version that it is based on; `None` if there was no such object.
             members: the caller's content of memory.
             theirs: the other writers' content, if `content` is the merge of it and `members`.
@@ -279,14 +280,16 @@ class S3File:
         if base is not None and not base.current and not overwrite:
             raise self._superseded("PutObject", base)
         was_gone, written = tries.gone, Content(members, theirs is not None, theirs)
+        size = content.seek(0, io.SEEK_END)
         try:
             return self._put(content, tries, written, overwrite=overwrite)
         except ConflictError:
             if was_gone or not tries.gone:
                 raise
+        content.truncate(size)
         return self._put(content, tries, written, overwrite=overwrite)
 
-    def _put(self, content: bytes, tries: Tries, written: Content, *, overwrite: bool) -> Version | Earlier:
+    def _put(self, content: io.BytesIO, tries: Tries, written: Content, *, overwrite: bool) -> Version | Earlier:
         attempt = tries.begin(self._writer, written, overwrite=overwrite)
         options = kept_options(tries.base, self._requests.put_options)
         record = following(tries.record, attempt, room(options["Metadata"]))

@@ -124,8 +124,7 @@ class _Request:
             return True
         if base.number is None or found.number != base.number:
             return False
-        seen = self._whole()  # another tool may have edited it and kept the metadata
-        return seen is not None and (seen.number, seen.size, seen.etag) == (base.number, base.size, found.etag)
+        return self._is_by_content(found)
 
     def _is_by_content(self, found: Version) -> bool:
         """Whether the content is that of the save in the metadata. Another tool may have edited it."""
@@ -255,9 +254,8 @@ class Save(_Request):
         return True
 
     def _took_effect(self, attempt: Attempt, found: Version) -> Version | Earlier:
-        record = following(self._tries.record, attempt)
         is_last = found.number == attempt.number and self._is_intact(attempt, found)
-        version = found._replace(record=found.record or record) if is_last else superseded(record)
+        version = found if is_last else superseded(following(self._tries.record, attempt))
         if attempt == self._attempt:
             return version
         return Earlier(version, self._tries.open[attempt])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -26,7 +27,6 @@ class Version(NamedTuple):
         etag: opaque, as S3 returned it.
         record: the history of its saves; `None` if it has none, or another tool edited the object.
         number: the number of the save that wrote it, if known.
-        size: its stored size in bytes, if known.
         last_modified: when S3 says it was written; `None` for a version that was written just now.
         kept: properties besides the content that a save keeps.
         current: whether it was the current version when it was last seen. If others saved on top of our save before we
@@ -36,7 +36,6 @@ class Version(NamedTuple):
     etag: str
     record: Record | None = None
     number: int | None = None
-    size: int | None = None
     last_modified: datetime | None = None
     kept: Hidden = Hidden()
     current: bool = True
@@ -76,14 +75,14 @@ def version_of(answer: Mapping[str, Any], number: int | None = None, *, seen: bo
         record = None
     kept = Hidden({name: answer[name] for name in _KEPT if answer.get(name)}, Metadata=metadata)
     number = number if record is None else record.number
-    return Version(answer["ETag"], record, number, answer.get("ContentLength"), answer.get("LastModified"), kept)
+    return Version(answer["ETag"], record, number, answer.get("LastModified"), kept)
 
 
 def written(etag: str, record: Record, sent: Mapping[str, Any]) -> Version:
     """The version that an upload created."""
     metadata = {name.lower(): value for name, value in sent["Metadata"].items() if name != METADATA_NAME}
     kept = Hidden({name: sent[name] for name in _KEPT if name in sent}, Metadata=metadata)
-    return Version(etag, record, record.number, len(sent["Body"]), kept=kept)
+    return Version(etag, record, record.number, kept=kept)
 
 
 def superseded(record: Record) -> Version:
@@ -100,7 +99,7 @@ def kept_options(base: Version | None, put_options: Mapping[str, Any]) -> Hidden
     return Hidden({**before, **put_options, "Metadata": metadata})
 
 
-def upload(content: bytes, record: Record, options: Mapping[str, Any], *, compress: bool) -> Hidden:
+def upload(content: io.BytesIO, record: Record, options: Mapping[str, Any], *, compress: bool) -> Hidden:
     """The arguments of PutObject for a save. A record that doesn't fit is left out."""
     body = packed(numbered(content, record.number), compress=compress)
     metadata = dict(options["Metadata"])

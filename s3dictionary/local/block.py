@@ -46,7 +46,7 @@ def local_s3(
 
     Args:
         bucket: the bucket to create.
-        engine: `"moto"`, which is light and starts in half a second; or `"seaweedfs"`, a production server, which
+        engine: `"moto"`, which is light and starts in about a second; or `"seaweedfs"`, a production server, which
             starts in some seconds.
         port: the port to listen on; `0` for any free port.
         versioning: whether the bucket keeps old versions.
