@@ -318,14 +318,13 @@ class FileDict(LazyDict[K, V]):
 def dict_of(name: str, content: Any) -> dict[Any, Any]:
     """A copy of the argument `data` or `default` as a dict."""
     try:
-        if not isinstance(content, (str, bytes)):  # an empty one would become an empty dict
-            return dict(content)
-        cause = None
+        if isinstance(content, (str, bytes)):  # an empty one would become an empty dict
+            raise TypeError
+        return dict(content)
     except (TypeError, ValueError) as error:
-        cause = error
-    raise TypeError(
-        f'{name} must be a dict or (key, value) pairs, as in {name}={{"runs": 0}}, not {reprlib.repr(content)}'
-    ) from cause
+        raise TypeError(
+            f'{name} must be a dict or (key, value) pairs, as in {name}={{"runs": 0}}, not {reprlib.repr(content)}'
+        ) from error
 
 
 def check_call(function: object, attempts: Any) -> None:

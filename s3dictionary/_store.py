@@ -15,7 +15,6 @@ from ._s3.tries import Content, Earlier
 from ._saves import Merging, Refusal, Saving, clash, not_saved
 from .errors import (
     KEPT_BEFORE,
-    LOAD_AGAIN,
     ConflictError,
     ReadOnlyError,
     S3DictError,
@@ -84,11 +83,11 @@ class Store(Loader):
         base = self.version
         self._put(Saving(base, self._memory.encode().members, ending=False))
 
-    def save_changes(self, after_conflict: str = LOAD_AGAIN) -> None:
+    def save_changes(self, after_conflict: str = "") -> None:
         """Save at the end of a block, and commit it. If that fails, the error carries the changes.
 
         Args:
-            after_conflict: what to do about a conflict, unless the dict had unsaved changes before the block.
+            after_conflict: what to do about a conflict instead of `load()`, if the block loaded when it began.
         """
         base, members = self.version, None
         open_before = set(self._file.pending_saves)
@@ -100,7 +99,7 @@ class Store(Loader):
         except BaseException as error:
             self._file.abandon(open_before, interrupted=not isinstance(error, S3DictError))
             self._goes_back = self._memory.savepoints[:1]
-            self._conflict = (error, after_conflict) if is_conflict_about(self.uri, error) else None
+            self._conflict = (error, after_conflict) if after_conflict and is_conflict_about(self.uri, error) else None
             keep_unsaved(error, self._memory.detached if members is None else self._unsaved(members))
             raise
 
@@ -115,7 +114,7 @@ class Store(Loader):
             self._file.went_back(members, unsaved=changed)
             if conflict is not None:
                 kept = changed or self.unreadable or self._file.pending
-                advise(conflict[0], KEPT_BEFORE if kept and conflict[1] != LOAD_AGAIN else conflict[1])
+                advise(conflict[0], KEPT_BEFORE if kept else conflict[1])
 
     def _unsaved(self, members: codec.Members) -> bytes | Unsaved:
         body, types = codec.join(members, self._memory.types), self._memory.types

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -187,10 +188,11 @@ def _check_put_options(options: Mapping[str, Any]) -> None:
 
 def put_options_of(given: Any) -> Hidden:
     """The argument `put_options` as a dict."""
-    try:
-        options = Hidden(() if given is None or isinstance(given, str) else given)
-    except (TypeError, ValueError):
-        options = None
+    if given is None:
+        return Hidden()
+    options = None
+    with suppress(TypeError, ValueError):
+        options = Hidden(given)
     if options is None or isinstance(given, str) or not all(isinstance(name, str) for name in options):
         got = "names of another type" if isinstance(given, dict) else type(given).__name__  # no value: it may be secret
         raise TypeError(
