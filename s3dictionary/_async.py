@@ -8,20 +8,22 @@ from functools import partial
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
-from ._base import FileDict
+from ._base import FileDict, check_call, dict_of
 from ._leaving import Block, Kind
 from ._loads import Fetched
 from ._mapping import Data, Default, K, V
 from ._memory import Memory
 from ._not_loaded import NotLoaded
+from ._s3.addresses import REQUIRED
 from ._s3.file import MAX_SIZE
-from ._s3.secrets import Hidden, Secret
-from ._s3.settings import Settings, with_profile
+from ._s3.secrets import Secret
+from ._s3.settings import Settings, put_options_of, with_profile
 from ._store import OnConflict
 from ._store import Options as StoreOptions
 from ._task_runs import TaskRuns
 from ._tasks import TaskTurns, in_thread, to_the_end
 from ._turns import Turn
+from .errors import ENTER_AGAIN
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -64,7 +66,7 @@ class AsyncS3Dict(FileDict[K, V]):
         types (list or dict of classes): classes to store as themselves, as for `S3Dict`.
         read_only: whether updates and saves raise a `ReadOnlyError`. Needs no permission to write.
         max_size: the most bytes that the file may have, stored or uncompressed. A larger file is refused before it is
-            read.
+            read into memory.
         client: a boto3 S3 client to use instead of keys and options.
         profile_name: the profile in `~/.aws/config` that has the credentials and settings.
         put_options: additional arguments for every PutObject, such as `{"ServerSideEncryption": "aws:kms"}`.
@@ -72,6 +74,7 @@ class AsyncS3Dict(FileDict[K, V]):
 
     Raises:
         ValueError: an argument is missing, invalid, or can't be combined with another.
+        TypeError: an argument has an unknown name, or the wrong type.
     """
 
     _first: dict[K, V] | None
@@ -115,10 +118,10 @@ class AsyncS3Dict(FileDict[K, V]):
     ) -> None: ...
     def __init__(
         self,
-        bucket_name: str = "",
+        bucket_name: str = REQUIRED,
         access_key_id: str | None = None,
         access_secret_key: str | None = None,
-        file_name: str = "",
+        file_name: str = REQUIRED,
         *,
         data: Data[K, V] | None = None,
         default: Default[K] | None = None,
@@ -132,11 +135,14 @@ class AsyncS3Dict(FileDict[K, V]):
         **client_options: Any,
     ) -> None:
         secret, access_secret_key = Secret(access_secret_key), None  # a traceback can show what the variables hold
-        put_options, options = Hidden(put_options or {}), with_profile(client_options, profile_name)
+        options = with_profile(client_options, profile_name)
         client_options.clear()
+        put_options = put_options_of(put_options)
+        if "autosave" in options:
+            raise TypeError("AsyncS3Dict has no autosave. Edit in `async with d:` or `run()`.")
         settings = Settings(bucket_name, file_name, access_key_id, secret, client, options, put_options, max_size)
         self._open(settings, default, on_conflict, types, read_only=read_only, replaces=data is not None)
-        self._first = None if data is None else dict(data)
+        self._first = None if data is None else dict_of("data", data)
         self._memory = NotLoaded(self.uri)
 
     def _set_up(self, settings: Settings, memory: Memory, options: StoreOptions) -> None:
@@ -271,7 +277,7 @@ class AsyncS3Dict(FileDict[K, V]):
         del frame
         if error is not None or len(self._blocks.open) != 1:
             return self._blocks.leave(block, error, _nothing)
-        return (await to_the_end(self._blocks.leave, block, None, self._store.save_changes)).get()
+        return (await to_the_end(self._blocks.leave, block, None, partial(self._store.save_changes, ENTER_AGAIN))).get()
 
     @overload
     async def run(self, function: Callable[[Self], Awaitable[T]], *, attempts: int = 10) -> T: ...
@@ -316,8 +322,7 @@ class AsyncS3Dict(FileDict[K, V]):
             ValueError: `attempts` isn't positive.
         """
         self._blocks.refuse_inside("run()")
-        if attempts < 1:
-            raise ValueError(f"attempts must be positive, not {attempts}")
+        check_call(function, attempts)
         return await self._runs.run(self._refresh, partial(function, self, *args, **kwargs), attempts)
 
     def fromkeys(self, iterable: Iterable[Any], value: Any = None) -> AsyncS3Dict[Any, Any]:  # type: ignore[override]

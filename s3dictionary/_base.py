@@ -5,6 +5,7 @@ Sends no requests: the derived classes decide when to load and save.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -74,9 +75,8 @@ class FileDict(LazyDict[K, V]):
             raise ValueError(
                 f"on_conflict must be a function or one of {', '.join(map(repr, _STRATEGIES))}, not {on_conflict!r}"
             )
-        options = Options(
-            on_conflict, None if default is None else deepcopy(dict(default)), read_only, codec.items_of(types)
-        )
+        content = None if default is None else deepcopy(dict_of("default", default))
+        options = Options(on_conflict, content, read_only, codec.items_of(types))
         self._set_up(settings, self._memory, options)
 
     def _set_up(self, settings: Settings, memory: Memory, options: Options) -> None:
@@ -181,7 +181,7 @@ class FileDict(LazyDict[K, V]):
         return Transaction(self, self._blocks, prepare, self._autosave_changes)
 
     def lease(self, name: str, *, seconds: float = 300) -> Lease:
-        """A lock with one holder among all machines, for `with` and `async with`.
+        """A lock with one holder among all machines, for `with` and `async with`. Without them, nothing is taken.
 
         The lease is stored in an object beside the file, `<file_name>.<name>.lease`, which isn't deleted. The lease is
         renewed while it is held, and expires if its holder is killed. It doesn't prevent others from using the dict.
@@ -210,6 +210,15 @@ class FileDict(LazyDict[K, V]):
         key = f"{self.file_name}.{name}.lease"
         check(name, seconds, key)
         return Lease(replace(self._settings, file_name=key).file(), name, seconds)
+
+    if not TYPE_CHECKING:  # each class overrides one pair; type checkers report the use of the other
+        __exit__ = __aexit__ = None
+
+        def __enter__(self):
+            raise TypeError("AsyncS3Dict has no `with` blocks. Use `async with d:`.")
+
+        def __aenter__(self):
+            raise TypeError("S3Dict has no `async with` blocks. Use `with d:`, or AsyncS3Dict.")
 
     def __setitem__(self, key: K, value: V) -> None:
         if GIL and type(key) is str and type(value) in ATOMS:
@@ -306,6 +315,29 @@ class FileDict(LazyDict[K, V]):
         self._memory.check()
         self._blocks.check()
         self._runs.check()
+
+
+def dict_of(name: str, content: Any) -> dict[Any, Any]:
+    """A copy of the argument `data` or `default` as a dict."""
+    try:
+        if isinstance(content, (str, bytes)):  # an empty one would become an empty dict
+            raise TypeError
+        return dict(content)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f'{name} must be a dict or (key, value) pairs, as in {name}={{"runs": 0}}, not {reprlib.repr(content)}'
+        ) from error
+
+
+def check_call(function: object, attempts: Any) -> None:
+    """Check the arguments of `run`."""
+    if not callable(function):
+        raise TypeError(
+            f"run() must be given a function, not {reprlib.repr(function)}. Pass the function itself and its "
+            "arguments, not the result of a call: d.run(f, 1), not d.run(f(d, 1))."
+        )
+    if not isinstance(attempts, (int, float)) or attempts < 1:
+        raise ValueError(f"attempts must be positive, not {attempts!r}")
 
 
 def check_bool(name: str, value: object) -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._leaving import Block, ExitMethod, Kind, block_to_enter
 from ._memory import Memory
-from ._turns import Turns, current_owner
+from ._owners import current_owner
+from ._turns import Turns
 from .errors import Rollback, TransactionError, keep_unsaved
 
 D = TypeVar("D")

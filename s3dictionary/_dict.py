@@ -10,16 +10,18 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
-from ._base import FileDict, check_bool
+from ._base import FileDict, check_bool, check_call, dict_of
 from ._leaving import Block, ExitMethod, Kind, block_to_enter
 from ._mapping import Data, Default, K, V
 from ._memory import Memory
 from ._runs import Runs
+from ._s3.addresses import REQUIRED
 from ._s3.file import MAX_SIZE
-from ._s3.secrets import Hidden, Secret
-from ._s3.settings import Settings, with_profile
+from ._s3.secrets import Secret
+from ._s3.settings import Settings, put_options_of, with_profile
 from ._store import OnConflict
 from ._store import Options as StoreOptions
+from .errors import ENTER_AGAIN
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -65,7 +67,7 @@ class S3Dict(FileDict[K, V]):
             something storable and back: `{Path: (str, Path)}`, or in a list `(Path, str, Path)`.
         read_only: whether updates and saves raise a `ReadOnlyError`. Needs no permission to write.
         max_size: the most bytes that the file may have, stored or uncompressed. A larger file is refused before it is
-            read.
+            read into memory.
         client: a boto3 S3 client to use instead of keys and options.
         profile_name: the profile in `~/.aws/config` that has the credentials and settings.
         put_options: additional arguments for every PutObject, such as `{"ServerSideEncryption": "aws:kms"}`.
@@ -73,6 +75,7 @@ class S3Dict(FileDict[K, V]):
 
     Raises:
         ValueError: an argument is missing, invalid, or can't be combined with another.
+        TypeError: an argument has an unknown name, or the wrong type.
         BucketNotFoundError, AccessDeniedError, StorageError: the file can't be loaded.
         CorruptFileError: the file isn't a JSON object in UTF-8.
     """
@@ -121,10 +124,10 @@ class S3Dict(FileDict[K, V]):
     ) -> None: ...
     def __init__(
         self,
-        bucket_name: str = "",
+        bucket_name: str = REQUIRED,
         access_key_id: str | None = None,
         access_secret_key: str | None = None,
-        file_name: str = "",
+        file_name: str = REQUIRED,
         autosave: bool = False,
         *,
         data: Data[K, V] | None = None,
@@ -139,14 +142,16 @@ class S3Dict(FileDict[K, V]):
         **client_options: Any,
     ) -> None:
         secret, access_secret_key = Secret(access_secret_key), None  # a traceback can show what the variables hold
-        put_options, options = Hidden(put_options or {}), with_profile(client_options, profile_name)
+        options = with_profile(client_options, profile_name)
         client_options.clear()
+        put_options = put_options_of(put_options)
         settings = Settings(bucket_name, file_name, access_key_id, secret, client, options, put_options, max_size)
         replaces = data is not None
         self._open(settings, default, on_conflict, types, read_only=read_only, autosave=autosave, replaces=replaces)
+        content = None if data is None else dict_of("data", data)
         self._store.load(replacing=replaces)
-        if data is not None:
-            self.data = dict(data)
+        if content is not None:
+            self.data = content
         if autosave:
             if self.etag is None or self.changed:
                 self.save()
@@ -259,7 +264,7 @@ class S3Dict(FileDict[K, V]):
         __exit__ = ExitMethod(Kind.WITH)
 
     def _leave(self, block: Block, error: BaseException | None) -> bool:
-        return self._blocks.leave(block, error, self._store.save_changes)
+        return self._blocks.leave(block, error, partial(self._store.save_changes, ENTER_AGAIN))
 
     @overload
     def run(self, function: Callable[[Self], T], *, attempts: int = 10) -> T: ...
@@ -299,14 +304,13 @@ class S3Dict(FileDict[K, V]):
             ValueError: `attempts` isn't positive.
         """
         self._blocks.refuse_inside("run()")
+        check_call(function, attempts)
         if inspect.iscoroutinefunction(function):
             raise TypeError(
                 "run() can't call a coroutine function, which would do its work after the block. Use AsyncS3Dict.run()."
             )
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError("run() can't call a generator function, which would do its work after the block.")
-        if attempts < 1:
-            raise ValueError(f"attempts must be positive, not {attempts}")
         return self._runs.run(partial(function, self, *args, **kwargs), attempts)  # type: ignore[no-any-return]
 
     def _update(self, step: Callable[..., T], *args: Any) -> T:

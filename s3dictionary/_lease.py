@@ -103,6 +103,9 @@ class Lease:
         is_here = self._state is not None and self._process == os.getpid()
         return is_here and not self._loss and self._renewed.elapsed < self.seconds
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}, {self._file.uri}, {'held' if self.held else 'not held'}>"
+
     @property
     def _what(self) -> str:
         return f"The lease {self.name!r}, {self._file.uri},"

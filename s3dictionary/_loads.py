@@ -130,7 +130,7 @@ class Loader:
         self._memory.load(self._memory.filed_members(), self.version)
         warn_unsaved(
             f"{self.uri} was opened with read_only=True, but something in it was changed, inside a value or in "
-            "`data`. The change was undone. To change a value, use copy.deepcopy(value)"
+            "`data`. The change was undone. To get a copy that you can change, use copy.deepcopy(value)"
         )
 
     def load_version(self, version_id: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ._blocks import Blocks
 from ._groups import Group, Groups, Member
 from ._leaving import Block, Kind
 from ._store import Store
-from .errors import Rollback, S3DictError, is_conflict_about
+from .errors import RUN_AGAIN, Rollback, S3DictError, is_conflict_about
 
 _LOOK_AGAIN = 0.2
 """Seconds after which a waiting thread checks for itself, in case the thread that should notify it was interrupted."""
@@ -124,7 +125,7 @@ class Runs:
             self._groups.call_again(group)
             return
         try:
-            self._groups.save(group, self._store.save_changes)
+            self._groups.save(group, partial(self._store.save_changes, RUN_AGAIN))
         except Exception as error:  # noqa: BLE001  # it is everybody's
             self._blocks.turns.end(group.block)  # an exception from a signal handler may have come before the end
             self._groups.failed(group, error, repeats=self._may_repeat(error))

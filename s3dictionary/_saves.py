@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import ConflictError
+from .errors import LOAD_AGAIN, ConflictError
 
 if TYPE_CHECKING:
     from ._format import codec
@@ -57,9 +57,8 @@ class Merging(NamedTuple):
 def clash(uri: str, keys: list[object], found: Version | None, refusal: Refusal) -> ConflictError:
     """The error if other writers changed the same keys."""
     return ConflictError(
-        f"{uri} was written by someone else since it was loaded, and both changed "
-        f"{', '.join(map(repr, keys))}; nothing was overwritten. load() replaces what is in memory with the "
-        "current content; or pass a function as on_conflict that resolves such keys.",
+        f"{uri} was written by someone else after it was loaded, and both changed {', '.join(map(repr, keys))}; "
+        f"nothing was overwritten. {LOAD_AGAIN} Or pass a function as on_conflict that resolves such keys.",
         keys=keys,
         etag=found.etag if found else None,
         last_modified=found.last_modified if found else None,
@@ -73,8 +72,7 @@ def clash(uri: str, keys: list[object], found: Version | None, refusal: Refusal)
 def not_saved(uri: str, problem: str, found: Version | None = None) -> ConflictError:
     """The error if memory can't be merged with what happened to the file."""
     return ConflictError(
-        f"{uri} was not saved, and nothing was overwritten: {problem}. load() replaces what is in memory with the "
-        "current content; then make your changes again.",
+        f"{uri} was not saved, and nothing was overwritten: {problem}. {LOAD_AGAIN}",
         etag=found.etag if found else None,
         last_modified=found.last_modified if found else None,
         uri=uri,

@@ -13,7 +13,16 @@ from ._memory import Memory, Savepoint
 from ._merge import Resolver, merge
 from ._s3.tries import Content, Earlier
 from ._saves import Merging, Refusal, Saving, clash, not_saved
-from .errors import ConflictError, ReadOnlyError, S3DictError, Unsaved, keep_unsaved
+from .errors import (
+    KEPT_BEFORE,
+    ConflictError,
+    ReadOnlyError,
+    S3DictError,
+    Unsaved,
+    advise,
+    is_conflict_about,
+    keep_unsaved,
+)
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
@@ -22,6 +31,8 @@ OnConflict = Literal["raise", "overwrite", "merge"] | Resolver
 
 MERGE_ATTEMPTS = 30
 """How often a save merges after a conflict before it gives up."""
+
+_UNDONE = "The change was undone."
 
 
 class Options(NamedTuple):
@@ -52,6 +63,8 @@ class Store(Loader):
         self.is_plain = not options.read_only
         self._on_conflict = options.on_conflict
         self._goes_back: list[Savepoint] = []
+        self._conflict: tuple[BaseException, str] | None = None
+        """A conflict at the end of a block that is about to be rolled back, and what to do about it."""
 
     @property
     def autosave(self) -> bool:
@@ -70,30 +83,38 @@ class Store(Loader):
         base = self.version
         self._put(Saving(base, self._memory.encode().members, ending=False))
 
-    def save_changes(self) -> None:
-        """Save at the end of a block, and commit it. If that fails, the error carries the changes."""
+    def save_changes(self, after_conflict: str = "") -> None:
+        """Save at the end of a block, and commit it. If that fails, the error carries the changes.
+
+        Args:
+            after_conflict: what to do about a conflict instead of `load()`, if the block loaded when it began.
+        """
         base, members = self.version, None
         open_before = set(self._file.pending_saves)
         try:
             members, changed = self._memory.encode()
             if changed or self.unreadable:
-                self.refuse_read_only()
+                self.refuse_read_only(_UNDONE)
                 self._put(Saving(base, members, ending=True))
         except BaseException as error:
             self._file.abandon(open_before, interrupted=not isinstance(error, S3DictError))
             self._goes_back = self._memory.savepoints[:1]
+            self._conflict = (error, after_conflict) if after_conflict and is_conflict_about(self.uri, error) else None
             keep_unsaved(error, self._memory.detached if members is None else self._unsaved(members))
             raise
 
     def undone(self, block: Savepoint) -> None:
         """Note that a block was rolled back. If its save failed, memory is now older than that save."""
         if self._goes_back and self._goes_back[0] is block:
-            self._goes_back = []
+            conflict, self._goes_back, self._conflict = self._conflict, [], None
             try:
                 members, changed = self._memory.encode()
             except Exception:  # noqa: BLE001  # a value can't be stored, so none of those saves can be built on
                 return
             self._file.went_back(members, unsaved=changed)
+            if conflict is not None:
+                kept = changed or self.unreadable or self._file.pending
+                advise(conflict[0], KEPT_BEFORE if kept else conflict[1])
 
     def _unsaved(self, members: codec.Members) -> bytes | Unsaved:
         body, types = codec.join(members, self._memory.types), self._memory.types
@@ -102,11 +123,11 @@ class Store(Loader):
     def check_changes(self) -> None:
         """Raise the errors of `save_changes` that need no request: for unstorable values and read-only dicts."""
         if self._memory.encode().changed:
-            self.refuse_read_only()
+            self.refuse_read_only(_UNDONE)
 
-    def refuse_read_only(self) -> None:
+    def refuse_read_only(self, result: str = "Nothing was done.") -> None:
         if self._read_only:
-            raise ReadOnlyError(f"{self.uri} was opened with read_only=True, so it can't be changed. Nothing was done.")
+            raise ReadOnlyError(f"{self.uri} was opened with read_only=True, so it can't be changed. {result}")
 
     def delete(self) -> None:
         self.refuse_read_only()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from ._blocks import Blocks
@@ -12,7 +13,7 @@ from ._groups import Group, Groups, Member
 from ._leaving import Block, Kind
 from ._store import Store
 from ._tasks import Notification, TaskTurns, to_the_end
-from .errors import Rollback, S3DictError, is_conflict_about
+from .errors import RUN_AGAIN, Rollback, S3DictError, is_conflict_about
 
 
 class _TaskMember(Member):
@@ -136,7 +137,7 @@ class TaskRuns:
         if not self._groups.begin_saving(group):
             self._groups.call_again(group)
             return
-        finished = await to_the_end(self._groups.save, group, self._store.save_changes)
+        finished = await to_the_end(self._groups.save, group, partial(self._store.save_changes, RUN_AGAIN))
         if finished.error is None:
             self._groups.succeeded(group)
         elif isinstance(finished.error, Exception):

@@ -11,7 +11,8 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ._turns import Turn, Turns, Waiting, acting_for, current_owner
+from ._owners import acting_for, current_owner
+from ._turns import Turn, Turns, Waiting
 from ._yielding import is_beside_loop
 
 T = TypeVar("T")
@@ -168,13 +169,13 @@ class _Call(Generic[T]):
         threading.Thread(target=self._work, name="s3dictionary", daemon=True).start()
 
     def _work(self) -> None:
-        acting_for[threading.get_ident()] = self._owner
         try:
-            self.result = self._context.run(self._function, *self._args)
+            with acting_for(self._owner):
+                self.result = self._context.run(self._function, *self._args)
         except BaseException as error:  # noqa: BLE001  # it is raised in the task
             self.error = error
         finally:
-            del acting_for[threading.get_ident()], self._function, self._args
+            del self._function, self._args
             self._is_done.set()
             self._notification.send()
 

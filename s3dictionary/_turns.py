@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 import weakref
@@ -11,6 +10,7 @@ from threading import get_ident
 from typing import Any, TypeVar
 
 from ._memory import Memory
+from ._owners import current_owner
 from .errors import TransactionError
 
 T = TypeVar("T")
@@ -20,20 +20,6 @@ _LOOK_AGAIN = 0.2
 
 _KEPT_FREE = 1.0
 """Seconds for which the turn is reserved for the notified thread, which may have been interrupted."""
-
-
-acting_for: dict[int, Any] = {}
-"""The owners on whose behalf worker threads act, by the threads' ids."""
-
-
-def current_owner() -> Any:
-    """The caller: in asyncio the task, otherwise the id of the thread."""
-    if acting_for and get_ident() in acting_for:
-        return acting_for[get_ident()]
-    asyncio = sys.modules.get("asyncio")
-    loop = None if asyncio is None else asyncio._get_running_loop()
-    task = None if asyncio is None or loop is None else asyncio.current_task(loop)
-    return get_ident() if task is None else task
 
 
 class Turn:

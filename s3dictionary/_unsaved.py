@@ -13,7 +13,8 @@ _PACKAGE = __file__.removesuffix("_unsaved.py")
 def warn_unsaved(message: str) -> None:
     """Issue an `UnsavedChangesWarning` for the line outside this package that led here.
 
-    At exit there is no such line, and Python shows `sys:1`, as for files that were never closed.
+    At exit there is no such line, and Python shows `sys:1`, as for files that were never closed. If the code has no
+    line, as where `except … as error` ends, it is the first line of the function.
     """
     frame, level = sys._getframe(1), 2
     while frame.f_code.co_filename.startswith(_PACKAGE):
@@ -21,4 +22,11 @@ def warn_unsaved(message: str) -> None:
         if frame.f_back is None:
             break
         frame = frame.f_back
-    warnings.warn(message, UnsavedChangesWarning, level)
+    if frame.f_lineno is None:
+        code, names = frame.f_code, frame.f_globals
+        registry = names.setdefault("__warningregistry__", {})
+        warnings.warn_explicit(
+            message, UnsavedChangesWarning, code.co_filename, code.co_firstlineno, names.get("__name__"), registry
+        )
+    else:
+        warnings.warn(message, UnsavedChangesWarning, level)

@@ -4,14 +4,14 @@ S3DictError
 ├── StorageError             S3 refused a request, or couldn't be reached
 │   ├── BucketNotFoundError  the bucket doesn't exist
 │   ├── AccessDeniedError    the credentials lack a permission
-│   ├── ConflictError        someone else wrote in between; nothing was overwritten
+│   ├── ConflictError        someone else wrote or deleted the file in between; nothing was overwritten
 │   └── UnknownOutcomeError  it isn't known whether a save or delete took effect
-├── CorruptFileError         the file isn't a JSON object in UTF-8 (also a ValueError)
+├── CorruptFileError         the file can't be read: it isn't a JSON object in UTF-8 (also a ValueError)
 ├── NotStorableError         a value that can't be stored (also a TypeError)
 ├── LeaseHeldError           somebody else holds the lease
-├── LeaseLostError           the lease expired before its block ended
+├── LeaseLostError           the lease expired before its block ended, or isn't held
 ├── ReadOnlyError            the dict was opened with read_only=True (also a TypeError)
-└── TransactionError         not possible inside the open blocks (also a RuntimeError)
+└── TransactionError         not possible with the open blocks (also a RuntimeError)
 
 Rollback                     raise it to roll back a block without propagating
 UnsavedChangesWarning        unsaved changes were lost: the dict was garbage-collected, or Python exited
@@ -34,8 +34,10 @@ class S3DictError(Exception):
     """Base class of this library's errors.
 
     Attributes:
-        unsaved: a plain dict of what could not be saved, if the save of a block or an autosaved update failed and
-            memory was rolled back; otherwise `None`.
+        unsaved: if the save of a block or an autosaved update failed, and memory was rolled back: a plain dict with all
+            of the dict's content as it would have been saved, including keys you didn't change. Otherwise `None`. Don't
+            write it back with `update()`, which would overwrite what others have saved: take your own keys from it, or
+            make the change again in a new block.
     """
 
     _unsaved: dict[Any, Any] | bytes | Unsaved | None = None
@@ -75,7 +77,14 @@ def keep_unsaved(error: BaseException, content: bytes | Unsaved | Callable[[], d
     with suppress(Exception):  # it is about to be raised in any case
         error.unsaved = _decode(content) if isinstance(content, bytes) else content()  # type: ignore[attr-defined]
         if hasattr(error, "add_note"):  # from Python 3.11 on
-            error.add_note("What could not be saved is in this exception's attribute `unsaved`.")
+            error.add_note(_NOTE)
+
+
+_NOTE = (
+    "This exception's attribute `unsaved` is a plain dict with all of the dict's content as it would have been saved, "
+    "including keys you didn't change. Don't write it back with update(), which would overwrite what others have "
+    "saved; take your own keys from it, or make the change again in a new block."
+)
 
 
 def twin(error: Exception) -> Exception:
@@ -153,7 +162,7 @@ class AccessDeniedError(StorageError):
 
 
 class ConflictError(StorageError):
-    """Someone else wrote the file since it was loaded. Nothing was overwritten.
+    """Someone else wrote or deleted the file after it was loaded. Nothing was overwritten or deleted.
 
     Attributes:
         keys: the keys that both sides changed, if a merge compared them; otherwise empty.
@@ -176,9 +185,25 @@ class ConflictError(StorageError):
         self.last_modified = last_modified
 
 
-def is_conflict_about(uri: str, error: Exception) -> bool:
+def is_conflict_about(uri: str, error: BaseException) -> bool:
     """Whether the conflict is about this file. A function that `run` calls may raise a conflict of another dict."""
     return isinstance(error, ConflictError) and error.uri == uri
+
+
+LOAD_AGAIN = "load() replaces what is in memory with the current content; then make your changes again."
+"""What to do about a conflict. The texts below replace it at the end of a block that can be repeated."""
+
+ENTER_AGAIN = "The block was rolled back. Enter it again, or use run()."
+RUN_AGAIN = "What run() did was rolled back. Call it again, or allow it more attempts."
+KEPT_BEFORE = (
+    "The dict had unsaved changes before this block or call of run(), so it didn't load the current content, and the "
+    "same conflict comes again. Call load(), which discards those changes, and make them again."
+)
+
+
+def advise(conflict: BaseException, what_to_do: str) -> None:
+    """Replace what the message of a conflict says about what to do."""
+    conflict.args = (str(conflict).replace(LOAD_AGAIN, what_to_do),)
 
 
 class UnknownOutcomeError(StorageError):
@@ -190,7 +215,10 @@ class UnknownOutcomeError(StorageError):
 
 
 class CorruptFileError(S3DictError, ValueError):
-    """The file isn't a JSON object in UTF-8. It is never overwritten by a dict that couldn't read it."""
+    """The file isn't a JSON object in UTF-8. It is never overwritten by a dict that couldn't read it.
+
+    Also raised if a class in `types` rejects a value of the file, and if the object of a lease isn't a lease.
+    """
 
 
 class NotStorableError(S3DictError, TypeError):
@@ -210,7 +238,10 @@ class ReadOnlyError(S3DictError, TypeError):
 
 
 class TransactionError(S3DictError, RuntimeError):
-    """The operation isn't possible inside the open blocks. Nothing was done."""
+    """The operation isn't possible with the blocks that are open.
+
+    Either nothing was done, or the message says what was rolled back.
+    """
 
 
 class LeaseHeldError(S3DictError):
@@ -232,7 +263,7 @@ class LeaseHeldError(S3DictError):
 
 
 class LeaseLostError(S3DictError):
-    """The lease expired before its block ended. Somebody else may hold it.
+    """The lease expired before its block ended, so somebody else may hold it; or `fence` was read while it isn't held.
 
     Attributes:
         name: the lease's name.

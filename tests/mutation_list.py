@@ -484,7 +484,7 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "what is written of instances is not read again",
         FILED,
-        "codec.verify(compress(zip(touched.keys, texts, strict=True), map(is_not, texts, touched.raws)), self.types)",
+        "codec.verify(compress(written, map(is_not, texts, touched.raws)), self.types)",
         "pass",
         CLASSES,
     ),

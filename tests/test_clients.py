@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ import pytest
 from botocore.config import Config
 
 import s3dictionary._s3.clients
-from s3dictionary import AccessDeniedError, S3Dict, StorageError, UnknownOutcomeError
+from s3dictionary import AccessDeniedError, S3Dict, StorageError, TransactionError, UnknownOutcomeError
 from support.proxy import Answer, Call, Forward, Request, Response
 from support.servers import Site
 
@@ -594,3 +595,60 @@ def test_only_a_big_body_waits_for_the_servers_consent(moto_s3: Site, size: int,
 def test_a_client_of_the_callers_is_used_as_it_is(moto_s3: Site) -> None:
     S3Dict(moto_s3.bucket, file_name="state.json", client=moto_s3.proxied_client(), data={"a": 1}).save()
     assert "Expect" in moto_s3.requests.log[-1].headers
+
+
+# What happens during a request of a client of the caller's
+
+
+class Deadline(Exception):
+    """What a handler of SIGALRM raises."""
+
+
+@pytest.mark.parametrize("error", [Deadline, TimeoutError, ConnectionError, MemoryError, KeyboardInterrupt])
+@pytest.mark.parametrize("own", [False, True], ids=["client=", "own client"])
+def test_the_exception_of_a_signal_handler_comes_out_and_the_block_is_rolled_back(
+    moto_s3: Site, error: type[BaseException], own: bool
+) -> None:
+    """botocore would take it for an error of the network, and send the request again."""
+
+    def interrupt(request: Request, forward: Forward) -> Response | None:
+        os.kill(os.getpid(), signal.SIGALRM)
+        return forward(request)
+
+    def handle(*_: object) -> None:
+        raise error
+
+    options = moto_s3.options if own else {"client": moto_s3.proxied_client()}
+    d: S3Dict[str, Any] = S3Dict(moto_s3.bucket, file_name="k", **options)
+    d.load()
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        moto_s3.faults.append(Call(interrupt, method="PUT"))
+        with pytest.raises(error) as info, d:
+            d["n"] = d.get("n", 0) + 1
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert info.value.unsaved == {"n": 1}  # type: ignore[attr-defined]
+    assert d == {}
+    with d:
+        d["later"] = 1
+    assert json.loads(moto_s3.read("k")) == d
+    assert d["later"] == 1
+
+
+def test_a_hook_of_a_client_cannot_change_the_dict_that_waits_for_it(moto_s3: Site) -> None:
+    """It would wait for the request that waits for it."""
+    client = moto_s3.proxied_client()
+    d: S3Dict[str, Any] = S3Dict(moto_s3.bucket, file_name="k", client=client)
+    refusals = []
+
+    def hook(**_: Any) -> None:
+        with pytest.raises(TransactionError) as info:
+            d["hook"] = 1
+        refusals.append(info.value)
+
+    client.meta.events.register("before-send.s3.PutObject", hook)
+    with d:
+        d["n"] = 1
+    assert len(refusals) == 1
+    assert json.loads(moto_s3.read("k")) == d == {"n": 1}

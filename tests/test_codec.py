@@ -1522,5 +1522,5 @@ def test_a_file_that_is_no_json_object_is_refused_at_load_and_not_overwritten(mo
 def test_a_dict_in_itself_is_refused() -> None:
     d = S3Dict("bucket", file_name="state.json", client=MemoryS3())
     d["a"] = [d]
-    with pytest.raises(NotStorableError, match=r": d\['a'\]\[0\] is a s3dictionary.S3Dict, which can't be stored"):
+    with pytest.raises(NotStorableError, match=r": d\['a'\]\[0\] is an S3Dict, which can't be stored"):
         d.save()

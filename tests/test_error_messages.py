@@ -23,13 +23,14 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+import boto3
 import botocore.exceptions
 import pytest
 from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
 from s3dictionary import AsyncS3Dict, S3Dict, TransactionError, UnknownOutcomeError, UnsavedChangesWarning
-from s3dictionary._s3 import addresses
+from s3dictionary._s3 import addresses, failures
 from s3dictionary._s3.lineage import Outcome
 from s3dictionary.local import local_s3
 from s3dictionary.local.block import Engine
@@ -166,6 +167,23 @@ def conflict(s3: Site) -> None:
     d.save()
 
 
+def conflict_at_the_end(s3: Site) -> None:
+    with state(s3) as d:
+        s3.write("state.json", b"{}")
+        d["a"] = 1
+
+
+def conflict_in_run(s3: Site) -> None:
+    state(s3).run(lambda d: s3.write("state.json", b"{}") and d.update(a=1), attempts=1)
+
+
+def conflict_of_before(s3: Site) -> None:
+    d = state(s3, data={"a": 1})
+    s3.write("state.json", b"{}")
+    with d:
+        d["b"] = 1
+
+
 def clash(s3: Site) -> None:
     d = state(s3, on_conflict="merge")
     s3.write("state.json", b'{"a": 1}')
@@ -238,6 +256,20 @@ def edit_read_only(s3: Site) -> None:
         warnings.simplefilter("error", UnsavedChangesWarning)
         with d:
             pass
+
+
+def wrong_with(s3: Site) -> None:
+    d: Any = AsyncS3Dict(s3.bucket, file_name="state.json")
+    with d:
+        pass
+
+
+def wrong_async_with(s3: Site) -> None:
+    async def enter(d: Any) -> None:
+        async with d:
+            pass
+
+    asyncio.run(enter(state(s3)))
 
 
 def change_by_a_handler(s3: Site) -> None:
@@ -474,7 +506,20 @@ CASES: list[tuple[str, Provoke]] = [
     ("Not a bool for autosave", arguments(autosave="yes")),
     ("Read-only and something to save", arguments(read_only=True, data={})),
     ("No attempts", lambda s3: state(s3).run(len, attempts=0)),
-    ("An unknown argument", arguments(regoin_name="eu-central-1")),
+    ("A name that isn't a str", arguments(file_name=Path("state.json"))),
+    ("Keys that aren't text", arguments(access_key_id=1)),
+    ("Not a client", lambda s3: S3Dict(s3.bucket, file_name="state.json", client=boto3.Session())),
+    ("Put options that aren't a dict", arguments(put_options="STANDARD_IA")),
+    ("Put options that aren't a dict", arguments(put_options={1: "STANDARD_IA"})),
+    ("Content that isn't a dict", arguments(default=[1, 2])),
+    ("Content that isn't a dict", arguments(data="")),
+    ("Not a list of classes", arguments(types=Job)),
+    ("Autosave in an AsyncS3Dict", lambda s3: AsyncS3Dict(s3.bucket, file_name="state.json", autosave=True)),
+    ("with in place of async with", wrong_with),
+    ("async with in place of with", wrong_async_with),
+    ("Not a function", lambda s3: state(s3).run(5)),
+    ("An unknown argument", arguments(bogus=1)),
+    ("An argument with another name", arguments(regoin_name="eu-central-1")),
     ("An argument with another name", arguments(region="eu-central-1")),
     ("Not an endpoint", arguments(endpoint_url="localhost:9000")),
     ("No credentials", environment()),
@@ -489,7 +534,6 @@ CASES: list[tuple[str, Provoke]] = [
     ("Metadata that can't be sent", arguments(put_options={"Metadata": {"who": "\n"}})),
     ("Metadata that the library sets", arguments(put_options={"Metadata": {"S3Dictionary-Lineage": "x"}})),
     ("Too much metadata", arguments(put_options={"Metadata": {"note": "x" * 2000}})),
-    ("An address that isn't a str", lambda s3: S3Dict.from_uri(os.environ.get("NOT_SET"))),  # type: ignore[arg-type]
     ("A password in an address", lambda s3: S3Dict.from_uri("s3://user:password@my-bucket/state.json")),
     ("A folder in the bucket's name", arguments(bucket_name="my-bucket/app")),
     ("A password in place of a bucket's name", arguments(bucket_name="user:password@my-bucket")),
@@ -543,6 +587,9 @@ CASES: list[tuple[str, Provoke]] = [
     ("Read-only", arguments(read_only=True)),
     ("A read-only dict was edited", edit_read_only),
     ("Someone else has written", conflict),
+    ("Someone else has written", conflict_at_the_end),
+    ("Someone else has written", conflict_in_run),
+    ("Someone else has written", conflict_of_before),
     ("Both sides changed the same keys", clash),
     ("Changes that can't be merged", undone_but_saved),
     ("It isn't known whether a save took effect", fault(Reset(), S3Dict.save)),
@@ -694,9 +741,9 @@ def test_nothing_else_is_on_the_page() -> None:
 
 
 NEXT_STEP = re.compile(
-    r"\b(add|a free one is taken|as in|call|check|close|correct|create|did you mean|do it|get|give it|it needs"
-    r"|join|leave|load\(\) (replaces|shows)|log in|look|must be|of the form|pass|pip install|rename|repair|restore"
-    r"|run it|set|store|try again|use|versions\(\) lists|what to do)\b",
+    r"\b(add|a free one is taken|as in|call|check|close|correct|create|did you mean|do it|edit in|get|give it"
+    r"|it needs|join|leave|load\(\) (replaces|shows)|log in|look|must be|of the form|pass|pip install|rename"
+    r"|repair|restore|run it|set|store|try again|use|versions\(\) lists|what to do)\b",
     re.IGNORECASE,
 )
 SAID_BY_OTHERS = {
@@ -740,6 +787,7 @@ NO_MESSAGES = {
     ", not loaded yet>",  # the repr says it
     *(outcome.value for outcome in Outcome),  # only named
     flat(addresses._ARN),
+    failures._MISSPELT,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -102,6 +103,24 @@ def test_a_warning_points_to_the_line_that_dropped_the_dict_and_at_exit_to_none(
     first, last = [line for line in ended.said.splitlines() if "UnsavedChangesWarning" in line]
     assert first.startswith("<string>:")
     assert last.startswith("sys:1: ")
+
+
+def test_a_warning_points_to_the_function_where_no_line_drops_the_dict() -> None:
+    """An exception that holds the dict goes at the end of its `except`, in code that belongs to no line."""
+    script = """
+def drop():
+    try:
+        raise ValueError(s3.begin({}))
+    except ValueError as error:
+        if error.args:
+            error.args[0]['n'] = 1
+    return 1
+
+drop()
+"""
+    first = (BEGIN + script).splitlines().index("def drop():") + 1
+    (line,) = re.findall(r"<string>:(-?\d+): UnsavedChangesWarning", run(script).said)
+    assert int(line) >= first
 
 
 @pytest.mark.parametrize(

@@ -544,3 +544,11 @@ def test_who_is_cancelled_while_he_takes_it_does_not_keep_it(s3: ClockedS3) -> N
     asyncio.run(main())
     with lease(s3) as held:
         assert held.held
+
+
+def test_its_repr_names_it_and_shows_whether_it_is_held() -> None:
+    """Without a `with`, nothing is taken, and a look at the lease shows that."""
+    lease = S3Dict("bucket", file_name="s.json", client=MemoryS3()).lease("nightly")
+    assert repr(lease) == f"<Lease 'nightly', s3://bucket/{OBJECT}, not held>"
+    with lease:
+        assert repr(lease) == f"<Lease 'nightly', s3://bucket/{OBJECT}, held>"

@@ -43,7 +43,7 @@ def encode_all(items: dict[Any, Any], types: Types = BUILT_IN) -> dict[Any, Raw]
     texts: list[Raw] = []
     for keys, values in batches(items):
         texts += encode_batch(keys, values, types)
-    verify(zip(items, texts, strict=True), types)
+    verify(zip(items, items.values(), texts, strict=True), types)
     return dict(zip(items, texts, strict=True))
 
 

@@ -86,7 +86,9 @@ def items_of(spec: Spec) -> tuple[Any, ...]:
     if isinstance(spec, Mapping):
         return tuple(kind if functions is None else (kind, *_pair(kind, functions)) for kind, functions in spec.items())
     if isinstance(spec, (str, type)) or not isinstance(spec, Iterable):
-        raise ValueError(f"types must be a list of classes or a dict of pairs, not {spec!r}")  # noqa: TRY004
+        name = getattr(spec, "__name__", "")
+        hint = f". Pass types=[{name}]" if name else ""
+        raise ValueError(f"types must be a list of classes or a dict of pairs, not {spec!r}{hint}")  # noqa: TRY004
     return tuple(spec)
 
 

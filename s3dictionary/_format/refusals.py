@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Set
 from enum import Enum
@@ -58,15 +59,15 @@ def of_another_type(path: Path, value: Any, kind: type) -> NotStorableError:
 
 
 def name_of(kind: type) -> str:
-    """The name of a type with its module, because numpy has a `bool`, too. Leaves private modules out."""
+    """The name of a type with its module, because numpy has a `bool`, too. Private modules are left out."""
     package, *inner = kind.__module__.split(".")
-    if package == "builtins":
+    if package in ("builtins", "s3dictionary"):
         return kind.__qualname__
     return ".".join([package, *takewhile(lambda name: not name.startswith("_"), inner), kind.__qualname__])
 
 
 def _a(name: str) -> str:
-    return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"
+    return f"an {name}" if re.match(r"[AEIOUaeiou]|[FHLMNRSX]\d", name) else f"a {name}"
 
 
 def show(value: Any, write: Callable[[Any], str] = reprlib.repr) -> str:

@@ -10,6 +10,17 @@ from .secrets import has_password, without_passwords
 MAX_KEY = 1024
 """Most bytes of a key in UTF-8."""
 
+
+class _Required(str):
+    """A default that `help` shows as what it stands for."""
+
+    def __repr__(self) -> str:
+        return "<required>"
+
+
+REQUIRED = _Required()
+"""An empty name."""
+
 _EMPTY = 'must be a str that isn\'t empty, as in S3Dict("my-bucket", file_name="state.json")'
 _ARN = r"""(?x)arn:aws[a-z-]*:
     (?: (?:s3|s3-object-lambda):[a-z0-9-]*:[0-9]{12}:accesspoint[:/][^/:]+
@@ -33,8 +44,8 @@ class Address(NamedTuple):
 
 def split(uri: object) -> Address:
     """Split an address of the form `s3://bucket/key`."""
-    if not isinstance(uri, str):  # not shown, because it may contain a password
-        return Address("", "", f"uri must be a str of the form s3://bucket/key, not of type {type(uri).__name__}")
+    if not isinstance(uri, str):
+        return Address("", "", f"an address must be a str, as in 's3://bucket/key', not of type {type(uri).__name__}")
     if not uri.startswith("s3://"):
         return Address("", "", f"{without_passwords(uri)!r} isn't an address of the form s3://bucket/key")
     rest = uri.removeprefix("s3://")
@@ -55,7 +66,7 @@ def split(uri: object) -> Address:
 def bucket_problem(bucket: object) -> str | None:
     """What is wrong with a bucket's name, as far as that is known without a request; otherwise `None`."""
     if not isinstance(bucket, str) or not bucket:
-        return _EMPTY
+        return _no_name(bucket)
     if bucket.startswith("s3://"):
         return "must be the name alone, without s3://; S3Dict.from_uri() takes a whole address"
     if has_password(bucket):
@@ -65,10 +76,16 @@ def bucket_problem(bucket: object) -> str | None:
     return None
 
 
+def _no_name(given: object) -> str:
+    if given is None or isinstance(given, str):
+        return _EMPTY
+    return f"must be a str, not of type {type(given).__name__}; convert it, as with .as_posix() of a path"
+
+
 def key_problem(key: object) -> str | None:
     """What is wrong with an object's key; otherwise `None`."""
     if not isinstance(key, str) or not key:
-        return _EMPTY
+        return _no_name(key)
     if key.startswith("s3://"):
         return "must be the name alone, without s3://; S3Dict.from_uri() takes a whole address"
     try:

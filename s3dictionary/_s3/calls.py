@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, NamedTuple, TypeVar
 
+from .._owners import acting_for, current_owner
 from .._yielding import let_loop_run
 from .clients import is_real, time_limit
 
@@ -43,8 +44,9 @@ class Counts(NamedTuple):
 class Call:
     """A call, which records its own progress.
 
-    botocore limits the time between two pieces of an answer, but not the total time. So a call of a client with a time
-    limit runs in its own thread, and is abandoned if that time passes without progress.
+    It runs in its own thread, for two reasons. botocore limits the time between two pieces of an answer, but not the
+    total time: a call of a client with a time limit is abandoned if that time passes without progress. And botocore
+    takes the exception of a signal handler for one of the network's, and sends the request again.
 
     Args:
         what: a description, such as "GetObject of s3://bucket/key".
@@ -55,6 +57,7 @@ class Call:
         status: the HTTP status, once there is an answer whose body must still be read.
         may_get_in: whether it was refused for credentials that may have been renewed since.
         given_up: whether the caller has abandoned it.
+        interrupted: whether a signal handler's exception ended the wait for it.
     """
 
     def __init__(self, what: str) -> None:
@@ -63,6 +66,7 @@ class Call:
         self.status: int | None = None
         self.may_get_in = False
         self.given_up = False
+        self.interrupted = False
         self._what = what
         self._client: Any = None
         self._progress: float | None = None
@@ -78,8 +82,8 @@ class Call:
             events = client.meta.events
             events.register_first("request-created.s3", _begin, unique_id="s3dictionary-begun")
             events.register_first("before-send.s3", _send, unique_id="s3dictionary-sent")
-        limit = time_limit(client)
-        return self._here(act) if limit is None else self._elsewhere(act, limit)
+            return self._elsewhere(act, time_limit(client))
+        return self._here(act)
 
     def step(self) -> None:
         """Note progress.
@@ -98,15 +102,16 @@ class Call:
         finally:
             _current.call = before
 
-    def _elsewhere(self, act: Callable[[Any], T], limit: float) -> T:
+    def _elsewhere(self, act: Callable[[Any], T], limit: float | None) -> T:
         done = threading.Event()
         answers: list[T] = []
         errors: list[BaseException] = []
-        context = copy_context()
+        owner, context = current_owner(), copy_context()
 
         def work() -> None:
             try:
-                answers.append(context.run(self._here, act))
+                with acting_for(owner):
+                    answers.append(context.run(self._here, act))
             except BaseException as error:  # noqa: BLE001  # the waiting thread raises it
                 errors.append(error)
             finally:
@@ -119,18 +124,27 @@ class Call:
             except RuntimeError:  # no thread can be started, for example because Python is shutting down
                 return self._here(act)
             self._wait(done, limit)
+        except TooSlowError:
+            raise
+        except BaseException:
+            self.interrupted = True
+            raise
         finally:
             self.given_up = not done.is_set()
         if errors:
             raise errors.pop()
         return answers.pop()
 
-    def _wait(self, done: threading.Event, limit: float) -> None:
+    def _wait(self, done: threading.Event, limit: float | None) -> None:
         if on_wait is not None and not done.wait(NOTICE):
             waiting_for(self._what)
-        while not done.wait(_STEP if self._progress is None else self._progress + limit - time.monotonic()):
-            if self._progress is not None and time.monotonic() >= self._progress + limit:
+        while not done.wait(self._rest(limit)):
+            if limit is not None and self._rest(limit) <= 0:
                 raise TooSlowError(f"it made no progress for {limit:g} s")
+
+    def _rest(self, limit: float | None) -> float:
+        """Seconds until the time limit. It is checked again after `_STEP` while none applies."""
+        return _STEP if limit is None or self._progress is None else self._progress + limit - time.monotonic()
 
     @property
     def counts(self) -> Counts | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import AccessDeniedError, BucketNotFoundError, StorageError, UnknownOutcomeError
@@ -91,6 +92,9 @@ _PERMISSIONS = {
 }
 
 
+_MISSPELT = r'Unknown parameter in \S+: "(\w+)", must be one of: (.+)'
+"""How botocore refuses an argument of a request."""
+
 _FOREIGN = frozenset({"botocore", "boto3", "urllib3", "s3transfer", "awscrt"})
 
 
@@ -160,6 +164,13 @@ def unknown(failure: StorageError) -> UnknownOutcomeError:
     )
 
 
+def closest(name: str, names: Sequence[str]) -> str | None:
+    """The name that a misspelt one is most similar to, if any is similar."""
+    from difflib import get_close_matches  # only needed in case of failure
+
+    return next(iter(get_close_matches(name, names, 1)), None)
+
+
 def sentences(text: str, hint: str) -> str:
     return f"{text.rstrip('. ')}. {hint}".rstrip()
 
@@ -205,8 +216,15 @@ def _failed(error: Exception, situation: Situation) -> StorageError:
     operation = situation.operation
     doing = "Creating a client for" if operation == "connecting" else f"{operation} of"
     said = f"{doing} {situation.uri} failed: {censored(_reason(error), situation.secrets.reveal())}"
-    hint = _LINE_BREAK if _shows_header(error) else _hint(_name(error), operation)
+    hint = _LINE_BREAK if _shows_header(error) else _suggestion(said) + _hint(_name(error), operation)
     return StorageError(sentences(said, hint), uri=situation.uri, operation=operation, status=situation.status)
+
+
+def _suggestion(said: str) -> str:
+    """What botocore's text about an unknown argument may have meant."""
+    unknown = re.search(_MISSPELT, said)
+    meant = unknown and closest(unknown[1], re.findall(r"\w+", unknown[2]))
+    return f"Did you mean {meant}? " if meant else ""
 
 
 def _name(error: Exception) -> str:

@@ -7,7 +7,7 @@ import time
 from hashlib import md5
 from typing import Any
 
-from ..errors import ConflictError, StorageError, UnknownOutcomeError
+from ..errors import LOAD_AGAIN, ConflictError, StorageError, UnknownOutcomeError
 from . import calls
 from .failures import BUSY_CODES, UNKNOWN, sentences, unknown
 from .lineage import Attempt, Outcome, Record, following, settle
@@ -316,17 +316,15 @@ def conflict(
         found: the current version, if known; `None` if there is no file.
         seen: whether the current version was looked up.
     """
+    done, since = "written", "after it was loaded"
     if base is None:
-        done = "created"
-    elif found is not None:
-        done = "written"
-    else:
-        done = "deleted" if seen or refusal.status == 404 else "written"
-    when = f", at {found.last_modified:%Y-%m-%d %H:%M:%S %Z}" if found and found.last_modified else ""
+        done, since = "created", "after this dict had found no file"
+    elif found is None and (seen or refusal.status == 404):
+        done = "deleted"
+    when = f" at {found.last_modified:%Y-%m-%d %H:%M:%S %Z}," if found and found.last_modified else ""
     kept = "deleted" if refusal.operation == Delete.operation else "overwritten"
     return ConflictError(
-        f"{refusal.uri} was {done} by someone else since it was loaded{when}; nothing was {kept}. "
-        "load() replaces what is in memory with the current content; then make your changes again.",
+        f"{refusal.uri} was {done} by someone else{when} {since}; nothing was {kept}. {LOAD_AGAIN}",
         etag=found.etag if found else None,
         last_modified=found.last_modified if found else None,
         uri=refusal.uri,

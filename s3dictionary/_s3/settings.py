@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from . import clients
 from .addresses import bucket_problem, key_problem
+from .failures import closest
 from .file import MAX_SIZE, S3File
 from .requests import Requests
 from .secrets import SECRET_OPTIONS, SECRET_PUT_OPTIONS, Hidden, Secret, has_password, secrets_in, url_without_password
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _OWN_PUT_OPTIONS = frozenset({"Bucket", "Key", "Body", "IfMatch", "IfNoneMatch", "ContentEncoding"})
+OWN_OPTIONS = (
+    *("bucket_name", "file_name", "access_key_id", "access_secret_key", "autosave", "data", "default", "on_conflict"),
+    *("types", "read_only", "max_size", "client", "profile_name", "put_options"),
+)
+"""The constructor's arguments, for suggestions."""
+
 _GUESSES = {
     **dict.fromkeys(("region", "aws_region"), "region_name"),
     **dict.fromkeys(("endpoint", "url", "host"), "endpoint_url"),
@@ -50,6 +58,7 @@ class Settings:
 
     def check(self) -> None:
         """Raise a `ValueError` or `TypeError` if a setting is invalid."""
+        _check_names(self.client_options)  # first, because a misspelt name leaves another setting empty
         problem = bucket_problem(self.bucket_name)
         if problem:
             raise ValueError(f"bucket_name {problem}")
@@ -60,8 +69,11 @@ class Settings:
             raise ValueError(
                 "access_key_id and access_secret_key go together: pass both, or neither for boto3's own credentials"
             )
+        if not _is_text(self.access_key_id) or not _is_text(self.access_secret_key):
+            raise TypeError("access_key_id and access_secret_key must be str: pass both as text, or neither")
         if self.client is not None and (self.access_key_id is not None or self.client_options):
             raise ValueError("client has its own keys and options: pass either client, or keys and options")
+        _check_client(self.client)
         if type(self.max_size) is not int or self.max_size < 1:
             raise ValueError(f"max_size must be a positive number of bytes, not {self.max_size!r}")
         _check_client_options(self.client_options)
@@ -113,11 +125,33 @@ class Settings:
         self.__dict__.update({"access_key_id": None, "secret": Secret(None), "client": None, **state})
 
 
-def _check_client_options(options: Mapping[str, Any]) -> None:
+def _is_text(key: object) -> bool:
+    return key is None or isinstance(key, str)
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
     for name in options:
         if name not in clients.OPTIONS and name not in clients.all_options():
-            hint = f" Did you mean {_GUESSES[name.lower()]}?" if name.lower() in _GUESSES else ""
+            meant = _GUESSES.get(name.lower()) or closest(name.lower(), [*OWN_OPTIONS, *sorted(clients.OPTIONS)])
+            hint = f" Did you mean {meant}?" if meant else ""
             raise TypeError(f"S3Dict() got an unexpected keyword argument {name!r}.{hint}")
+
+
+def _check_client(client: Any) -> None:
+    if client is None or hasattr(client, "get_object"):
+        return
+    if hasattr(getattr(client, "meta", None), "client"):
+        hint = " Pass its .meta.client."
+    else:
+        hint = ' Pass its .client("s3").' if hasattr(client, "client") else ""
+    kind = type(client)
+    raise TypeError(
+        f'client must be an S3 client, as boto3.client("s3") returns it, not of type {kind.__module__}.'
+        f"{kind.__qualname__}.{hint}"
+    )
+
+
+def _check_client_options(options: Mapping[str, Any]) -> None:
     profile = options.get("profile_name")
     if profile is not None and (not isinstance(profile, str) or not profile):
         raise ValueError(f"profile_name must be the name of a profile in ~/.aws/config, not {profile!r}")
@@ -150,6 +184,22 @@ def _check_put_options(options: Mapping[str, Any]) -> None:
             f"Metadata in put_options has {length_of(metadata)} bytes; S3 takes 2 KB in all, so it must be "
             f"{MAX_USER_METADATA} at most"
         )
+
+
+def put_options_of(given: Any) -> Hidden:
+    """The argument `put_options` as a dict."""
+    if given is None:
+        return Hidden()
+    options = None
+    with suppress(TypeError, ValueError):
+        options = Hidden(given)
+    if options is None or isinstance(given, str) or not all(isinstance(name, str) for name in options):
+        got = "names of another type" if isinstance(given, dict) else type(given).__name__  # no value: it may be secret
+        raise TypeError(
+            "put_options must be a dict of names and values for PutObject, as in "
+            f'put_options={{"StorageClass": "STANDARD_IA"}}, not {got}'
+        )
+    return options
 
 
 def with_profile(client_options: Mapping[str, Any], profile_name: str | None) -> Hidden:

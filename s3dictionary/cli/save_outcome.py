@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -17,29 +18,37 @@ class SaveOutcome(Enum):
     UNKNOWN = "it isn't known whether it was saved; `get` shows the current content"
 
 
-_outcome: SaveOutcome | None = None
+class _Save:
+    def __init__(self) -> None:
+        self.outcome = SaveOutcome.NOT_SAVED
+
+
+_save: ContextVar[_Save | None] = ContextVar("save", default=None)
+"""The command's save. A request of an earlier command that is still under way has that one's, in its own context."""
 
 
 def current() -> SaveOutcome | None:
     """The outcome of this command's last save; `None` if the command saves nothing."""
-    return _outcome
+    save = _save.get()
+    return None if save is None else save.outcome
 
 
 def forget() -> None:
     """Forget the previous command."""
-    _note(None)
+    _save.set(None)
 
 
 def watch(client: S3Client) -> None:
     """Watch the saves that a client sends from now on."""
-    _note(SaveOutcome.NOT_SAVED)
+    _save.set(_Save())
     client.meta.events.register("before-send.s3.PutObject", _sent, unique_id="s3dictionary-outcome-sent")
     client.meta.events.register("after-call.s3.PutObject", _answered, unique_id="s3dictionary-outcome-answered")
 
 
-def _note(outcome: SaveOutcome | None) -> None:
-    global _outcome
-    _outcome = outcome
+def _note(outcome: SaveOutcome) -> None:
+    save = _save.get()
+    if save is not None:
+        save.outcome = outcome
 
 
 def _sent(**_: Any) -> None:

