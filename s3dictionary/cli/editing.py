@@ -77,13 +77,11 @@ def _brought_up_to_date(
         lost = [] if theirs is None else [key for key in theirs if key not in ours or key in _changed(theirs, ours)]
         if (lost or theirs is None) and not overwrite:
             reason = "it isn't known which version your text began with" if base is None else "the file is damaged"
-            raise _refusal(file, reason, theirs, ours, lost, "save it as it is")
+            raise _refusal(file, reason, theirs, ours, lost, "as it is")
         return ours
     merged, clashes = merge({**base, **ours}, base, ours, theirs, None)
     if clashes and not overwrite:
-        raise _refusal(
-            file, "someone else has changed what you have changed", theirs, ours, clashes, "save it in these keys"
-        )
+        raise _refusal(file, "someone else has changed what you have changed", theirs, ours, clashes, "in these keys")
     for key in clashes:
         merged.pop(key, None)
         merged.update({key: ours[key]} if key in ours else {})
@@ -98,9 +96,9 @@ def _base_members(kept: Kept) -> codec.Members | None:
 
 
 def _refusal(
-    file: File, reason: str, theirs: codec.Members | None, ours: codec.Members, keys: list[Any], overwriting: str
+    file: File, reason: str, theirs: codec.Members | None, ours: codec.Members, keys: list[Any], where: str
 ) -> Failure:
-    """The failure that shows what saving a text would undo in some keys, and says what `--overwrite` would do."""
+    """The failure that shows what saving a text would undo in some keys, and says where `--overwrite` saves it."""
     if theirs is None:
         lines = ["the whole file, which can't be read as JSON"]
     else:
@@ -110,7 +108,7 @@ def _refusal(
     return Failure(
         ExitCode.CONFLICT,
         f"{reason}, and nothing was overwritten. This would be lost:\n{shown}\n"
-        f"Change your text accordingly, or pass --overwrite to {overwriting}.",
+        f"Change your text accordingly, or pass --overwrite to save it {where}.",
     )
 
 
