@@ -726,7 +726,7 @@ def test_nothing_else_is_on_the_page() -> None:
 
 NEXT_STEP = re.compile(
     r"\b(add|a free one is taken|as in|call|check|close|create|did you mean|do it|edit in|get|give it|it needs"
-    r"|join|leave|load\(\) (replaces|shows)|log in|look|must be|of the form|pass|pip install|rename|repair"
+    r"|join|leave|load\(\) (discards|replaces|shows)|log in|look|must be|of the form|pass|pip install|rename|repair"
     r"|restore|run it|set|store|try again|use|versions\(\) lists|what to do)\b",
     re.IGNORECASE,
 )
