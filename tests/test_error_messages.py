@@ -742,8 +742,8 @@ def test_nothing_else_is_on_the_page() -> None:
 
 NEXT_STEP = re.compile(
     r"\b(add|a free one is taken|as in|call|check|close|correct|create|did you mean|do it|edit in|get|give it"
-    r"|it needs|join|leave|load\(\) (replaces|shows)|log in|look|must be|of the form|pass|pip install|rename"
-    r"|repair|restore|run it|set|store|try again|use|versions\(\) lists|what to do)\b",
+    r"|it needs|join|leave|load\(\) (discards|replaces|shows)|log in|look|must be|of the form|pass|pip install"
+    r"|rename|repair|restore|run it|set|store|try again|use|versions\(\) lists|what to do)\b",
     re.IGNORECASE,
 )
 SAID_BY_OTHERS = {

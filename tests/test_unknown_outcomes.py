@@ -462,7 +462,7 @@ def test_a_block_whose_own_save_is_unknown_keeps_its_changes_in_the_error_and_in
     assert info.value.unsaved == {"count": 0, "other": 1}
     assert d == {"count": 0}
     add_one(d)
-    with pytest.raises(ConflictError):
+    with pytest.raises(ConflictError, match=r"by an earlier save of this dict, .* only your later ones"):
         d.save()
     assert s3.versions[-1] == {"count": 0, "other": 1}
 

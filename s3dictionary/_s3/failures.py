@@ -20,6 +20,15 @@ UNKNOWN = {
 }
 """What to say about an operation that may have taken effect, although nothing proves it."""
 
+UNKNOWABLE = {
+    **UNKNOWN,
+    "PutObject": (
+        "It is not known whether the save took effect, and saving again can't find out. load() discards unsaved "
+        "changes and shows the current content; then make those that are missing again."
+    ),
+}
+"""The same, if nothing will prove it any more."""
+
 BUSY_CODES = frozenset(
     {
         *("ConditionalRequestConflict", "OperationAborted", "409", "429"),

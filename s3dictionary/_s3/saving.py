@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import LOAD_AGAIN, ConflictError, StorageError, UnknownOutcomeError
 from . import calls
-from .failures import BUSY_CODES, UNKNOWN, sentences, unknown
+from .failures import BUSY_CODES, UNKNOWABLE, UNKNOWN, sentences, unknown
 from .lineage import Attempt, Outcome, Record, following, settle
 from .requests import Requests, etag_of
 from .secrets import Hidden
@@ -143,7 +143,7 @@ class _Request:
             sentences(
                 f"{self.operation} of {self._requests.uri} got no answer, then it was refused, and the current content "
                 "doesn't show whether it took effect before that",
-                UNKNOWN[self.operation],
+                UNKNOWABLE[self.operation],
             ),
             uri=self._requests.uri,
             operation=self.operation,
@@ -234,7 +234,8 @@ class Save(_Request):
         if outcome is Outcome.UNKNOWN and self._is_doubtful:
             raise self._unknown(error) from error.__cause__
         tries.open = {}  # saves based on another version can't take effect any more
-        raise conflict(error, None if tries.gone else tries.base, found, seen=True) from error.__cause__
+        by_us = record is not None and record.rows.get(self._attempt.writer) == record.generation
+        raise conflict(error, None if tries.gone else tries.base, found, seen=True, by_us=by_us) from error.__cause__
 
     def _is_gone_by_delete(self) -> bool:
         """Whether the file is missing because our delete took effect. Not if a later save may have arrived first."""
@@ -306,7 +307,12 @@ class Delete(_Request):
 
 
 def conflict(
-    refusal: StorageError, base: Version | None, found: Version | None = None, *, seen: bool = False
+    refusal: StorageError,
+    base: Version | None,
+    found: Version | None = None,
+    *,
+    seen: bool = False,
+    by_us: bool = False,
 ) -> ConflictError:
     """The error for a conflict with another writer.
 
@@ -315,16 +321,21 @@ def conflict(
         base: the version that ours is based on.
         found: the current version, if known; `None` if there is no file.
         seen: whether the current version was looked up.
+        by_us: whether an earlier save of the same dict wrote it, which was rolled back in memory.
     """
     done, since = "written", "after it was loaded"
     if base is None:
         done, since = "created", "after this dict had found no file"
     elif found is None and (seen or refusal.status == 404):
         done = "deleted"
+    who, advice = "someone else", LOAD_AGAIN
+    if by_us:
+        who = "an earlier save of this dict, which was then rolled back in memory,"
+        advice = "load() takes over its changes; then make only your later ones again."
     when = f" at {found.last_modified:%Y-%m-%d %H:%M:%S %Z}," if found and found.last_modified else ""
     kept = "deleted" if refusal.operation == Delete.operation else "overwritten"
     return ConflictError(
-        f"{refusal.uri} was {done} by someone else{when} {since}; nothing was {kept}. {LOAD_AGAIN}",
+        f"{refusal.uri} was {done} by {who}{when} {since}; nothing was {kept}. {advice}",
         etag=found.etag if found else None,
         last_modified=found.last_modified if found else None,
         uri=refusal.uri,
