@@ -5,6 +5,9 @@ from __future__ import annotations
 from enum import IntEnum
 
 from ..errors import (
+    ENTER_AGAIN,
+    KEPT_BEFORE,
+    RUN_AGAIN,
     BucketNotFoundError,
     ConflictError,
     CorruptFileError,
@@ -56,7 +59,9 @@ class Failure(Exception):
 def failure_of(error: S3DictError) -> Failure:
     """An error of the library as a failure, with advice for the command line instead of for a program."""
     if isinstance(error, ConflictError):
-        happened = str(error).partition(" load() ")[0]  # the rest is advice for a program
+        happened = str(error)
+        for advice in ("load() ", ENTER_AGAIN, RUN_AGAIN, KEPT_BEFORE):  # each is advice for a program
+            happened = happened.partition(f" {advice}")[0]
         return Failure(ExitCode.CONFLICT, f"{happened} Run the command again.")
     if isinstance(error, CorruptFileError):
         advice = "`edit` opens its raw content; `history` lists older versions, and `restore` brings one back."
