@@ -75,7 +75,8 @@ def test_everything_works(https: Site, options: dict[str, Any], config: Config |
     d.save()
     d.load()
     assert d == stored(https, name) == {**content, "list": [1, (2, 3), 4]}
-    assert https.requests.count() == {"GET": 3, "PUT": 2}
+    requests = https.requests.count()
+    assert requests in ({"GET": 3, "PUT": 2}, {"GET": 4, "PUT": 2}), "a slow machine loads once more before the block"
 
     with S3Dict(https.bucket, file_name=name, **https.direct) as other:
         other["theirs"] = 1
