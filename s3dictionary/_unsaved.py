@@ -13,7 +13,7 @@ _PACKAGE = __file__.removesuffix("_unsaved.py")
 def warn_unsaved(message: str) -> None:
     """Issue an `UnsavedChangesWarning` for the line outside this package that led here.
 
-    At exit there is no such line, and Python shows `sys:1`, as for files that were never closed. If the code has no
+    At exit there is no such line, and Python names `sys`, as for files that were never closed. If the code has no
     line, as where `except … as error` ends, it is the first line of the function.
     """
     frame, level = sys._getframe(1), 2
