@@ -20,10 +20,10 @@ from typing import Any, Protocol, TypeAlias
 from ._memory import Savepoint
 from ._turns import Turn
 
-_SAME_STATEMENT = range(9)
+_SAME_STATEMENT = range(9 if sys.version_info >= (3, 14) else 1)
 """Bytes of code between the look-up of `__exit__` and the call of `__enter__` in a `with`: 0 up to Python 3.13, then 8.
 
-Code that does both explicitly, as in `leave = d.__exit__; d.__enter__()`, takes more.
+Code that does both explicitly, as in `leave = d.__exit__; d.__enter__()`, takes more: 8 on 3.10, and later over 20.
 """
 
 
