@@ -46,7 +46,8 @@ class Call:
 
     It runs in its own thread, for two reasons. botocore limits the time between two pieces of an answer, but not the
     total time: a call of a client with a time limit is abandoned if that time passes without progress. And botocore
-    takes the exception of a signal handler for one of the network's, and sends the request again.
+    takes the exception of a signal handler for one of the network's, and sends the request again, so that a handler's
+    deadline would have no effect.
 
     Args:
         what: a description, such as "GetObject of s3://bucket/key".
@@ -57,7 +58,6 @@ class Call:
         status: the HTTP status, once there is an answer whose body must still be read.
         may_get_in: whether it was refused for credentials that may have been renewed since.
         given_up: whether the caller has abandoned it.
-        interrupted: whether a signal handler's exception ended the wait for it.
     """
 
     def __init__(self, what: str) -> None:
@@ -66,7 +66,6 @@ class Call:
         self.status: int | None = None
         self.may_get_in = False
         self.given_up = False
-        self.interrupted = False
         self._what = what
         self._client: Any = None
         self._progress: float | None = None
@@ -124,11 +123,6 @@ class Call:
             except RuntimeError:  # no thread can be started, for example because Python is shutting down
                 return self._here(act)
             self._wait(done, limit)
-        except TooSlowError:
-            raise
-        except BaseException:
-            self.interrupted = True
-            raise
         finally:
             self.given_up = not done.is_set()
         if errors:

@@ -276,7 +276,9 @@ def _reason(error: Exception) -> str:
     if type(error).__name__ in _BROKEN_OFF:
         return "the answer broke off"
     said = _printable(str(error))
-    return said if said and isinstance(error, (BotoCoreError, OSError)) else f"{type(error).__name__}: {said}"
+    if said and isinstance(error, (BotoCoreError, OSError)):
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _printable(text: str) -> str:

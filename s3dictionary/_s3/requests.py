@@ -149,8 +149,7 @@ class Requests:
     def _try(self, call: Call, operation: str, act: Callable[[Any], T], permission: str | None) -> T:
         """Turn exceptions into this library's errors.
 
-        Not those that aren't an `Exception`, such as Ctrl-C, that a signal handler raises, or that only a stand-in for
-        a client can raise.
+        Not those that aren't an `Exception`, such as Ctrl-C, or that only a stand-in for a client can raise.
         """
         client, doing = None, "connecting"
         problem: Exception | None = None
@@ -161,7 +160,7 @@ class Requests:
             clients.worked(client)
             return answer
         except Exception as error:  # botocore passes on exceptions of the libraries below it
-            if not call.interrupted and (clients.is_real(client) or client is None or is_known(error)):
+            if clients.is_real(client) or client is None or is_known(error):
                 problem = error
             else:
                 raise
