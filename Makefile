@@ -12,7 +12,8 @@ PYTEST = -m pytest -n 3
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check coverage docs package release-check stress matrix oldest sid matrix-sid bench bench-quick
-.PHONY: contention faults clean stress-writers stress-network stress-kills stress-interrupts stress-mutations
+.PHONY: contention faults clean stress-models stress-writers stress-network stress-kills stress-interrupts
+.PHONY: stress-mutations
 
 demo: .venv/with-local
 	@echo "Running examples/quickstart.py on an S3 server of its own:"
@@ -25,7 +26,13 @@ test: .venv/with-test
 # and a check that the tests notice deliberate breakages. Each part is also a target.
 STRESS = S3DICT_STRESS=1 .venv/bin/python -m pytest -v --durations=0
 
-stress: stress-writers stress-network stress-kills stress-interrupts stress-mutations
+stress: stress-models stress-writers stress-network stress-kills stress-interrupts stress-mutations
+
+# Long random runs against models of what must hold.
+stress-models: .venv/with-dev
+	S3DICT_STRESS=1 .venv/bin/python $(PYTEST) tests/test_unknown_outcomes.py tests/test_lineage.py \
+	  tests/test_state_machine.py tests/test_classes_machine.py tests/test_tasks_machine.py \
+	  tests/test_groups_at_any_moment.py tests/test_nested_requests.py tests/test_codec.py tests/test_lease.py
 
 # When 32 writers share one file, each save makes the other 31 start again: the time grows with the square of their
 # number.
@@ -41,7 +48,7 @@ stress-kills: .venv/with-dev
 
 stress-interrupts: .venv/with-dev
 	S3DICT_STRESS=1 .venv/bin/python $(PYTEST) tests/test_interrupts.py tests/test_threads_at_any_moment.py \
-	  tests/test_signal_storm.py tests/test_scheduled_threads.py tests/test_costs.py tests/test_tasks_machine.py
+	  tests/test_signal_storm.py tests/test_scheduled_threads.py tests/test_costs.py
 
 stress-mutations: .venv/with-dev
 	.venv/bin/python tests/mutations.py

@@ -424,6 +424,27 @@ MUTATIONS: list[Mutation] = [
         "attempt.number: None}",
         OUTCOMES,
     ),
+    Mutation(
+        "a writer uses a generation again in another lineage",
+        TRIES,
+        "        self.record = first_record()\n",
+        "        self.record, self._generation = first_record(), 0\n",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a version that was read again counts as another, so the saves tried from it are forgotten",
+        "_s3/file.py",
+        "        if not is_same(self._tries.base, base):\n",
+        "        if self._tries.base is not base:\n",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a delete of a missing file forgets a merge of unknown outcome",
+        "_s3/file.py",
+        "if (is_superseded or merges_from_another) and not overwrite:",
+        "if is_superseded and not overwrite:",
+        OUTCOMES,
+    ),
     # Exits
     Mutation(
         "at exit, blocks of other threads are not waited for",

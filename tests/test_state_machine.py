@@ -22,8 +22,11 @@ from s3dictionary import ConflictError, NotStorableError, Rollback, S3Dict, S3Di
 from s3dictionary._format import codec
 from support import inside
 from support.memory_s3 import MemoryS3, refusal
+from support.stress import TIME_LIMIT, times
 
-EXAMPLES = int(os.environ.get("S3DICT_EXAMPLES", "60"))
+pytestmark = pytest.mark.timeout(TIME_LIMIT)
+
+EXAMPLES = int(os.environ.get("S3DICT_EXAMPLES") or times(60, 4000))
 
 
 class Unstorable:

@@ -570,3 +570,89 @@ def test_a_copy_knows_what_is_not_known(copied: Callable[[D], D]) -> None:
         other["other"] = 1
     copied(d).save()
     assert dict(_opened(s3)) == {"n": 1, "other": 1}
+
+
+def test_a_late_save_is_not_taken_for_a_later_one_from_another_version() -> None:
+    """Both start from a missing file and are merged with the same version, so their generations could be equal."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict="merge")
+    d.load()
+    d._store.autosave = True
+    with _opened(s3) as other:
+        other["theirs"] = 1
+    late: list[dict[str, Any]] = []
+    put = s3.put_object
+
+    def lose(**request: Any) -> Any:
+        if "IfMatch" not in request:
+            return put(**request)
+        late.append(request)
+        raise ConnectionClosedError(endpoint_url="https://s3.example.com")
+
+    def overtake(**request: Any) -> Any:
+        if "IfMatch" in request and late:
+            put(**late.pop())
+        return put(**request)
+
+    s3.put_object = lose  # type: ignore[method-assign]
+    with pytest.raises(UnknownOutcomeError):
+        d["a"] = 1
+    s3.put_object = overtake  # type: ignore[method-assign]
+    d["b"] = 1
+    assert not late
+    assert _opened(s3) == {"theirs": 1, "a": 1, "b": 1}
+
+
+@pytest.mark.parametrize("created", [False, True], ids=["opened without a file", "opened with one"])
+def test_a_refused_delete_does_not_forget_a_merge_without_an_answer(created: bool) -> None:
+    """The next save doesn't add again what the merge has saved."""
+    s3 = MemoryS3()
+    if created:
+        _others_add(s3, 0)
+    d = _opened(s3, on_conflict=add)
+    if created:
+        d.load()
+    d["n"] = d.get("n", 0) + 1
+    _others_add(s3, 10)
+    put, answers = s3.put_object, [False, True]
+
+    def lose_second(**request: Any) -> Any:
+        is_lost = answers.pop(0)
+        answer = put(**request)
+        if is_lost:
+            raise ConnectionClosedError(endpoint_url="https://s3.example.com")
+        return answer
+
+    s3.put_object = lose_second  # type: ignore[method-assign]
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+    s3.put_object = put  # type: ignore[method-assign]
+    with pytest.raises(ConflictError):
+        d.delete()
+    d["n"] += 100
+    d.save()
+    assert _opened(s3)["n"] == d["n"] == 111
+
+
+def test_a_save_that_arrives_after_the_next_was_sent_is_not_added_again() -> None:
+    """Each of them replaces an interrupted save. They are two requests on the same version, read twice."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict=resolve)  # type: ignore[arg-type]
+    add_one(d)
+    lose_answer(s3, lambda: _block(d), KeyboardInterrupt)
+    put, late = s3.put_object, []
+
+    def lose(**request: Any) -> Any:
+        late.append(request)
+        raise ConnectionClosedError(endpoint_url="https://s3.example.com")
+
+    s3.put_object = lose  # type: ignore[method-assign]
+    for _ in range(2):
+        add_one(d)
+        with pytest.raises(UnknownOutcomeError):
+            d.save()
+    s3.put_object = put  # type: ignore[method-assign]
+    s3.put_object(**late[0])
+    add_one(d)
+    d.save()
+    assert d["count"] == s3.versions[-1]["count"] == 4

@@ -19,7 +19,7 @@ from .requests import Requests
 from .saving import Delete, Save, conflict
 from .secrets import Hidden
 from .tries import Content, Earlier, Tries
-from .version import FileVersion, Version, kept_options, room, upload
+from .version import FileVersion, Version, is_same, kept_options, room, upload
 
 __all__ = ["Earlier", "FileVersion", "Found", "S3File", "Version"]
 
@@ -181,7 +181,7 @@ class S3File:
         """Note that the dict continues from this version."""
         before = self._tries
         self._tries = Tries(version, before)
-        if version is not None and version is before.base:
+        if version is not None and is_same(version, before.base):
             self._tries.undone = before.undone
 
     def is_after_delete(self, found: Version | None) -> bool:
@@ -211,8 +211,8 @@ class S3File:
         tries = self._tries
         if not self.pending_merge:
             return found, tries.replaced
-        if found == tries.base or (found and tries.base and found.etag == tries.base.etag):
-            return tries.base, None  # it may still arrive, so the next one must be based on the same version
+        if is_same(found, tries.base):
+            return found, None  # it may still arrive, so the next one must be based on the same version
         outcome, attempt = settle(found and found.record, tries.record, tries.open)
         if attempt is None and found is not None:
             attempt = next((each for each in tries.open if each.number == found.number), None)
@@ -238,10 +238,11 @@ class S3File:
         self._tries.open, self._tries.replaced = {}, None
 
     def _tries_from(self, base: Version | None) -> Tries:
-        if self._tries.base is not base:
+        if not is_same(self._tries.base, base):
             before, self._tries = self._tries, Tries(base, self._tries)
             self._tries.undone = before.undone
             self._tries.replaced = before.content_of(base)
+        self._tries.base = base  # with its current metadata
         if self._process != os.getpid():  # the writer belongs to the parent
             self._process, self._writer = os.getpid(), new_writer()
         return self._tries
@@ -313,8 +314,9 @@ class S3File:
             UnknownOutcomeError: it isn't known whether it was deleted.
             StorageError: S3 refused the request, or couldn't be reached.
         """
-        merges_from_another = self._tries.base is not base and self.pending_merge
-        if base is not None and not overwrite and (not base.current or merges_from_another):
+        merges_from_another = not is_same(self._tries.base, base) and self.pending_merge
+        is_superseded = base is not None and not base.current
+        if (is_superseded or merges_from_another) and not overwrite:
             raise self._superseded("DeleteObject", base)
         tries = self._tries_from(base)
         etag = None if base is None else base.etag
@@ -339,7 +341,7 @@ class S3File:
             raise conflict(refusal, None, found.version, seen=True)
         return found.version.etag
 
-    def _superseded(self, operation: str, base: Version) -> Exception:
+    def _superseded(self, operation: str, base: Version | None) -> Exception:
         """The conflict with writers that saved on top of our save before we learnt of its success."""
         found = self.get()
         refusal = StorageError("", uri=self.uri, operation=operation)

@@ -26,7 +26,7 @@ class Record(NamedTuple):
 
     Attributes:
         lineage: random, created with the file. A file that was deleted and created again has a different one.
-        generation: the number of saves since then.
+        generation: goes up with each save.
         floor: the highest generation that was dropped from the table.
         number: random, identifies the save that wrote the record. The end of the file encodes it, too.
         rows: the table: for each writer, the generation of its last save that took effect.

@@ -61,9 +61,8 @@ class Tries:
         self.deleting: tuple[Attempt, ...] | None = None
         self.gone = False
         self.replaced: Content | None = None
-        self._generation = self.record.generation
-        if before is not None:  # one of them may still arrive
-            self._generation = max(self._generation, before._generation)
+        self._generation: int = max(self.record.generation, before._generation if before is not None else 0)
+        """Of the last save. A writer never uses one twice, not even in another lineage: it may still arrive."""
 
     def begin(self, writer: str, content: Content, *, overwrite: bool = False) -> Attempt:
         """Note a save before it is sent, because it may take effect even if it is interrupted."""
@@ -91,7 +90,7 @@ class Tries:
         self._begin_lineage()
 
     def _begin_lineage(self) -> None:
-        self.record, self._generation = first_record(), 0
+        self.record = first_record()
 
     def abandon(self, attempts: Iterable[Attempt], *, interrupted: bool) -> None:
         """Note that memory is about to be rolled back to before these saves. Call `went_back` afterwards."""

@@ -59,6 +59,11 @@ class FileVersion(NamedTuple):
     is_latest: bool
 
 
+def is_same(one: Version | None, other: Version | None) -> bool:
+    """Whether two answers show the same version of the object, or both that there is none."""
+    return one is other or (one is not None and other is not None and one.etag == other.etag)
+
+
 def version_of(answer: Mapping[str, Any], number: int | None = None, *, seen: bool = False) -> Version:
     """The version in an answer of GetObject or HeadObject.
 
