@@ -445,6 +445,13 @@ MUTATIONS: list[Mutation] = [
         "if is_superseded and not overwrite:",
         OUTCOMES,
     ),
+    Mutation(
+        "the save that the next one replaces is forgotten with a refusal",
+        "_s3/file.py",
+        "        return self._tries.replaced is not None or any(",
+        "        return any(",
+        OUTCOMES,
+    ),
     # Exits
     Mutation(
         "at exit, blocks of other threads are not waited for",

@@ -656,3 +656,20 @@ def test_a_save_that_arrives_after_the_next_was_sent_is_not_added_again() -> Non
     add_one(d)
     d.save()
     assert d["count"] == s3.versions[-1]["count"] == 4
+
+
+def test_an_interrupted_save_is_not_forgotten_with_the_refusal_of_the_one_that_replaces_it() -> None:
+    """Others save on top of it before the next try, which doesn't add again what it has saved."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict=resolve, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    add_one(d)
+    lose_answer(s3, lambda: _block(d), KeyboardInterrupt)
+    s3.faults.append(refusal("PutObject", 403, "AccessDenied"))
+    with pytest.raises(StorageError):
+        d.save()
+    with S3Dict("bucket", file_name="key", client=s3) as other:  # type: ignore[arg-type]
+        other["count"] += 10
+    add_one(d)
+    d.save()
+    assert d["count"] == s3.versions[-1]["count"] == 12

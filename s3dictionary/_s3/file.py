@@ -155,8 +155,8 @@ class S3File:
 
     @property
     def pending_merge(self) -> bool:
-        """Whether a save of unknown outcome wrote more than memory has."""
-        return any(content.merged for content in self._tries.open.values())
+        """Whether a save of this dict that isn't the loaded version may have written more than memory has."""
+        return self._tries.replaced is not None or any(content.merged for content in self._tries.open.values())
 
     def abandon(self, kept: Collection[Attempt] = (), *, interrupted: bool = False) -> None:
         """Note that memory is about to be rolled back to before the saves of unknown outcome. Then call `went_back`.
@@ -210,7 +210,7 @@ class S3File:
         """
         tries = self._tries
         if not self.pending_merge:
-            return found, tries.replaced
+            return found, None
         if is_same(found, tries.base):
             return found, None  # it may still arrive, so the next one must be based on the same version
         outcome, attempt = settle(found and found.record, tries.record, tries.open)
