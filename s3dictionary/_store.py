@@ -26,6 +26,7 @@ from .errors import (
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
+    from ._s3.lineage import Attempt
 
 OnConflict = Literal["raise", "overwrite", "merge"] | Resolver
 
@@ -51,6 +52,26 @@ class Options(NamedTuple):
     types: tuple[Any, ...] = ()
 
 
+class _SavesOf:
+    """The saves of a block.
+
+    Attributes:
+        block: the block.
+        before: the saves of unknown outcome from before it.
+        so_far: those from before its latest save.
+        interrupted: its saves that an interrupt ended.
+        has_failed: whether one of its saves failed.
+        conflict: a conflict at its end, and what to do about it instead of `load()`.
+    """
+
+    def __init__(self, block: Savepoint | None = None, before: frozenset[Attempt] = frozenset()) -> None:
+        self.block = block
+        self.before = self.so_far = before
+        self.interrupted: set[Attempt] = set()
+        self.has_failed = False
+        self.conflict: tuple[BaseException, str] | None = None
+
+
 class Store(Loader):
     """Loads a file into memory and saves memory to the file.
 
@@ -62,9 +83,7 @@ class Store(Loader):
         super().__init__(file, memory, options.default or {}, read_only=options.read_only)
         self.is_plain = not options.read_only
         self._on_conflict = options.on_conflict
-        self._goes_back: list[Savepoint] = []
-        self._conflict: tuple[BaseException, str] | None = None
-        """A conflict at the end of a block that is about to be rolled back, and what to do about it."""
+        self._saves = _SavesOf()
 
     @property
     def autosave(self) -> bool:
@@ -80,8 +99,12 @@ class Store(Loader):
     def save(self) -> None:
         """Save the content of memory. If that fails, memory is unchanged. In an open block, this is a checkpoint."""
         self.refuse_read_only()
-        base = self.version
-        self._put(Saving(base, self._memory.encode().members, ending=False))
+        saves = self._saves_of_block()
+        try:
+            self._put(Saving(self.version, self._memory.encode().members, ending=False))
+        except BaseException as error:
+            self._failed(saves, error)
+            raise
 
     def save_changes(self, after_conflict: str = "") -> None:
         """Save at the end of a block, and commit it. If that fails, the error carries the changes.
@@ -90,31 +113,52 @@ class Store(Loader):
             after_conflict: what to do about a conflict instead of `load()`, if the block loaded when it began.
         """
         base, members = self.version, None
-        open_before = set(self._file.pending_saves)
+        saves = self._saves_of_block()
         try:
             members, changed = self._memory.encode()
             if changed or self.unreadable:
                 self.refuse_read_only(_UNDONE)
                 self._put(Saving(base, members, ending=True))
+            self._saves = _SavesOf()
         except BaseException as error:
-            self._file.abandon(open_before, interrupted=not isinstance(error, S3DictError))
-            self._goes_back = self._memory.savepoints[:1]
-            self._conflict = (error, after_conflict) if after_conflict and is_conflict_about(self.uri, error) else None
+            self._failed(saves, error)
+            if after_conflict and is_conflict_about(self.uri, error):
+                saves.conflict = (error, after_conflict)
             keep_unsaved(error, self._memory.detached if members is None else self._unsaved(members))
             raise
 
-    def undone(self, block: Savepoint) -> None:
-        """Note that a block was rolled back. If its save failed, memory is now older than that save."""
-        if self._goes_back and self._goes_back[0] is block:
-            conflict, self._goes_back, self._conflict = self._conflict, [], None
-            try:
-                members, changed = self._memory.encode()
-            except Exception:  # noqa: BLE001  # a value can't be stored, so none of those saves can be built on
-                return
-            self._file.went_back(members, unsaved=changed)
-            if conflict is not None:
-                kept = changed or self.unreadable or self._file.pending
-                advise(conflict[0], KEPT_BEFORE if kept else conflict[1])
+    def _saves_of_block(self) -> _SavesOf:
+        """What is known about the saves of the open block, if there is one."""
+        block, pending = next(iter(self._memory.savepoints), None), frozenset(self._file.pending_saves)
+        if block is None or block is not self._saves.block:
+            self._saves = _SavesOf(block, pending)
+        self._saves.so_far = pending
+        return self._saves
+
+    def _failed(self, saves: _SavesOf, error: BaseException) -> None:
+        saves.has_failed = True
+        if not isinstance(error, S3DictError):
+            saves.interrupted |= self._file.pending_saves - saves.so_far
+
+    def rolling_back(self, block: Savepoint) -> None:
+        """Note that memory is about to be older than the saves of the block."""
+        if self._saves.block is block:
+            self._file.abandon(self._saves.before, self._saves.interrupted)
+
+    def rolled_back(self, block: Savepoint) -> None:
+        """Note that memory is older than the saves of the block that failed."""
+        saves, self._saves = self._saves, _SavesOf()
+        if saves.block is not block or not saves.has_failed:
+            return
+        try:
+            members, changed = self._memory.encode()
+        except Exception:  # noqa: BLE001  # a value can't be stored, so none of those saves can be built on
+            return
+        self._file.went_back(members, unsaved=changed)
+        if saves.conflict is not None:
+            error, after_conflict = saves.conflict
+            kept = changed or self.unreadable or self._file.pending
+            advise(error, KEPT_BEFORE if kept else after_conflict)
 
     def _unsaved(self, members: codec.Members) -> bytes | Unsaved:
         body, types = codec.join(members, self._memory.types), self._memory.types

@@ -7,7 +7,7 @@ import time
 import weakref
 from collections.abc import Callable
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ._memory import Memory
 from ._owners import current_owner
@@ -73,14 +73,25 @@ class Waiting:
         return time.monotonic() > self._until
 
 
+class Observer(Protocol):
+    """Is told when an outermost block is rolled back. An interrupt may repeat the first call, and omit the second."""
+
+    def rolling_back(self, block: Any) -> None:
+        """The block is about to be rolled back."""
+
+    def rolled_back(self, block: Any) -> None:
+        """The block was rolled back, and the next turn hasn't begun."""
+
+
 class Turns:
     """The turns of one dict.
 
     Args:
         memory: the memory that turns protect.
-        undone: called when an outermost block was rolled back, before the next turn.
+        observer: is told about rollbacks.
 
     Attributes:
+        observer: the same.
         current: the turn in progress. A single assignment ends it, which no exception can interrupt.
     """
 
@@ -90,10 +101,10 @@ class Turns:
         "blocks may await, and wait for one another."
     )
 
-    def __init__(self, memory: Memory, undone: Callable[[Any], None] = lambda _: None) -> None:
+    def __init__(self, memory: Memory, observer: Observer | None = None) -> None:
         self.current: Turn | None = None
         self._memory = memory
-        self._undone = undone
+        self.observer = observer
         self._waiting: list[Waiting] = []
         self._next: Waiting | None = None
 
@@ -185,12 +196,14 @@ class Turns:
         savepoints: list[Any] = self._memory.savepoints
         with self._memory.lock:
             self._memory.finish()  # an interrupted step, which may have been the end of this very block
-        undone = turn in savepoints and self.current is turn
+        observer = self.observer if turn in savepoints and self.current is turn else None
+        if observer is not None:
+            observer.rolling_back(turn)
         while turn in savepoints:
             failures += self._memory.rollback(savepoints[-1])
         try:
-            if undone:
-                self._undone(turn)
+            if observer is not None:
+                observer.rolled_back(turn)
         finally:
             if self.current is turn:
                 self.current = None

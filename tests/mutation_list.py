@@ -385,15 +385,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a block's end goes back behind the saves before it",
         STORE,
-        "self._file.abandon(open_before, ",
+        "self._file.abandon(self._saves.before, ",
         "self._file.abandon((), ",
-        OUTCOMES,
-    ),
-    Mutation(
-        "memory isn't compared with an earlier save where nothing was touched",
-        FILED,
-        "if type(entry) is Raw and entry != members.get(key):",
-        "if False:",
         OUTCOMES,
     ),
     Mutation(

@@ -100,6 +100,17 @@ class Network(MemoryS3):
     def put_object(self, **request: Any) -> dict[str, Any]:
         return self._on_the_way("PutObject", super().put_object, request)
 
+    def refuse_after(self, requests: int) -> None:
+        """Let some PUTs pass, and refuse the next one."""
+        put, left = super().put_object, iter(range(requests))
+
+        def refuse(**request: Any) -> dict[str, Any]:
+            if next(left, None) is None:
+                raise refusal("PutObject", 403, "AccessDenied")
+            return put(**request)
+
+        self.put_object = refuse  # type: ignore[method-assign]
+
     def delete_object(self, **request: Any) -> dict[str, Any]:
         return self._on_the_way("DeleteObject", self._delete, request)
 
@@ -424,29 +435,63 @@ def test_a_lost_delete_leaves_all_data_to_the_next_save() -> None:
     assert not d.changed
 
 
-def went_back_behind_a_save() -> tuple[Network, D]:
-    """A dict whose save() in a block took effect without an answer before the block was undone."""
-    s3 = Network(random.Random(0))
-    d: D = S3Dict("bucket", file_name="key", client=s3, data={"l": [1]})  # type: ignore[arg-type]
-    d.save()
+def lose_checkpoint(s3: Network, d: D, error: type[BaseException] = UnknownOutcomeError) -> None:
+    """Let a save() in a block take effect without an answer, which ends the block."""
 
     def save_in_block() -> None:
         with d:
-            d["l"].append(2)
+            add_one(d)
             d.save()
 
-    lose_answer(s3, save_in_block)
-    with d:
-        pass
-    assert s3.versions[-1] == {"l": [1, 2]}
-    return s3, d
+    lose_answer(s3, save_in_block, error)
 
 
-def test_what_memory_has_gone_back_behind_is_a_change() -> None:
-    """The save() was in a block that was undone afterwards, so the next save takes it back."""
-    s3, d = went_back_behind_a_save()
+def test_a_checkpoint_of_unknown_outcome_that_was_rolled_back_is_not_taken_back() -> None:
+    """It is in the file, so the next block begins with it."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
     d.save()
-    assert d == s3.versions[-1] == {"l": [1]}
+    lose_checkpoint(s3, d)
+    assert d == {"count": 0}
+    assert not d.changed
+    with d:
+        assert d == s3.versions[-1] == {"count": 1}
+
+
+def test_with_unsaved_changes_a_checkpoint_of_unknown_outcome_that_was_rolled_back_is_a_conflict() -> None:
+    """The changes from before the block stay in memory, so the next block can't load."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    d["other"] = 1
+    lose_checkpoint(s3, d)
+    assert d == {"count": 0, "other": 1}
+    with pytest.raises(ConflictError, match="an earlier save took effect, although it was rolled back in memory"):
+        d.save()
+    assert s3.versions[-1] == {"count": 1, "other": 1}
+
+
+def test_the_next_save_takes_the_place_of_an_interrupted_checkpoint_that_was_rolled_back() -> None:
+    """Ctrl-C was meant for the whole block."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    lose_checkpoint(s3, d, KeyboardInterrupt)
+    d["other"] = 1
+    d.save()
+    assert s3.versions[-1] == {"count": 0, "other": 1}
+
+
+def test_a_block_goes_on_after_a_checkpoint_of_unknown_outcome() -> None:
+    """The save at its end finds that the checkpoint took effect."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    with d:
+        add_one(d)
+        lose_answer(s3, d.save)
+        add_one(d)
+    assert d == s3.versions[-1] == {"count": 2}
     assert not d.changed
 
 
@@ -482,20 +527,18 @@ def test_a_block_that_fails_does_not_go_back_behind_a_save_before_it() -> None:
     assert not d.changed
 
 
-def test_a_block_that_meets_such_a_save_can_still_be_undone_exactly() -> None:
-    """The block decodes the list from a text that differs from the file's."""
-    s3, d = went_back_behind_a_save()
-    put, refusals = s3.put_object, iter([False, True])
-
-    def refuse_second(**request: Any) -> Any:
-        if next(refusals):
-            raise refusal("PutObject", 403, "AccessDenied")
-        return put(**request)
-
-    s3.put_object = refuse_second  # type: ignore[method-assign]
+def test_a_block_that_finds_its_checkpoint_in_the_file_can_still_be_undone_exactly() -> None:
+    """It has decoded the list from a text that isn't the file's any more."""
+    s3 = Network(random.Random(0))
+    S3Dict("bucket", file_name="key", client=s3, data={"l": [1], "m": [1]}).save()  # type: ignore[arg-type]
+    d: D = S3Dict("bucket", file_name="key", client=s3)  # type: ignore[arg-type]
     with pytest.raises(StorageError), d:
+        d["l"].append(2)
+        d["m"] = [2]
+        lose_answer(s3, d.save)
         d["l"].append(3)
-    assert d == {"l": [1]}
+        s3.refuse_after(1)
+    assert d == {"l": [1], "m": [1]}
     check_invariants(d)
 
 

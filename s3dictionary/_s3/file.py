@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from copy import copy
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -149,7 +149,7 @@ class S3File:
         return bool(self.pending_saves) or self._tries.deleting is not None or self._tries.gone
 
     @property
-    def pending_saves(self) -> Collection[Attempt]:
+    def pending_saves(self) -> Set[Attempt]:
         """The saves that may have taken effect, and that the content of memory is based on."""
         return self._tries.open.keys()
 
@@ -158,15 +158,15 @@ class S3File:
         """Whether a save of this dict that isn't the loaded version may have written more than memory has."""
         return self._tries.replaced is not None or any(content.merged for content in self._tries.open.values())
 
-    def abandon(self, kept: Collection[Attempt] = (), *, interrupted: bool = False) -> None:
+    def abandon(self, kept: Collection[Attempt] = (), interrupted: Collection[Attempt] = ()) -> None:
         """Note that memory is about to be rolled back to before the saves of unknown outcome. Then call `went_back`.
 
         Args:
             kept: the saves that memory isn't rolled back behind.
-            interrupted: whether an interrupt such as Ctrl-C ended the save. If the next save then finds this one, and
+            interrupted: the saves that an interrupt such as Ctrl-C ended. If the next save then finds one of them, and
                 nobody has saved since, it replaces it, because there is no other writer to conflict with.
         """
-        self._tries.abandon(self._tries.open.keys() - set(kept), interrupted=interrupted)
+        self._tries.abandon(self._tries.open.keys() - set(kept), interrupted)
 
     def went_back(self, members: Any, *, unsaved: bool) -> None:
         """Note that memory was rolled back.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from .lineage import Attempt, first_record, new_number
@@ -92,10 +92,10 @@ class Tries:
     def _begin_lineage(self) -> None:
         self.record = first_record()
 
-    def abandon(self, attempts: Iterable[Attempt], *, interrupted: bool) -> None:
+    def abandon(self, attempts: Iterable[Attempt], interrupted: Collection[Attempt]) -> None:
         """Note that memory is about to be rolled back to before these saves. Call `went_back` afterwards."""
         for attempt in attempts:
-            if interrupted:
+            if attempt in interrupted:
                 self.undone = {**self.undone, attempt.number: self.open[attempt].theirs}
             self.open = {**self.open, attempt: Content(None, merged=True)}
 
