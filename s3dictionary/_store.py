@@ -12,7 +12,7 @@ from ._loads import Loader
 from ._memory import Memory, Savepoint
 from ._merge import Resolver, merge
 from ._s3.tries import Content, Earlier
-from ._saves import Merging, Refusal, Saving, clash, not_saved
+from ._saves import BlockSaves, Merging, Refusal, Saving, clash, not_saved
 from .errors import (
     KEPT_BEFORE,
     ConflictError,
@@ -26,7 +26,6 @@ from .errors import (
 
 if TYPE_CHECKING:
     from ._s3.file import Found, S3File, Version
-    from ._s3.lineage import Attempt
 
 OnConflict = Literal["raise", "overwrite", "merge"] | Resolver
 
@@ -52,26 +51,6 @@ class Options(NamedTuple):
     types: tuple[Any, ...] = ()
 
 
-class _SavesOf:
-    """The saves of a block.
-
-    Attributes:
-        block: the block.
-        before: the saves of unknown outcome from before it.
-        so_far: those from before its latest save.
-        interrupted: its saves that an interrupt ended.
-        has_failed: whether one of its saves failed.
-        conflict: a conflict at its end, and what to do about it instead of `load()`.
-    """
-
-    def __init__(self, block: Savepoint | None = None, before: frozenset[Attempt] = frozenset()) -> None:
-        self.block = block
-        self.before = self.so_far = before
-        self.interrupted: set[Attempt] = set()
-        self.has_failed = False
-        self.conflict: tuple[BaseException, str] | None = None
-
-
 class Store(Loader):
     """Loads a file into memory and saves memory to the file.
 
@@ -83,7 +62,7 @@ class Store(Loader):
         super().__init__(file, memory, options.default or {}, read_only=options.read_only)
         self.is_plain = not options.read_only
         self._on_conflict = options.on_conflict
-        self._saves = _SavesOf()
+        self._saves = BlockSaves()
 
     @property
     def autosave(self) -> bool:
@@ -99,7 +78,7 @@ class Store(Loader):
     def save(self) -> None:
         """Save the content of memory. If that fails, memory is unchanged. In an open block, this is a checkpoint."""
         self.refuse_read_only()
-        saves = self._saves_of_block()
+        saves = self._block_saves()
         try:
             self._put(Saving(self.version, self._memory.encode().members, ending=False))
         except BaseException as error:
@@ -113,13 +92,13 @@ class Store(Loader):
             after_conflict: what to do about a conflict instead of `load()`, if the block loaded when it began.
         """
         base, members = self.version, None
-        saves = self._saves_of_block()
+        saves = self._block_saves()
         try:
             members, changed = self._memory.encode()
             if changed or self.unreadable:
                 self.refuse_read_only(_UNDONE)
                 self._put(Saving(base, members, ending=True))
-            self._saves = _SavesOf()
+            self._saves = BlockSaves()
         except BaseException as error:
             self._failed(saves, error)
             if after_conflict and is_conflict_about(self.uri, error):
@@ -127,15 +106,15 @@ class Store(Loader):
             keep_unsaved(error, self._memory.detached if members is None else self._unsaved(members))
             raise
 
-    def _saves_of_block(self) -> _SavesOf:
+    def _block_saves(self) -> BlockSaves:
         """What is known about the saves of the open block, if there is one."""
         block, pending = next(iter(self._memory.savepoints), None), frozenset(self._file.pending_saves)
         if block is None or block is not self._saves.block:
-            self._saves = _SavesOf(block, pending)
+            self._saves = BlockSaves(block, pending)
         self._saves.so_far = pending
         return self._saves
 
-    def _failed(self, saves: _SavesOf, error: BaseException) -> None:
+    def _failed(self, saves: BlockSaves, error: BaseException) -> None:
         saves.has_failed = True
         if not isinstance(error, S3DictError):
             saves.interrupted |= self._file.pending_saves - saves.so_far
@@ -147,7 +126,7 @@ class Store(Loader):
 
     def rolled_back(self, block: Savepoint) -> None:
         """Note that memory is older than the saves of the block that failed."""
-        saves, self._saves = self._saves, _SavesOf()
+        saves, self._saves = self._saves, BlockSaves()
         if saves.block is not block or not saves.has_failed:
             return
         try:
