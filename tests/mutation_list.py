@@ -50,7 +50,7 @@ TURNS, BLOCKS, LOADS, STORE = "_turns.py", "_blocks.py", "_loads.py", "_store.py
 DICT, EXIT, SAVING, TRIES = "_dict.py", "_exits.py", "_s3/saving.py", "_s3/tries.py"
 STATEMENTS, MAPPING, BASE = "_leaving.py", "_mapping.py", "_base.py"
 TASK_RUNS, TURNS_OF_TASKS, LEASE, MERGE = "_task_runs.py", "_tasks.py", "_lease.py", "_merge.py"
-RANGE, GIVEN, INSTANCES = "_s3/ranges.py", "_format/given.py", "_format/instances.py"
+RANGE, USER_CLASSES, INSTANCES = "_s3/ranges.py", "_format/user_classes.py", "_format/instances.py"
 
 MUTATIONS: list[Mutation] = [
     # Whose turn it is
@@ -858,14 +858,14 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "instances with a hash of their own can't change",
-        GIVEN,
+        USER_CLASSES,
         'kind.__module__.partition(".")[0] in sys.stdlib_module_names and _hashes',
         "_hashes",
         CONTENTS,
     ),
     Mutation(
         "attributes that aren't stored vanish",
-        GIVEN,
+        USER_CLASSES,
         "record.is_whole or (lambda instance: read(instance).keys() <= names)",
         "record.is_whole",
         CONTENTS,
