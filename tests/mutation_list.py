@@ -445,6 +445,13 @@ MUTATIONS: list[Mutation] = [
         "        return any(",
         OUTCOMES,
     ),
+    Mutation(
+        "a forked child forgets that it rolls back behind a save",
+        BLOCKS,
+        "            self.turns.observer.rolling_back(self.open[0])\n",
+        "            pass\n",
+        OUTCOMES,
+    ),
     # Exits
     Mutation(
         "at exit, blocks of other threads are not waited for",

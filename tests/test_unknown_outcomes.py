@@ -10,7 +10,9 @@ from __future__ import annotations
 import copy
 import gc
 import json
+import os
 import random
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -716,3 +718,36 @@ def test_an_interrupted_save_is_not_forgotten_with_the_refusal_of_the_one_that_r
     add_one(d)
     d.save()
     assert d["count"] == s3.versions[-1]["count"] == 12
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_does_not_take_back_the_checkpoint_of_a_thread_of_the_parent() -> None:
+    """The thread doesn't exist in the child, so its block is rolled back there, behind the checkpoint."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    d["other"] = 1
+    is_saved, is_forked = threading.Event(), threading.Event()
+
+    def hold_block() -> None:
+        with d:
+            add_one(d)
+            lose_answer(s3, d.save)
+            is_saved.set()
+            is_forked.wait()
+
+    thread = threading.Thread(target=hold_block)
+    thread.start()
+    is_saved.wait()
+    child = os.fork()
+    if child == 0:
+        try:
+            d.save()
+        except ConflictError:
+            os._exit(0 if s3.versions[-1] == {"count": 1, "other": 1} else 1)
+        finally:
+            os._exit(2)
+    is_forked.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert d == s3.versions[-1] == {"count": 1, "other": 1}
