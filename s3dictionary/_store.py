@@ -80,7 +80,7 @@ class Store(Loader):
     def save(self) -> None:
         """Save the content of memory. If that fails, memory is unchanged. In an open block, this is a checkpoint."""
         self.refuse_read_only()
-        base = self.version
+        base = self._base()
         self._put(Saving(base, self._memory.encode().members, ending=False))
 
     def save_changes(self, after_conflict: str = "") -> None:
@@ -89,7 +89,7 @@ class Store(Loader):
         Args:
             after_conflict: what to do about a conflict instead of `load()`, if the block loaded when it began.
         """
-        base, members = self.version, None
+        base, members = self._base(), None
         open_before = set(self._file.pending_saves)
         try:
             members, changed = self._memory.encode()
@@ -131,9 +131,15 @@ class Store(Loader):
 
     def delete(self) -> None:
         self.refuse_read_only()
-        self._file.delete(self.version, overwrite=self._overwrites)
+        self._file.delete(self._base(), overwrite=self._overwrites)
         self._memory.load({}, None)
         self._goes_on()
+
+    def _base(self) -> Version | None:
+        """The version that memory is based on. An interrupt may have come before the file noted it."""
+        base = self.version
+        self._file.builds_on(base)
+        return base
 
     @property
     def _overwrites(self) -> bool:
@@ -178,13 +184,16 @@ class Store(Loader):
             self._merge(save)
             return
         self._memory.rebase(content.members, version)
-        self._goes_on()
-        if self._has_changes:
+        self.unreadable = False
+        self._file.builds_on(version)
+        if self._has_changes or (version.current and self._file.pending_delete):
             self._put(save._replace(base=self.version, members=self._memory.encode().members))
         elif not version.current and self._merges:
             self._merge(save)  # others have saved on top, and merging brings their changes
-        elif not save.ending:
-            self._memory.checkpoint()
+        else:
+            if not save.ending:
+                self._memory.checkpoint()
+            self._goes_on()
 
     def _goes_on(self) -> None:
         """Forget the tries from the previous version. This comes last, so that an interrupt before it loses nothing."""
@@ -218,7 +227,7 @@ class Store(Loader):
         merged, clashes = merge(self._memory.touched_keys(), before, save.members, theirs, resolve, self._memory.types)
         if clashes:
             raise clash(self.uri, clashes, base, save.refusal) from save.refusal.cause
-        return Merging(merged, theirs, base, replaces or self._memory.changed)
+        return Merging(merged, theirs, base, replaces or self._memory.changed or self._file.pending)
 
     def _put_merged(self, merging: Merging, save: Saving) -> bool:
         """Save a merge. Returns `False` if an earlier save of unknown outcome took effect instead."""

@@ -146,7 +146,13 @@ class S3File:
     @property
     def pending(self) -> bool:
         """Whether a save or delete of unknown outcome may have taken effect."""
-        return bool(self.pending_saves) or self._tries.deleting is not None or self._tries.gone
+        tries = self._tries
+        return bool(tries.open) or tries.replaced is not None or tries.deleting is not None or tries.gone
+
+    @property
+    def pending_delete(self) -> bool:
+        """Whether a delete of unknown outcome may still take effect, unless the next save replaces what it deletes."""
+        return self._tries.deleting is not None
 
     @property
     def pending_saves(self) -> Collection[Attempt]:
@@ -178,17 +184,26 @@ class S3File:
         self._tries.went_back(members, unsaved=unsaved)
 
     def loaded(self, version: Version | None) -> None:
-        """Note that the dict continues from this version."""
+        """Note that memory was loaded or saved. The outcome of earlier saves and deletes doesn't matter any more."""
+        self._tries = Tries(version, self._tries)
+
+    def builds_on(self, version: Version | None) -> None:
+        """Note that memory is based on this version, which a delete of unknown outcome may still delete.
+
+        If memory is based on another version than before, the outcome of all saves is known.
+        """
         before = self._tries
-        self._tries = Tries(version, before)
-        if version is not None and is_same(version, before.base):
-            self._tries.undone = before.undone
+        if not is_same(version, before.origin):
+            after = Tries(version, before)
+            after.deleting = before.deleting
+            self._tries = after
 
     def is_after_delete(self, found: Version | None) -> bool:
         """Whether a delete of unknown outcome may explain that the file isn't based on the loaded version."""
-        tries, record = self._tries, found and found.record
-        may_be = tries.gone or tries.deleting is not None
-        return may_be and (record is None or record.lineage != tries.record.lineage)
+        tries = self._tries
+        if (tries.deleting is None and not tries.gone) or is_same(found, tries.base):
+            return False
+        return found is None or found.record is None or not tries.is_ours(found.record)
 
     def replaced_by_next(self, found: Version | None) -> tuple[bool, Any]:
         """Whether the current version is an interrupted save that the next one replaces.
@@ -235,14 +250,10 @@ class S3File:
 
     def settled(self) -> None:
         """Note that the outcome of all saves is known, and memory reflects it."""
-        self._tries.open, self._tries.replaced = {}, None
+        self._tries.settled()
 
     def _tries_from(self, base: Version | None) -> Tries:
-        if not is_same(self._tries.base, base):
-            before, self._tries = self._tries, Tries(base, self._tries)
-            self._tries.undone = before.undone
-            self._tries.replaced = before.content_of(base)
-        self._tries.base = base  # with its current metadata
+        self._tries.go_on_from(base)
         if self._process != os.getpid():  # the writer belongs to the parent
             self._process, self._writer = os.getpid(), new_writer()
         return self._tries

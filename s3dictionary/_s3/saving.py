@@ -281,6 +281,7 @@ class Delete(_Request):
     def __init__(self, requests: Requests, tries: Tries, etag: str | None, form: int) -> None:
         super().__init__(requests, tries, etag, form)
         self._own = [attempt.number for attempt, content in tries.open.items() if not content.merged]
+        self._before = tries.deleting
         tries.deleting = tuple(tries.open)
 
     def _send(self, condition: Hidden) -> bool:
@@ -303,7 +304,7 @@ class Delete(_Request):
         raise conflict(error, self._tries.base, found, seen=True) from error.__cause__
 
     def _refused(self) -> None:
-        self._tries.deleting = None
+        self._tries.deleting = self._before  # an earlier delete may still take effect
 
 
 def conflict(
