@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from ._leaving import Block, ExitMethod, Kind, block_to_enter
 from ._memory import Memory
 from ._owners import current_owner
-from ._turns import Observer, Turns
+from ._turns import Turns
 from .errors import Rollback, TransactionError, keep_unsaved
 
 D = TypeVar("D")
@@ -31,11 +31,11 @@ class Blocks:
 
     Args:
         memory: the memory that the blocks change.
-        observer: is told when an outermost block is rolled back.
+        rolled_back: called when an outermost block was rolled back, before the next turn. An interrupt may omit it.
     """
 
-    def __init__(self, memory: Memory, observer: Observer | None = None) -> None:
-        self.turns = Turns(memory, observer)
+    def __init__(self, memory: Memory, rolled_back: Callable[[Block], None] = lambda _: None) -> None:
+        self.turns = Turns(memory, rolled_back)
         self._memory = memory
 
     @property
@@ -179,8 +179,6 @@ class Blocks:
     def after_fork_in_child(self) -> None:
         """Roll back the blocks of threads that don't exist in the child."""
         self.turns.after_fork_in_child()
-        if self.open and self.turns.current is None and self.turns.observer is not None:
-            self.turns.observer.rolling_back(self.open[0])
         while self.open and self.turns.current is None:
             self._memory.rollback(self.open[-1])
 

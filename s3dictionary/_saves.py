@@ -1,6 +1,6 @@
-"""Saves in progress: what they are based on, what is known about those of a block, and the errors if they fail.
+"""A save in progress: what it is based on, and the errors if it fails.
 
-Knows neither how they are sent nor the structure of memory.
+Knows neither how it is sent nor the structure of memory.
 """
 
 from __future__ import annotations
@@ -12,27 +12,6 @@ from .errors import LOAD_AGAIN, ConflictError
 if TYPE_CHECKING:
     from ._format import codec
     from ._s3.file import Version
-    from ._s3.lineage import Attempt
-
-
-class BlockSaves:
-    """What is known about the saves of a block.
-
-    Attributes:
-        block: the block.
-        before: the saves of unknown outcome from before it.
-        so_far: those from before its latest save.
-        interrupted: its saves that an interrupt ended.
-        has_failed: whether one of its saves failed.
-        conflict: a conflict at its end, and what to do about it instead of `load()`.
-    """
-
-    def __init__(self, block: object = None, before: frozenset[Attempt] = frozenset()) -> None:
-        self.block = block
-        self.before = self.so_far = before
-        self.interrupted: set[Attempt] = set()
-        self.has_failed = False
-        self.conflict: tuple[BaseException, str] | None = None
 
 
 class Refusal(NamedTuple):

@@ -7,7 +7,7 @@ import time
 import weakref
 from collections.abc import Callable
 from threading import get_ident
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from ._memory import Memory
 from ._owners import current_owner
@@ -73,25 +73,14 @@ class Waiting:
         return time.monotonic() > self._until
 
 
-class Observer(Protocol):
-    """Is told when an outermost block is rolled back. An interrupt may repeat the first call, and omit the second."""
-
-    def rolling_back(self, block: Any) -> None:
-        """The block is about to be rolled back."""
-
-    def rolled_back(self, block: Any) -> None:
-        """The block was rolled back, and the next turn hasn't begun."""
-
-
 class Turns:
     """The turns of one dict.
 
     Args:
         memory: the memory that turns protect.
-        observer: is told about rollbacks.
+        rolled_back: called when an outermost block was rolled back, before the next turn. An interrupt may omit it.
 
     Attributes:
-        observer: the same.
         current: the turn in progress. A single assignment ends it, which no exception can interrupt.
     """
 
@@ -101,10 +90,10 @@ class Turns:
         "blocks may await, and wait for one another."
     )
 
-    def __init__(self, memory: Memory, observer: Observer | None = None) -> None:
+    def __init__(self, memory: Memory, rolled_back: Callable[[Any], None] = lambda _: None) -> None:
         self.current: Turn | None = None
         self._memory = memory
-        self.observer = observer
+        self._rolled_back = rolled_back
         self._waiting: list[Waiting] = []
         self._next: Waiting | None = None
 
@@ -196,14 +185,12 @@ class Turns:
         savepoints: list[Any] = self._memory.savepoints
         with self._memory.lock:
             self._memory.finish()  # an interrupted step, which may have been the end of this very block
-        observer = self.observer if turn in savepoints and self.current is turn else None
-        if observer is not None:
-            observer.rolling_back(turn)
+        is_outermost = turn in savepoints and self.current is turn
         while turn in savepoints:
             failures += self._memory.rollback(savepoints[-1])
         try:
-            if observer is not None:
-                observer.rolled_back(turn)
+            if is_outermost:
+                self._rolled_back(turn)
         finally:
             if self.current is turn:
                 self.current = None
