@@ -390,6 +390,13 @@ MUTATIONS: list[Mutation] = [
         OUTCOMES,
     ),
     Mutation(
+        "memory isn't compared with an earlier save where nothing was touched",
+        FILED,
+        "if type(entry) is Raw and entry != members.get(key):",
+        "if False:",
+        OUTCOMES,
+    ),
+    Mutation(
         "an open block can't be undone exactly after an earlier save turned out to have taken effect",
         FILED,
         "savepoint.prepare_rebase(members)",

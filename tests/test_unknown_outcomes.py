@@ -264,6 +264,21 @@ def test_a_block_that_fails_does_not_go_back_behind_a_save_before_it() -> None:
     assert not d.changed
 
 
+def test_what_was_taken_back_since_a_save_of_unknown_outcome_is_a_change_even_if_memory_has_let_go_of_it() -> None:
+    """Nobody holds the list in the block, and it equals what the file held before the save."""
+    s3 = Network(random.Random(0))
+    S3Dict("bucket", file_name="key", client=s3, data={"l": [1]}).save()  # type: ignore[arg-type]
+    d: D = S3Dict("bucket", file_name="key", client=s3)  # type: ignore[arg-type]
+    d["l"].append(2)
+    lose_answer(s3, d.save)
+    d["l"].pop()
+    with d:
+        pass
+    d.save()
+    assert d == s3.versions[-1] == {"l": [1]}
+    assert not d.changed
+
+
 def refuse_after(s3: Network, requests: int) -> None:
     """Let some PUTs pass, and refuse the next one."""
     put, left = s3.put_object, iter(range(requests))

@@ -13,7 +13,7 @@ from msgspec import Raw
 from .._format import codec
 from .entries import Asleep, Awake, Decoded, Entry
 from .items import Base
-from .snapshots import comes_back
+from .snapshots import comes_back, containers, snapshot
 from .undoing import UndoableItems
 
 
@@ -153,7 +153,7 @@ class FiledItems(UndoableItems):
     def rebase(self, members: codec.Members, base: Base) -> None:
         """Record that the file holds these members, which memory had at an earlier moment. Memory doesn't change.
 
-        Open blocks stay open, and can still be rolled back. Where memory has text, it hasn't changed since that moment.
+        Open blocks stay open, and can still be rolled back.
 
         Args:
             members: the members that were written.
@@ -163,6 +163,12 @@ class FiledItems(UndoableItems):
             self.finish()
             for savepoint in self.savepoints:
                 savepoint.prepare_rebase(members)
+            for key, entry in list(self.items.items()):
+                if type(entry) is Raw and entry != members.get(key):  # let go of while the file seemed to hold it
+                    awake = Awake(codec.decode(entry, self.types, (key,)), entry)
+                    if self.savepoints:
+                        self._note_woken(key, entry, awake, snapshot(containers(awake.value, self.types), self.types))
+                    self._put(key, awake)
             self._do(partial(self._rebase, members, base))
 
     def _rebase(self, members: codec.Members, base: Base) -> None:
