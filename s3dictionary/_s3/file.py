@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from ..errors import ConflictError, StorageError
+from . import failures
 from .bodies import TooLargeError, unpacked
 from .calls import TooSlowError
-from .failures import unknown
 from .lineage import Attempt, Outcome, following, new_writer, settle
 from .requests import Requests
 from .saving import Delete, Save, conflict
@@ -232,7 +232,7 @@ class S3File:
         if attempt is None and found is not None:
             attempt = next((each for each in tries.open if each.number == found.number), None)
         if attempt is None and outcome is Outcome.UNKNOWN:
-            raise unknown(
+            raise failures.unknown(
                 StorageError(
                     f"A save of {self.uri} got no answer, and the current content doesn't show whether it took effect",
                     uri=self.uri,
@@ -244,9 +244,15 @@ class S3File:
         tries.open = {}
         return found, tries.replaced
 
-    def inherit(self, other: S3File) -> None:
+    @property
+    def unknown(self) -> Tries | None:
+        """The saves and deletes of unknown outcome, for a copy of the dict; `None` if there are none."""
+        return copy(self._tries) if self.pending else None
+
+    def inherit(self, unknown: Tries | None) -> None:
         """Let a copy of the dict determine the outcome of the original's saves, too."""
-        self._tries = copy(other._tries)
+        if unknown is not None:
+            self._tries = unknown
 
     def settled(self) -> None:
         """Note that the outcome of all saves is known, and memory reflects it."""
