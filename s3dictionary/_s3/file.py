@@ -7,19 +7,18 @@ import logging
 import os
 from collections.abc import Collection
 from copy import copy
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import ConflictError, StorageError
 from . import failures
-from .bodies import TooLargeError, unpacked
+from .bodies import TooLargeError
 from .calls import TooSlowError
 from .lineage import Attempt, Outcome, following, new_writer, settle
 from .requests import Requests
 from .saving import Delete, Save, conflict
 from .secrets import Hidden
 from .tries import Content, Earlier, Tries
-from .version import FileVersion, Version, is_same, kept_options, room, upload
+from .version import FileVersion, Found, Version, is_same, kept_options, room, upload
 
 __all__ = ["Earlier", "FileVersion", "Found", "S3File", "Version"]
 
@@ -29,31 +28,6 @@ READ_ATTEMPTS = 3
 _FINAL = (TooLargeError, TooSlowError)
 MAX_SIZE = 2**30
 """The default for the largest file to load, in bytes."""
-
-
-class Found(NamedTuple):
-    """The result of a GET.
-
-    Attributes:
-        body: the body as it was sent; `None` if it is still the known version.
-        version: the version of the object.
-        text: the body, uncompressed if it was gzip; `None` if it is damaged.
-        date: when it was read, by the store's clock; `None` if the store doesn't report it.
-    """
-
-    body: bytes | None
-    version: Version
-    text: bytes | None = None
-    date: datetime | None = None
-
-    def content(self) -> bytes:
-        """The body, uncompressed if it was gzip.
-
-        Raises:
-            CorruptFileError: it begins like gzip, but isn't valid.
-        """
-        assert self.body is not None
-        return unpacked(self.body, len(self.body)) if self.text is None else self.text
 
 
 class S3File:
