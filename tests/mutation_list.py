@@ -892,6 +892,13 @@ MUTATIONS: list[Mutation] = [
         LEASES,
     ),
     Mutation(
+        "a lease that was taken without an answer counts from the making of its object",
+        LEASE,
+        "                self._renewed = began\n",
+        "                pass\n",
+        LEASES,
+    ),
+    Mutation(
         "a forked child renews the lease of its parent",
         LEASE,
         "or self._loss or self._process != os.getpid():\n            return False",
