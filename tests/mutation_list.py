@@ -495,6 +495,20 @@ MUTATIONS: list[Mutation] = [
         OUTCOMES,
     ),
     Mutation(
+        "a copy forgets an edit that came during the save of a merge",
+        "_base.py",
+        "twin._store.unreadable, twin._store.late = self._store.unreadable, self._store.late",
+        "twin._store.unreadable = self._store.unreadable",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a pickle forgets saves of unknown outcome",
+        "_base.py",
+        '"_store": store, "_file": self._file.unknown}',
+        '"_store": store}',
+        OUTCOMES,
+    ),
+    Mutation(
         "a delete of a missing file forgets a merge of unknown outcome",
         "_s3/file.py",
         "if (is_superseded or merges_from_another) and not overwrite:",
@@ -889,6 +903,13 @@ MUTATIONS: list[Mutation] = [
         LEASE,
         "        except BaseException:\n            self._give_back()\n            raise",
         "        except BaseException:\n            raise",
+        LEASES,
+    ),
+    Mutation(
+        "a lease that was taken without an answer counts from the making of its object",
+        LEASE,
+        "                self._renewed = began\n",
+        "                pass\n",
         LEASES,
     ),
     Mutation(

@@ -11,6 +11,7 @@ import copy
 import gc
 import json
 import os
+import pickle
 import random
 import threading
 from collections import Counter
@@ -357,7 +358,16 @@ def test_what_a_merge_without_an_answer_has_saved_is_not_added_again_if_others_o
     assert _opened(s3)["n"] == 111
 
 
-@pytest.mark.parametrize("copied", [S3Dict.copy, copy.copy, copy.deepcopy])
+def pickled(d: D) -> D:
+    """A pickle has no client, so this one keeps the settings."""
+    state = d.__getstate__()
+    settings = {"_settings": state.pop("_settings")}
+    twin: D = S3Dict.__new__(S3Dict)
+    twin.__setstate__(pickle.loads(pickle.dumps(state)) | settings)
+    return twin
+
+
+@pytest.mark.parametrize("copied", [S3Dict.copy, copy.copy, copy.deepcopy, pickled])
 def test_a_copy_knows_what_is_not_known(copied: Callable[[D], D]) -> None:
     """The copy doesn't add what the original's save has written."""
     s3 = MemoryS3()
@@ -717,3 +727,27 @@ def test_a_refused_delete_does_not_forget_a_merge_without_an_answer(created: boo
         Line(s3, "put_object", _overtaken_by(puts.late[0]))
     d.save()
     assert _opened(s3)["n"] == d["n"] == 111
+
+
+@pytest.mark.parametrize("copied", [S3Dict.copy, copy.deepcopy, pickled])
+def test_an_edit_that_came_during_the_save_of_a_merge_is_a_conflict_until_the_next_load(
+    copied: Callable[[D], D],
+) -> None:
+    """Saving it would overwrite what the merge has taken over from the other writer."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict="merge", data={"l": [1], "n": 0})
+    d.save()
+    held = d["l"]
+    with _opened(s3) as other:
+        other["l"].append(2)
+    d["n"] = 1
+    Line(s3, "put_object", _arrives, _overtaken_by(lambda: held.append(3)))
+    d.save()
+    for writer in (copied(d), d, d):
+        with pytest.raises(ConflictError) as info:
+            writer.save()
+        assert info.value.keys == ("l",)
+    assert _opened(s3) == {"l": [1, 2], "n": 1}
+    d.load()["l"].append(3)
+    d.save()
+    assert _opened(s3) == {"l": [1, 2, 3], "n": 1}
