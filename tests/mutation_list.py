@@ -495,6 +495,20 @@ MUTATIONS: list[Mutation] = [
         OUTCOMES,
     ),
     Mutation(
+        "a file that a block created after a lost delete is created once more",
+        TRIES,
+        "self.record, self.gone = record_of(base), False",
+        "self.record = record_of(base)",
+        OUTCOMES,
+    ),
+    Mutation(
+        "after a delete that took effect, the old version is known",
+        "_s3/file.py",
+        "if tries.gone or (tries.deleting is not None and not is_same(found, tries.base)):",
+        "if (tries.gone or tries.deleting is not None) and not is_same(found, tries.base):",
+        OUTCOMES,
+    ),
+    Mutation(
         "a copy forgets an edit that came during the save of a merge",
         "_base.py",
         "twin._store.unreadable, twin._store.late = self._store.unreadable, self._store.late",

@@ -78,7 +78,7 @@ class Tries:
             if content is not None:  # the others can't take effect any more
                 self.replaced = content
                 self.open = {}
-            self.record = record_of(base)
+            self.record, self.gone = record_of(base), False
             self._generation = max(self._generation, self.record.generation)
         self.base = base  # with its current metadata
 
