@@ -263,5 +263,8 @@ class Store(Loader):
         """Note that a save of unknown outcome took effect."""
         if content.members is None:
             raise not_saved(self.uri, "an earlier save took effect, although it was rolled back in memory")
-        self._memory.rebase(content.members, self.version)
+        base = self.version
+        if base is not None:
+            base = base._replace(current=False)  # from here on, memory isn't compared with its content
+        self._memory.rebase(content.members, base)
         self._file.settled()

@@ -509,6 +509,13 @@ MUTATIONS: list[Mutation] = [
         OUTCOMES,
     ),
     Mutation(
+        "an old version that was put back is taken for the merge after it",
+        STORE,
+        "base = base._replace(current=False)",
+        "pass",
+        OUTCOMES,
+    ),
+    Mutation(
         "a copy forgets an edit that came during the save of a merge",
         "_base.py",
         "twin._store.unreadable, twin._store.late = self._store.unreadable, self._store.late",

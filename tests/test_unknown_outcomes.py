@@ -678,3 +678,21 @@ def test_after_a_delete_that_took_effect_the_old_version_is_someone_elses() -> N
         d.save()
     assert s3.requests["PutObject"] == 1
     assert d == {"n": 1}
+
+
+def test_a_load_gives_an_old_version_that_was_put_back_while_a_merge_was_in_doubt() -> None:
+    """Memory already counted from the merge, which had taken effect, so it can't go by the old version's ETag."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict=add, data={"n": 0})
+    d.save()
+    version = s3.objects["key"]
+    d["n"] += 1
+    _others_add(s3, 10)
+    Line(s3, "put_object", _arrives, _answer_lost, _denied)
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+    d["m"] = 1
+    with pytest.raises(AccessDeniedError):
+        d.save()
+    s3.objects["key"] = version
+    assert d.load() == {"n": 0}
