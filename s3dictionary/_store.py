@@ -236,7 +236,9 @@ class Store(Loader):
             body = codec.join_in_buffer(merging.members, self._memory.types)
             version = self._file.put(body, merging.base, members=save.members, theirs=merging.theirs)
         if isinstance(version, Earlier):
-            self._rebase(version.content)
+            replaces, _ = self._file.replaced_by_next(version.version)
+            if not replaces:
+                self._rebase(version.content)
             return False
         self.late = self._memory.merged(save.members, merging.members, version, ending=save.ending)
         self._goes_on()

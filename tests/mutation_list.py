@@ -516,6 +516,13 @@ MUTATIONS: list[Mutation] = [
         OUTCOMES,
     ),
     Mutation(
+        "a save that is to be replaced counts as saved",
+        STORE,
+        "            if not replaces:\n                self._rebase(version.content)",
+        "            self._rebase(version.content)",
+        OUTCOMES,
+    ),
+    Mutation(
         "a copy forgets an edit that came during the save of a merge",
         "_base.py",
         "twin._store.unreadable, twin._store.late = self._store.unreadable, self._store.late",

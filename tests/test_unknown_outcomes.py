@@ -696,3 +696,23 @@ def test_a_load_gives_an_old_version_that_was_put_back_while_a_merge_was_in_doub
         d.save()
     s3.objects["key"] = version
     assert d.load() == {"n": 0}
+
+
+def test_a_save_that_replaces_an_interrupted_merge_loses_nothing_if_that_arrives_first() -> None:
+    """The interrupted one also wrote what was unsaved before, so it can't both count as saved and be replaced."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict="merge", data={"a": 1})
+    d.save()
+    d["unsaved"] = 1
+    late: list[Callable[[], Any]] = []
+
+    def is_interrupted(arrives: Callable[[], Any]) -> Any:
+        late.append(arrives)
+        raise KeyboardInterrupt
+
+    Line(s3, "put_object", _late, is_interrupted, lambda arrives: (late.pop()(), arrives())[1])
+    for error in (UnknownOutcomeError, KeyboardInterrupt):
+        with pytest.raises(error), d:
+            d["block"] = 1
+    d.save()
+    assert d == _opened(s3) == {"a": 1, "unsaved": 1}

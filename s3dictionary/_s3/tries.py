@@ -104,8 +104,9 @@ class Tries:
         self.open = {each: content for each, content in self.open.items() if each != attempt}
 
     def settled(self) -> None:
-        """Note that the outcome of all saves is known, and that memory reflects it."""
-        self.replaced = None  # first, because it is older
+        """Note that the outcome of all saves is known, and that memory is based on the last one that took effect."""
+        self.undone = {}  # what memory is based on must not be replaced
+        self.replaced = None  # before the next line, because it is older
         self.open = {}
 
     def delete_took_effect(self) -> None:
