@@ -299,12 +299,13 @@ class FileDict(LazyDict[K, V]):
         return state | {"_memory": memory, "_store": store, "_file": self._file.unknown}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        unreadable, autosave, late = (*state.pop("_store"), [])[:3]  # an older pickle has no late keys
+        unreadable, autosave, late = (*state.pop("_store"), [])[:3]  # older pickles end here
         unknown = state.pop("_file", None)
         state["_memory"] = Memory.restored(state["_memory"])
         self._set_up(state["_settings"], state["_memory"], state["_options"])
         self._store.unreadable, self._store.late = unreadable, late
-        self._file.inherit(unknown)
+        if unknown is not None:
+            self._file.inherit(unknown)
         self.__dict__.update(state)
         self._store.autosave = autosave
         self._ending.inherit()

@@ -258,7 +258,9 @@ class Store(Loader):
             body = codec.join_in_buffer(merging.members, self._memory.types)
             version = self._file.put(body, merging.base, members=save.members, theirs=merging.theirs, block=self._block)
         if isinstance(version, Earlier):
-            self._rebase(version.content)
+            replaces, _ = self._file.replaced_by_next(version.version)
+            if not replaces:
+                self._rebase(version.content)
             return False
         self.late = self._memory.merged(save.members, merging.members, version, ending=save.ending)
         self._goes_on()
@@ -285,5 +287,8 @@ class Store(Loader):
         """Note that a save of unknown outcome took effect."""
         if content.members is None:
             raise not_saved(self.uri, "an earlier save took effect, although it was rolled back in memory")
-        self._memory.rebase(content.members, self.version)
+        base = self.version
+        if base is not None:
+            base = base._replace(current=False)  # from here on, memory isn't compared with its content
+        self._memory.rebase(content.members, base)
         self._file.settled()

@@ -420,8 +420,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "what an interrupted save was merged with is forgotten",
         TRIES,
-        "attempt.number: self.open[attempt].theirs}",
-        "attempt.number: None}",
+        "each.number: content.theirs for",
+        "each.number: None for",
         OUTCOMES,
     ),
     Mutation(
@@ -492,6 +492,34 @@ MUTATIONS: list[Mutation] = [
         STORE,
         "        self._file.builds_on(base)\n",
         "        pass\n",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a file that a block created after a lost delete is created once more",
+        TRIES,
+        "self.record, self.gone = record_of(base), False",
+        "self.record = record_of(base)",
+        OUTCOMES,
+    ),
+    Mutation(
+        "after a delete that took effect, the old version is known",
+        "_s3/file.py",
+        "if tries.gone or (tries.deleting is not None and not is_same(found, tries.base)):",
+        "if (tries.gone or tries.deleting is not None) and not is_same(found, tries.base):",
+        OUTCOMES,
+    ),
+    Mutation(
+        "an old version that was put back is taken for the merge after it",
+        STORE,
+        "base = base._replace(current=False)",
+        "pass",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a save that is to be replaced counts as saved",
+        STORE,
+        "            if not replaces:\n                self._rebase(version.content)",
+        "            self._rebase(version.content)",
         OUTCOMES,
     ),
     Mutation(
@@ -774,7 +802,7 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "saves before a delete that took effect are still in doubt",
         TRIES,
-        "self.open, self.deleting = {}, None",
+        "self.pending, self.deleting = {}, None",
         "self.deleting = None",
         SETTLING,
     ),

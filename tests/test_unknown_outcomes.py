@@ -751,3 +751,79 @@ def test_an_edit_that_came_during_the_save_of_a_merge_is_a_conflict_until_the_ne
     d.load()["l"].append(3)
     d.save()
     assert _opened(s3) == {"l": [1, 2, 3], "n": 1}
+
+
+@pytest.mark.parametrize("error", [UnknownOutcomeError, KeyboardInterrupt])
+def test_after_a_lost_delete_a_merge_goes_on_from_the_file_that_a_block_created(error: type[BaseException]) -> None:
+    """The block's save got no answer. So the next save is based on it, and doesn't create the file once more."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict=add, data={"n": 1})
+    d.save()
+    Line(s3, "delete_object", _answer_lost)
+    with pytest.raises(UnknownOutcomeError):
+        d.delete()
+    d["n"] += 10
+    Line(s3, "put_object", _arrives, _interrupted if error is KeyboardInterrupt else _answer_lost)
+    with pytest.raises(error), d:
+        d["m"] = 1
+    d.save()
+    assert d["n"] == _opened(s3)["n"] == 11
+    assert not d.changed
+
+
+def test_after_a_delete_that_took_effect_the_old_version_is_someone_elses() -> None:
+    """Another tool has put it back. The next save is a conflict at once, although the version is well known."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict="merge", data={"n": 1})
+    d.save()
+    version = s3.objects["key"]
+    Line(s3, "delete_object", _answer_lost)
+    with pytest.raises(UnknownOutcomeError):
+        d.delete()
+    Line(s3, "put_object", _arrives, _denied)
+    with pytest.raises(AccessDeniedError):
+        d.save()
+    s3.objects["key"] = version
+    s3.requests.clear()
+    with pytest.raises(ConflictError, match="has created the file again"):
+        d.save()
+    assert s3.requests["PutObject"] == 1
+    assert d == {"n": 1}
+
+
+def test_a_load_gives_an_old_version_that_was_put_back_while_a_merge_was_in_doubt() -> None:
+    """Memory already counted from the merge, which had taken effect, so it can't go by the old version's ETag."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict=add, data={"n": 0})
+    d.save()
+    version = s3.objects["key"]
+    d["n"] += 1
+    _others_add(s3, 10)
+    Line(s3, "put_object", _arrives, _answer_lost, _denied)
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+    d["m"] = 1
+    with pytest.raises(AccessDeniedError):
+        d.save()
+    s3.objects["key"] = version
+    assert d.load() == {"n": 0}
+
+
+def test_a_save_that_replaces_an_interrupted_merge_loses_nothing_if_that_arrives_first() -> None:
+    """The interrupted one also wrote what was unsaved before, so it can't both count as saved and be replaced."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict="merge", data={"a": 1})
+    d.save()
+    d["unsaved"] = 1
+    late: list[Callable[[], Any]] = []
+
+    def is_interrupted(arrives: Callable[[], Any]) -> Any:
+        late.append(arrives)
+        raise KeyboardInterrupt
+
+    Line(s3, "put_object", _late, is_interrupted, lambda arrives: (late.pop()(), arrives())[1])
+    for error in (UnknownOutcomeError, KeyboardInterrupt):
+        with pytest.raises(error), d:
+            d["block"] = 1
+    d.save()
+    assert d == _opened(s3) == {"a": 1, "unsaved": 1}

@@ -124,7 +124,7 @@ class S3File:
 
     @property
     def pending_delete(self) -> bool:
-        """Whether a delete of unknown outcome may still take effect, unless the next save replaces what it deletes."""
+        """Whether a delete of unknown outcome may still take effect."""
         return self._tries.deleting is not None
 
     @property
@@ -177,9 +177,9 @@ class S3File:
     def is_after_delete(self, found: Version | None) -> bool:
         """Whether a delete of unknown outcome may explain that the file isn't based on the loaded version."""
         tries = self._tries
-        if (tries.deleting is None and not tries.gone) or is_same(found, tries.base):
-            return False
-        return found is None or found.record is None or not tries.is_ours(found.record)
+        if tries.gone or (tries.deleting is not None and not is_same(found, tries.base)):
+            return found is None or found.record is None or not tries.is_ours(found.record)
+        return False
 
     def replaced_by_next(self, found: Version | None) -> tuple[bool, Any]:
         """Whether the current version is an interrupted save that the next one replaces.
@@ -221,14 +221,13 @@ class S3File:
         return found, tries.replaced
 
     @property
-    def unknown(self) -> Tries | None:
-        """The saves and deletes of unknown outcome, for a copy of the dict; `None` if there are none."""
-        return self._tries.of_copy() if self.pending else None
+    def unknown(self) -> Tries:
+        """The saves and deletes of unknown outcome, for a copy of the dict."""
+        return self._tries.of_copy()
 
-    def inherit(self, unknown: Tries | None) -> None:
+    def inherit(self, unknown: Tries) -> None:
         """Let a copy of the dict determine the outcome of the original's saves, too."""
-        if unknown is not None:
-            self._tries = unknown
+        self._tries = unknown
 
     def settled(self) -> None:
         """Note that the outcome of all saves is known, and memory reflects it."""

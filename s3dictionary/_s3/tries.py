@@ -111,7 +111,7 @@ class Tries:
             if content is not None:  # the others can't take effect any more
                 self.replaced = content
                 self.pending = {}
-            self.record = record_of(base)
+            self.record, self.gone = record_of(base), False
             self._generation = max(self._generation, self.record.generation)
         self.base = base  # with its current metadata
 
@@ -137,9 +137,10 @@ class Tries:
         self.pending = {each: content for each, content in self._pending.items() if each != attempt}
 
     def settled(self) -> None:
-        """Note that the outcome of all saves is known, and that memory reflects it."""
-        self.replaced = None  # first, because it is older
-        self.pending = {}
+        """Note that the outcome of all saves is known, and that memory is based on the last one that took effect."""
+        self.interrupted, self._undone = frozenset(), {}  # what memory is based on must not be replaced
+        self.replaced = None  # before the next line, because it is older
+        self._pending = {}
 
     def delete_took_effect(self) -> None:
         """Note that the next save creates a new file."""
