@@ -610,8 +610,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "brackets are not counted",
         "_memory/snapshots.py",
-        'if text.count(b"{") == len(values) and text.count(b"[") == 1 + sum(map(len, lists)):',
-        "if lists or SCALARS.issuperset(map(type, values)):",
+        'text.count(b"{") == len(values) and text.count(b"[") == 1 + sum(map(len, lists)):',
+        "(lists or SCALARS.issuperset(map(type, values))):",
         ("tests/test_reading_ahead.py",),
     ),
     Mutation(
@@ -865,7 +865,7 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a file that somebody deleted after a later save is made anew",
         SAVING,
-        "not self._doubt and not set(self._tries.open) - {*deleted, self._attempt}",
+        "not self._doubt and not set(self._tries.pending) - {*deleted, self._attempt}",
         "not self._doubt",
         SETTLING,
     ),
