@@ -6,8 +6,8 @@ All checks and the encoding use that copy, which nobody else has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import chain
+from collections.abc import Callable, Iterable
+from itertools import chain, compress
 from typing import Any
 
 import msgspec
@@ -19,6 +19,8 @@ MAX_NESTING = 500
 even deep inside its own calls."""
 
 TAG = b'"py/'
+
+_JSON = JSON_SCALARS | JSON_GROUPS
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
@@ -32,15 +34,61 @@ def write_plain(values: list[Any]) -> bytes | None:
     """
     try:
         copy = _plain_copy(values)
-        if copy is None:
-            return None
-        text = _encoder.encode(copy)
-        # msgspec writes NaN as null. A plain dict that looks tagged must be escaped
-        if TAG in text or (b"null" in text and _decoder.decode(text) != copy):
-            return None
+        return None if copy is None else _written(copy)
     except Exception:  # noqa: BLE001  # a surrogate, a huge integer, no stack left: write_exactly() decides
         return None
+
+
+def write_unshared(values: list[Any], are_shared: Callable[[list[Any]], bool]) -> bytes | None:
+    """The same without a copy, for values that nobody else can reach.
+
+    Args:
+        values: a list of such values.
+        are_shared: whether anybody else holds one of these containers. Called for each level of nesting inside the
+            values. If so, nothing is written.
+    """
+    try:
+        return _written(values) if _is_plain_tree(values, are_shared) else None
+    except Exception:  # noqa: BLE001  # as above
+        return None
+
+
+def _written(values: list[Any]) -> bytes | None:
+    """Write values whose types have been checked; None if msgspec would write one of them differently."""
+    text = _encoder.encode(values)
+    # msgspec writes NaN as null. A plain dict that looks tagged must be escaped
+    if TAG in text or (b"null" in text and _decoder.decode(text) != values):
+        return None
     return text
+
+
+def _is_plain_tree(values: list[Any], are_shared: Callable[[list[Any]], bool]) -> bool:
+    """Whether values have only JSON's own types, at most `MAX_NESTING` levels, and containers in one place each."""
+    level = values if set(map(type, values)) <= JSON_GROUPS else []
+    for _ in range(MAX_NESTING + 1 if level else 0):
+        fields = _contents(level)
+        kinds = set(map(type, fields or ()))
+        if fields is None or not kinds <= _JSON:
+            return False
+        if kinds <= JSON_SCALARS:
+            return True
+        level = list(compress(fields, map(JSON_GROUPS.__contains__, map(type, fields))))
+        del fields  # the callback counts references
+        if are_shared(level):
+            return False
+    return False
+
+
+def _contents(level: list[Any]) -> list[Any] | None:
+    """What dicts and lists hold, in order; None if a dict has a key that isn't a string."""
+    dicts = level
+    if set(map(type, level)) != {dict}:
+        dicts = [item for item in level if type(item) is dict]
+    if not set(map(type, chain.from_iterable(dicts))) <= {str}:
+        return None
+    if dicts is level:
+        return list(chain.from_iterable(map(dict.values, level)))
+    return [inner for item in level for inner in (item.values() if type(item) is dict else item)]
 
 
 def write_fresh(values: list[Any]) -> bytes | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import compress, islice
+from operator import attrgetter, is_
 from typing import Any
 
-from .entries import MISSING
+from .entries import MISSING, Decoded, Entry
 
 _MOST = 256
 
@@ -53,3 +54,12 @@ class ReadingAhead:
 def _are_same(key: Any, other: Any) -> bool:
     """Whether two keys are the same str. Never calls another type's `__eq__`, which may run code that uses the dict."""
     return type(key) is str and type(other) is str and key == other
+
+
+def unread(awake: dict[Any, Decoded], items: dict[Any, Entry]) -> Iterable[tuple[Any, Decoded]]:
+    """The decoded entries whose text is still in `items` when the iterator reaches them.
+
+    `dict.update` consumes this in one step, without any Python code, so no signal handler can run in between.
+    """
+    texts = map(attrgetter("raw"), awake.values())
+    return compress(awake.items(), map(is_, map(items.get, awake), texts))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from itertools import compress, islice, repeat
-from operator import attrgetter, is_
+from itertools import islice, repeat
 from typing import Any
 
 from msgspec import Raw
 
 from .._format import codec
 from .._format.types import BUILT_IN, SCALARS, Types
-from .ahead import ReadingAhead
+from .ahead import ReadingAhead, unread
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of
 from .lock import MemoryLock
+from .resting import AtRest
 from .savepoint import Savepoint
 from .snapshots import Snapshot, chained, containers, fresh_containers, inner_containers_of_each, refill, snapshot
 
@@ -35,6 +35,7 @@ class Items:
         types: the table of types.
         lock: held only for moments, never during a request.
         items: an entry for each key, in order; empty while `data` is handed out.
+        readable: the same dict, for reads without the lock; empty while values are at rest.
         data: the dict that was handed out, whose holder can change it at any time. It replaces `items` until a block or
             a load finds that nobody holds it any more.
         filed: what the file holds for keys that have no entry. For the others see `raw_of(entry)`.
@@ -56,6 +57,7 @@ class Items:
         self.types: Types = BUILT_IN
         self.lock = MemoryLock()
         self.items: dict[Any, Entry] = {}
+        self.readable = self.items
         self.data: dict[Any, Any] | None = None
         self.filed: dict[Any, Raw | None] = {}
         self.filed_order: list[Any] | None = None
@@ -65,6 +67,7 @@ class Items:
         self._awake: dict[Any, None] = {}
         self._ahead = ReadingAhead()
         self._unfinished: Callable[[], None] | None = None
+        self._at_rest: AtRest | None = None
 
     def _do(self, step: Callable[[], None]) -> None:
         """Do a step that takes several assignments. The step must end with `self._unfinished = None`."""
@@ -72,9 +75,15 @@ class Items:
         step()
 
     def finish(self) -> None:
-        """Finish an interrupted step."""
+        """Finish an interrupted step. Values are no longer at rest, because the caller may reach them."""
         if self._unfinished is not None:
             self._unfinished()
+        self._end_rest()
+
+    def _end_rest(self) -> None:
+        if self._at_rest is not None:
+            self._at_rest.end()
+            self.readable, self._at_rest = self.items, None
 
     # Reading
 
@@ -93,8 +102,7 @@ class Items:
             KeyError: the key is absent.
         """
         with self.lock:
-            if self._unfinished is not None:
-                self._unfinished()
+            self.finish()
             if self.data is not None:
                 return self.data[key]
             entry = self.items[key]
@@ -163,9 +171,9 @@ class Items:
             containers = {key: entry for key, entry in awake.items() if type(entry.value) not in SCALARS}
             self._quiet.update(dict.fromkeys(awake))
         if savepoints:
-            savepoints[-1].journal.update(_unread(containers, items))
+            savepoints[-1].journal.update(unread(containers, items))
         self._awake.update(dict.fromkeys(containers))
-        items.update(_unread(awake, items))
+        items.update(unread(awake, items))
 
     def _raw_and_not_noted(self, keys: list[Any]) -> dict[Any, Raw]:
         entries: list[Any] = list(map(self.items.get, keys))
@@ -239,9 +247,9 @@ class Items:
             self._note_filed_order()
             self._ahead = ReadingAhead()  # the old one may refer to all the items
             self.filed = self.filed | {key: raw_of(entry) for key, entry in items.items()}
-            self.items = {}  # from here on, nobody writes to an entry without the lock
+            self.items = self.readable = {}  # from here on, nobody writes to an entry without the lock
             self.data = objects_of(items, self.types)
-        self.items = {}
+        self.items = self.readable = {}
         self._unfinished = None
 
     def _note_all(self, savepoint: Savepoint, items: dict[Any, Entry]) -> None:
@@ -298,7 +306,7 @@ class Items:
                 self.savepoints[-1].note(key, self.items.get(key, MISSING))
         self._awake.update(dict.fromkeys(items))
         self._ahead = ReadingAhead()
-        self.items = {key: Awake(value, self._raw_of(key)) for key, value in items.items()}
+        self.items = self.readable = {key: Awake(value, self._raw_of(key)) for key, value in items.items()}
 
     def _refill(self, items: dict[Any, Any]) -> None:
         assert self.data is not None
@@ -332,12 +340,3 @@ def objects_of(items: dict[Any, Any], types: Types) -> dict[Any, Any]:
         key: codec.decode(entry, types, (key,)) if type(entry) is Raw else object_of(entry)
         for key, entry in items.items()
     }
-
-
-def _unread(awake: dict[Any, Decoded], items: dict[Any, Entry]) -> Iterable[tuple[Any, Decoded]]:
-    """The decoded entries whose text is still in `items` when the iterator reaches them.
-
-    `dict.update` consumes this in one step, without any Python code, so no signal handler can run in between.
-    """
-    texts = map(attrgetter("raw"), awake.values())
-    return compress(awake.items(), map(is_, map(items.get, awake), texts))
