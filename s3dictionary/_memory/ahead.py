@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import compress, islice
-from operator import attrgetter, is_
+from operator import is_
 from typing import Any
+
+from msgspec import Raw
 
 from .entries import MISSING, Decoded, Entry
 
@@ -56,10 +58,11 @@ def _are_same(key: Any, other: Any) -> bool:
     return type(key) is str and type(other) is str and key == other
 
 
-def unread(awake: dict[Any, Decoded], items: dict[Any, Entry]) -> Iterable[tuple[Any, Decoded]]:
+def unread(
+    items: dict[Any, Entry], keys: list[Any], awake: list[Decoded], raws: list[Raw]
+) -> Iterable[tuple[Any, Decoded]]:
     """The decoded entries whose text is still in `items` when the iterator reaches them.
 
     `dict.update` consumes this in one step, without any Python code, so no signal handler can run in between.
     """
-    texts = map(attrgetter("raw"), awake.values())
-    return compress(awake.items(), map(is_, map(items.get, awake), texts))
+    return compress(zip(keys, awake, strict=True), map(is_, map(items.get, keys), raws))

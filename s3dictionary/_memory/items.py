@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from itertools import islice, repeat
+from itertools import compress, islice, repeat
 from typing import Any
 
 from msgspec import Raw
 
+from .._collector import collector_paused
 from .._format import codec
 from .._format.types import BUILT_IN, SCALARS, Types
 from .ahead import ReadingAhead, unread
@@ -146,7 +147,8 @@ class Items:
         self.items[key] = awake
         following = self._ahead.following(key, self.items)
         if following:
-            self._decode_ahead(following)
+            with collector_paused():  # these objects stay
+                self._decode_ahead(following)
         return value
 
     def _noted(self, key: Any, raw: Raw) -> Decoded | None:
@@ -160,31 +162,34 @@ class Items:
     def _decode_ahead(self, keys: list[Any]) -> None:
         """Decode values that are likely to be touched next, all at once. Skips those that a block has noted."""
         savepoints, items = self.savepoints, self.items
-        raws = self._raw_and_not_noted(keys)
-        fresh = codec.decode_together(list(raws.values()))
+        keys, raws = self._raw_and_not_noted(keys)
+        fresh = codec.decode_together(raws)
         if fresh is None:
             return
         inner = inner_containers_of_each(fresh.values, fresh.text) if savepoints else repeat(None)
-        awake = dict(zip(raws, map(Decoded, fresh.values, raws.values(), inner, fresh.written), strict=False))
-        containers = awake
+        awake = list(map(Decoded, fresh.values, raws, inner, fresh.written))
+        columns: tuple[list[Any], ...] = keys, awake, raws
+        containers = columns
         if not SCALARS.isdisjoint(map(type, fresh.values)):
-            containers = {key: entry for key, entry in awake.items() if type(entry.value) not in SCALARS}
-            self._quiet.update(dict.fromkeys(awake))
+            are_containers = [type(value) not in SCALARS for value in fresh.values]
+            containers = tuple(list(compress(column, are_containers)) for column in columns)
+            self._quiet.update(zip(keys, repeat(None)))
         if savepoints:
-            savepoints[-1].journal.update(unread(containers, items))
-        self._awake.update(dict.fromkeys(containers))
-        items.update(unread(awake, items))
+            savepoints[-1].journal.update(unread(items, *containers))
+        self._awake.update(zip(containers[0], repeat(None)))
+        items.update(unread(items, *columns))
 
-    def _raw_and_not_noted(self, keys: list[Any]) -> dict[Any, Raw]:
+    def _raw_and_not_noted(self, keys: list[Any]) -> tuple[list[Any], list[Raw]]:
+        """Those of the keys whose entries are raw, and that no block has noted; and their entries."""
         entries: list[Any] = list(map(self.items.get, keys))
         journals = [savepoint.journal for savepoint in self.savepoints]
         if set(map(type, entries)) == {Raw} and all(journal.keys().isdisjoint(keys) for journal in journals):
-            return dict(zip(keys, entries, strict=True))
-        return {
-            key: entry
+            return keys, entries
+        are_new = [
+            type(entry) is Raw and not any(key in journal for journal in journals)
             for key, entry in zip(keys, entries, strict=True)
-            if type(entry) is Raw and not any(key in journal for journal in journals)
-        }
+        ]
+        return list(compress(keys, are_new)), list(compress(entries, are_new))
 
     def _decode_given(self, key: Any, raw: Raw) -> Any:
         """Decode a value that may hold instances. A class needn't make equal instances of the same text."""
