@@ -46,8 +46,10 @@ class Touched(NamedTuple):
     @property
     def before(self) -> list[Raw] | None:
         """The texts that this library writes for what the file holds, as far as known; `None` if it lacks a value."""
-        texts: list[Any] = [raw if text is None else text for raw, text in zip(self.raws, self.written, strict=True)]
-        return None if None in texts else texts
+        texts: list[Any] = self.written
+        if type(None) in set(map(type, texts)):
+            texts = [raw if text is None else text for raw, text in zip(self.raws, self.written, strict=True)]
+        return None if type(None) in set(map(type, texts)) else texts
 
     def part(self, start: int, stop: int) -> Touched:
         """A slice of each of the lists."""
@@ -166,6 +168,9 @@ def any_change(touched: Touched, types: Types = BUILT_IN) -> bool:
 
 def _unchanged(part: Touched, texts: list[Raw], types: Types) -> dict[int, Raw]:
     """The file's texts of unchanged values, by their index in a batch."""
+    if type(None) not in set(map(type, part.written)):
+        same = map(eq, part.written, texts)
+        return dict(compress(enumerate(part.raws), same))  # type: ignore[arg-type]  # none of them is `None`
     kept: dict[int, Raw] = {}
     differing: dict[int, Raw] = {}
     for index, (raw, written, text) in enumerate(zip(part.raws, part.written, texts, strict=True)):

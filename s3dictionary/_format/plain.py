@@ -6,8 +6,8 @@ All checks and the encoding use that copy, which nobody else has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import chain, compress
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -57,38 +57,44 @@ def _written(values: list[Any]) -> bytes | None:
     """Write values whose types have been checked; None if msgspec would write one of them differently."""
     text = _encoder.encode(values)
     # msgspec writes NaN as null. A plain dict that looks tagged must be escaped
-    if TAG in text or (b"null" in text and _decoder.decode(text) != values):
+    if (b"/" in text and TAG in text) or (b"null" in text and _decoder.decode(text) != values):
         return None
     return text
 
 
 def _is_plain_tree(values: list[Any], are_shared: Callable[[list[Any]], bool]) -> bool:
     """Whether values have only JSON's own types, at most `MAX_NESTING` levels, and containers in one place each."""
-    level = values if set(map(type, values)) <= JSON_GROUPS else []
-    for _ in range(MAX_NESTING + 1 if level else 0):
-        fields = _contents(level)
-        kinds = set(map(type, fields or ()))
-        if fields is None or not kinds <= _JSON:
-            return False
-        if kinds <= JSON_SCALARS:
-            return True
-        level = list(compress(fields, map(JSON_GROUPS.__contains__, map(type, fields))))
-        del fields  # the callback counts references
-        if are_shared(level):
+    level: list[Any] | None = values if set(map(type, values)) <= JSON_GROUPS else None
+    for _ in range(MAX_NESTING + 1):
+        level = None if level is None else _inner(level)
+        if not level:
+            return level is not None
+        if are_shared(level):  # it counts references, so no other variable may refer to the containers
             return False
     return False
 
 
-def _contents(level: list[Any]) -> list[Any] | None:
-    """What dicts and lists hold, in order; None if a dict has a key that isn't a string."""
-    dicts = level
-    if set(map(type, level)) != {dict}:
-        dicts = [item for item in level if type(item) is dict]
+def _inner(level: list[Any]) -> list[Any] | None:
+    """The containers inside containers; `None` if anything isn't of JSON's own types."""
+    dicts = [item for item in level if type(item) is dict]
+    lists = [item for item in level if type(item) is list] if len(dicts) < len(level) else []
     if not set(map(type, chain.from_iterable(dicts))) <= {str}:
         return None
-    if dicts is level:
-        return list(chain.from_iterable(map(dict.values, level)))
-    return [inner for item in level for inner in (item.values() if type(item) is dict else item)]
+    inner: list[Any] = []
+    for column in (*_columns(dicts), list(chain.from_iterable(lists))):
+        kinds = set(map(type, column))
+        if not kinds <= _JSON:
+            return None
+        if not kinds <= JSON_SCALARS:
+            inner += column if kinds <= JSON_GROUPS else [item for item in column if type(item) in JSON_GROUPS]
+    return inner
+
+
+def _columns(dicts: list[dict[str, Any]]) -> Iterable[Sequence[Any]]:
+    """All values in dicts. Those of records with the same number of fields are together, field by field."""
+    if len(set(map(len, dicts))) == 1:
+        return zip(*map(dict.values, dicts), strict=True)
+    return [list(chain.from_iterable(map(dict.values, dicts)))]
 
 
 def write_fresh(values: list[Any]) -> bytes | None:
