@@ -147,7 +147,7 @@ class AsyncS3Dict(FileDict[K, V]):
 
     def _set_up(self, settings: Settings, memory: Memory, options: StoreOptions) -> None:
         super()._set_up(settings, memory, options)
-        self._turns = self._blocks.turns = TaskTurns(memory, self._store.undone)
+        self._turns = self._blocks.turns = TaskTurns(memory, self._store.rolled_back)
         self._content = memory
         self._first = None
         self._runs = TaskRuns(self._blocks, self._turns, self._store)

@@ -86,7 +86,7 @@ class FileDict(LazyDict[K, V]):
         self._memory = memory
         memory.types = codec.types_of(options.types, self._file.uri)
         self._store = Store(self._file, memory, options)
-        self._blocks = Blocks(memory, self._store.undone)
+        self._blocks = Blocks(memory, self._store.rolled_back)
         self._ending = Ending(self._store, memory, self._blocks)
 
     @classmethod

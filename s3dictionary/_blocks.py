@@ -31,11 +31,11 @@ class Blocks:
 
     Args:
         memory: the memory that the blocks change.
-        undone: called when an outermost block was rolled back, before the next turn.
+        rolled_back: called when an outermost block was rolled back, before the next turn. An interrupt may omit it.
     """
 
-    def __init__(self, memory: Memory, undone: Callable[[Block], None] = lambda _: None) -> None:
-        self.turns = Turns(memory, undone)
+    def __init__(self, memory: Memory, rolled_back: Callable[[Block], None] = lambda _: None) -> None:
+        self.turns = Turns(memory, rolled_back)
         self._memory = memory
 
     @property

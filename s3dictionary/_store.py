@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ._backoff import backoff
 from ._format import codec
 from ._loads import Loader
-from ._memory import Memory, Savepoint
+from ._memory import Memory
 from ._merge import Resolver, merge
 from ._s3.tries import Content, Earlier
 from ._saves import Merging, Refusal, Saving, clash, not_saved
@@ -25,7 +25,11 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from ._memory import Savepoint, SavepointState
     from ._s3.file import Found, S3File, Version
+    from ._s3.lineage import Attempt
 
 OnConflict = Literal["raise", "overwrite", "merge"] | Resolver
 
@@ -62,7 +66,6 @@ class Store(Loader):
         super().__init__(file, memory, options.default or {}, read_only=options.read_only)
         self.is_plain = not options.read_only
         self._on_conflict = options.on_conflict
-        self._goes_back: list[Savepoint] = []
         self._conflict: tuple[BaseException, str] | None = None
         """A conflict at the end of a block that is about to be rolled back, and what to do about it."""
 
@@ -80,8 +83,12 @@ class Store(Loader):
     def save(self) -> None:
         """Save the content of memory. If that fails, memory is unchanged. In an open block, this is a checkpoint."""
         self.refuse_read_only()
-        base = self.version
-        self._put(Saving(base, self._memory.encode().members, ending=False))
+        base, pending = self._base(), frozenset(self._file.pending_saves)
+        try:
+            self._put(Saving(base, self._memory.encode().members, ending=False))
+        except BaseException as error:
+            self._failed(pending, error)
+            raise
 
     def save_changes(self, after_conflict: str = "") -> None:
         """Save at the end of a block, and commit it. If that fails, the error carries the changes.
@@ -89,32 +96,39 @@ class Store(Loader):
         Args:
             after_conflict: what to do about a conflict instead of `load()`, if the block loaded when it began.
         """
-        base, members = self.version, None
-        open_before = set(self._file.pending_saves)
+        base, members = self._base(), None
+        pending = frozenset(self._file.pending_saves)
         try:
             members, changed = self._memory.encode()
             if changed or self.unreadable:
                 self.refuse_read_only(_UNDONE)
                 self._put(Saving(base, members, ending=True))
         except BaseException as error:
-            self._file.abandon(open_before, interrupted=not isinstance(error, S3DictError))
-            self._goes_back = self._memory.savepoints[:1]
-            self._conflict = (error, after_conflict) if after_conflict and is_conflict_about(self.uri, error) else None
+            self._failed(pending, error)
+            if after_conflict and is_conflict_about(self.uri, error):
+                self._conflict = (error, after_conflict)
             keep_unsaved(error, self._memory.detached if members is None else self._unsaved(members))
             raise
 
-    def undone(self, block: Savepoint) -> None:
-        """Note that a block was rolled back. If its save failed, memory is now older than that save."""
-        if self._goes_back and self._goes_back[0] is block:
-            conflict, self._goes_back, self._conflict = self._conflict, [], None
-            try:
-                members, changed = self._memory.encode()
-            except Exception:  # noqa: BLE001  # a value can't be stored, so none of those saves can be built on
-                return
-            self._file.went_back(members, unsaved=changed)
-            if conflict is not None:
-                kept = changed or self.unreadable or self._file.pending
-                advise(conflict[0], KEPT_BEFORE if kept else conflict[1])
+    def _failed(self, before: Set[Attempt], error: BaseException) -> None:
+        """Note that a save has failed, before which these were of unknown outcome."""
+        if not isinstance(error, S3DictError):
+            self._file.interrupted(before)
+
+    def rolled_back(self, block: Savepoint) -> None:
+        """Note what memory has after an outermost block was rolled back, if that is older than a save of the block."""
+        conflict, self._conflict = self._conflict, None
+        if conflict is None and not self._file.is_ahead(block.state):
+            return
+        try:
+            members, changed = self._memory.encode()
+        except Exception:  # noqa: BLE001  # a value can't be stored, so none of those saves can be built on
+            return
+        self._file.went_back(block.state, members, unsaved=changed)
+        if conflict is not None:
+            error, after_conflict = conflict
+            kept = changed or self.unreadable or self._file.pending
+            advise(error, KEPT_BEFORE if kept else after_conflict)
 
     def _unsaved(self, members: codec.Members) -> bytes | Unsaved:
         body, types = codec.join(members, self._memory.types), self._memory.types
@@ -131,9 +145,21 @@ class Store(Loader):
 
     def delete(self) -> None:
         self.refuse_read_only()
-        self._file.delete(self.version, overwrite=self._overwrites)
+        self._file.delete(self._base(), overwrite=self._overwrites)
         self._memory.load({}, None)
         self._goes_on()
+
+    def _base(self) -> Version | None:
+        """The version that memory is based on. An interrupt may have come before the file noted it."""
+        base = self.version
+        self._file.builds_on(base)
+        return base
+
+    @property
+    def _block(self) -> SavepointState | None:
+        """The state of the open block, if there is one."""
+        savepoints = self._memory.savepoints
+        return savepoints[0].state if savepoints else None
 
     @property
     def _overwrites(self) -> bool:
@@ -152,7 +178,9 @@ class Store(Loader):
             return
         body = codec.join_in_buffer(save.members, self._memory.types)
         try:
-            outcome = self._file.put(body, save.base, members=save.members, overwrite=self._overwrites)
+            outcome = self._file.put(
+                body, save.base, members=save.members, block=self._block, overwrite=self._overwrites
+            )
         except ConflictError as conflict:
             if not self._merges or self.unreadable:
                 raise
@@ -178,13 +206,16 @@ class Store(Loader):
             self._merge(save)
             return
         self._memory.rebase(content.members, version)
-        self._goes_on()
-        if self._has_changes:
+        self.unreadable = False
+        self._file.builds_on(version)
+        if self._has_changes or (version.current and self._file.pending_delete):
             self._put(save._replace(base=self.version, members=self._memory.encode().members))
         elif not version.current and self._merges:
             self._merge(save)  # others have saved on top, and merging brings their changes
-        elif not save.ending:
-            self._memory.checkpoint()
+        else:
+            if not save.ending:
+                self._memory.checkpoint()
+            self._goes_on()
 
     def _goes_on(self) -> None:
         """Forget the tries from the previous version. This comes last, so that an interrupt before it loses nothing."""
@@ -218,14 +249,14 @@ class Store(Loader):
         merged, clashes = merge(self._memory.touched_keys(), before, save.members, theirs, resolve, self._memory.types)
         if clashes:
             raise clash(self.uri, clashes, base, save.refusal) from save.refusal.cause
-        return Merging(merged, theirs, base, replaces or self._memory.changed)
+        return Merging(merged, theirs, base, replaces or self._memory.changed or self._file.pending)
 
     def _put_merged(self, merging: Merging, save: Saving) -> bool:
         """Save a merge. Returns `False` if an earlier save of unknown outcome took effect instead."""
         version: Version | Earlier | None = merging.base
         if merging.is_needed:
             body = codec.join_in_buffer(merging.members, self._memory.types)
-            version = self._file.put(body, merging.base, members=save.members, theirs=merging.theirs)
+            version = self._file.put(body, merging.base, members=save.members, theirs=merging.theirs, block=self._block)
         if isinstance(version, Earlier):
             self._rebase(version.content)
             return False

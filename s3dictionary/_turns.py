@@ -78,7 +78,7 @@ class Turns:
 
     Args:
         memory: the memory that turns protect.
-        undone: called when an outermost block was rolled back, before the next turn.
+        rolled_back: called when an outermost block was rolled back, before the next turn. An interrupt may omit it.
 
     Attributes:
         current: the turn in progress. A single assignment ends it, which no exception can interrupt.
@@ -90,10 +90,10 @@ class Turns:
         "blocks may await, and wait for one another."
     )
 
-    def __init__(self, memory: Memory, undone: Callable[[Any], None] = lambda _: None) -> None:
+    def __init__(self, memory: Memory, rolled_back: Callable[[Any], None] = lambda _: None) -> None:
         self.current: Turn | None = None
         self._memory = memory
-        self._undone = undone
+        self._rolled_back = rolled_back
         self._waiting: list[Waiting] = []
         self._next: Waiting | None = None
 
@@ -185,12 +185,12 @@ class Turns:
         savepoints: list[Any] = self._memory.savepoints
         with self._memory.lock:
             self._memory.finish()  # an interrupted step, which may have been the end of this very block
-        undone = turn in savepoints and self.current is turn
+        is_outermost = turn in savepoints and self.current is turn
         while turn in savepoints:
             failures += self._memory.rollback(savepoints[-1])
         try:
-            if undone:
-                self._undone(turn)
+            if is_outermost:
+                self._rolled_back(turn)
         finally:
             if self.current is turn:
                 self.current = None

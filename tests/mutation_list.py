@@ -50,7 +50,7 @@ TURNS, BLOCKS, LOADS, STORE = "_turns.py", "_blocks.py", "_loads.py", "_store.py
 DICT, EXIT, SAVING, TRIES = "_dict.py", "_exits.py", "_s3/saving.py", "_s3/tries.py"
 STATEMENTS, MAPPING, BASE = "_leaving.py", "_mapping.py", "_base.py"
 TASK_RUNS, TURNS_OF_TASKS, LEASE, MERGE = "_task_runs.py", "_tasks.py", "_lease.py", "_merge.py"
-RANGE, GIVEN, INSTANCES = "_s3/ranges.py", "_format/given.py", "_format/instances.py"
+RANGE, USER_CLASSES, INSTANCES = "_s3/ranges.py", "_format/user_classes.py", "_format/instances.py"
 
 MUTATIONS: list[Mutation] = [
     # Whose turn it is
@@ -378,22 +378,15 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "what was saved with an undone block is as if somebody else had written it",
         STORE,
-        "self._file.went_back(members, unsaved=changed)",
-        "self._file.went_back(members, unsaved=False)",
+        "self._file.went_back(block.state, members, unsaved=changed)",
+        "self._file.went_back(block.state, members, unsaved=False)",
         OUTCOMES,
     ),
     Mutation(
-        "a block's end goes back behind the saves before it",
-        STORE,
-        "self._file.abandon(open_before, ",
-        "self._file.abandon((), ",
-        OUTCOMES,
-    ),
-    Mutation(
-        "memory isn't compared with an earlier save where nothing was touched",
-        FILED,
-        "if type(entry) is Raw and entry != members.get(key):",
-        "if False:",
+        "memory still has what a save of a block has written after its rollback",
+        TRIES,
+        "return self.block is not None and self.block.is_rolled_back",
+        "return False",
         OUTCOMES,
     ),
     Mutation(
@@ -427,15 +420,71 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a writer uses a generation again in another lineage",
         TRIES,
-        "        self.record = first_record()\n",
-        "        self.record, self._generation = first_record(), 0\n",
+        "            self.record = first_record()\n",
+        "            self.record, self._generation = first_record(), 0\n",
         OUTCOMES,
     ),
     Mutation(
-        "a version that was read again counts as another, so the saves tried from it are forgotten",
+        "a save that is being replaced is forgotten if the next one fails",
+        TRIES,
+        "            if content is not None:  # the others",
+        "            if True:  # the others",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a rollback counts as the content of a save that it knows nothing of",
+        TRIES,
+        "self._pending.items() if content.block is block]",
+        "self._pending.items() if content.is_undone]",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a file that is made after a delete has the lineage of the one before",
+        TRIES,
+        "if overwrite or self.base is None or self.gone:",
+        "if overwrite or self.base is None:",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a file that a late request created again counts as saved on top of the version before",
+        "_s3/lineage.py",
+        "return all(found.rows.get(writer, found.floor) >= generation for writer, generation in base.rows.items())",
+        "return True",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a refused delete makes one forget another that may have taken effect",
+        SAVING,
+        "self._tries.deleting = self._before",
+        "self._tries.deleting = None",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a late delete removes what an earlier save turned out to have written",
+        STORE,
+        "if self._has_changes or (version.current and self._file.pending_delete):",
+        "if self._has_changes:",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a delete that may still take effect is forgotten if the save after it fails",
         "_s3/file.py",
-        "        if not is_same(self._tries.base, base):\n",
-        "        if self._tries.base is not base:\n",
+        "after.deleting = before.deleting",
+        "pass",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a merge isn't written over one that may still arrive",
+        STORE,
+        "replaces or self._memory.changed or self._file.pending)",
+        "replaces or self._memory.changed)",
+        OUTCOMES,
+    ),
+    Mutation(
+        "an interrupt after memory took over a merge makes the next save merge it again",
+        STORE,
+        "        self._file.builds_on(base)\n",
+        "        pass\n",
         OUTCOMES,
     ),
     Mutation(
@@ -443,6 +492,20 @@ MUTATIONS: list[Mutation] = [
         "_s3/file.py",
         "if (is_superseded or merges_from_another) and not overwrite:",
         "if is_superseded and not overwrite:",
+        OUTCOMES,
+    ),
+    Mutation(
+        "the save that the next one replaces is forgotten with a refusal",
+        "_s3/file.py",
+        "        return self._tries.replaced is not None or any(",
+        "        return any(",
+        OUTCOMES,
+    ),
+    Mutation(
+        "nothing notes that a block was rolled back",
+        "_memory/undoing.py",
+        "savepoint.state.is_rolled_back = True",
+        "pass",
         OUTCOMES,
     ),
     # Exits
@@ -676,29 +739,22 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "a save without a condition goes on with the lineage of what it overwrites",
         TRIES,
-        "if overwrite or self.base is None:",
-        "if self.base is None:",
+        "if overwrite or self.base is None or self.gone:",
+        "if self.base is None or self.gone:",
         SETTLING,
     ),
     Mutation(
         "a file that is made once more has the lineage of the first",
         TRIES,
-        "if overwrite or self.base is None:",
-        "if overwrite:",
-        SETTLING,
-    ),
-    Mutation(
-        "a file that is made after a delete has the lineage of the one before",
-        TRIES,
-        "        self.open, self.deleting, self.gone = {}, None, True\n        self._begin_lineage()",
-        "        self.open, self.deleting, self.gone = {}, None, True",
+        "if overwrite or self.base is None or self.gone:",
+        "if overwrite or self.gone:",
         SETTLING,
     ),
     Mutation(
         "saves before a delete that took effect are still in doubt",
         TRIES,
-        "self.open, self.deleting, self.gone = {}, None, True",
-        "self.deleting, self.gone = None, True",
+        "self.open, self.deleting = {}, None",
+        "self.deleting = None",
         SETTLING,
     ),
     Mutation(
@@ -858,14 +914,14 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "instances with a hash of their own can't change",
-        GIVEN,
+        USER_CLASSES,
         'kind.__module__.partition(".")[0] in sys.stdlib_module_names and _hashes',
         "_hashes",
         CONTENTS,
     ),
     Mutation(
         "attributes that aren't stored vanish",
-        GIVEN,
+        USER_CLASSES,
         "record.is_whole or (lambda instance: read(instance).keys() <= names)",
         "record.is_whole",
         CONTENTS,

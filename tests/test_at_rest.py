@@ -37,6 +37,7 @@ SHAPES: dict[str, Callable[[int], Any]] = {
     "records of different sizes": lambda n: {"n": n, **({"a": [n]} if n % 2 else {})},
     "nested records": lambda n: {"a": {"b": [{"c": n}, [n]]}, "d": [[], {}]},
     "lists": lambda n: [n, [n], {"n": n}],
+    "many lists": lambda n: {f"a{place}": [[n]] for place in range(120)},
 }
 
 

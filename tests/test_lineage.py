@@ -18,6 +18,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from s3dictionary import ConflictError, StorageError, UnknownOutcomeError
+from s3dictionary._memory import SavepointState
 from s3dictionary._s3 import version
 from s3dictionary._s3.file import Earlier, S3File, Version
 from s3dictionary._s3.lineage import Attempt, Outcome, first_record, following, parse, settle
@@ -137,6 +138,7 @@ class Writer:
         self.base: Version | None = None
         self.serial: int | None = None
         self.is_loaded = False
+        self.block = SavepointState()
         self.is_busy = False
         self.save = 0
 
@@ -179,9 +181,9 @@ class Writer:
     def put(self, save: int, outcomes: Counter[str]) -> None:
         world, self.save = self.world, save
         content = b'{"n":%d}' % world.random.randrange(3)
-        open_saves = [content.members for content in self.file._tries.open.values()]
+        open_saves = [content.members for content in self.file._tries.pending.values()]
         try:
-            outcome = self.file.put(io.BytesIO(content), self.base, members=save)
+            outcome = self.file.put(io.BytesIO(content), self.base, members=save, block=self.block)
         except ConflictError:
             outcomes["conflict"] += 1
             for each in (save, *open_saves):
@@ -192,8 +194,9 @@ class Writer:
         except UnknownOutcomeError:
             outcomes["not known"] += 1
             if world.random.random() < 0.3:
-                self.file.abandon()
-                self.file.went_back(None, unsaved=False)
+                self.block.is_rolled_back = True
+                self.file.went_back(self.block, None, unsaved=False)
+                self.block = SavepointState()
             self.is_loaded = world.random.random() < 0.8
         else:
             self.saved(outcome, save, outcomes)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import subprocess
+import sys
 import threading
 import weakref
 from collections import Counter, OrderedDict, UserDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import Mock
 
@@ -651,6 +655,54 @@ def test_a_value_of_a_class_of_its_own_stays_what_it_is_after_a_save(open_dict: 
     assert d["inner"][0]["new"] == 0
     assert type(next(iter(d["keys"]))) is Tag
     assert type(S3Dict("bucket", file_name=KEY, client=s3)["counter"]) is dict
+
+
+# Very many containers -------------------------------------------------------------------------------------------------
+
+READS_MANY_CONTAINERS = """
+import sys, threading
+from support.memory_s3 import MemoryS3
+from s3dictionary import S3Dict
+lists = {str(number): [] for number in range(20_000)}
+data = {"wide": lists} if sys.argv[1] == "value" else {"first": lists, "second": lists, "third": lists}
+s3 = MemoryS3()
+S3Dict("bucket", file_name="key", client=s3, data=data).save()
+def read():
+    with S3Dict("bucket", file_name="key", client=s3) as d:
+        assert [value == lists for value in d.values()] == [True] * len(data)
+    print("read")
+threading.stack_size(1 << 18)
+threading.Thread(target=read).start()
+"""
+
+
+@pytest.mark.parametrize("where", ["value", "records"])
+def test_a_thread_with_a_small_stack_can_read_very_many_containers_in_a_block(where: str) -> None:
+    """In a process of its own, which an overflow of the C stack would kill."""
+    here = Path(__file__).parent
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (here, here.parent)))}
+    command = [sys.executable, "-c", READS_MANY_CONTAINERS, where]
+    assert subprocess.check_output(command, env=environ, text=True, timeout=90) == "read\n"
+
+
+@pytest.mark.parametrize("count", [99, 100, 101, 102, 250])
+def test_any_number_of_containers_is_undone_in_place(open_dict: Opener, count: int) -> None:
+    """In one value, and in values that are read one after the other."""
+    before = {key: {str(number): [number] for number in range(count)} for key in ("first", "second", "third")}
+    d = open_dict(before)
+
+    def edit() -> None:
+        for value in d.values():
+            for inner in value.values():
+                inner.append("in the block")
+            held.append(list(value.values()))
+
+    held: list[list[Any]] = []
+    fail_in(d, edit)
+    assert d == before
+    assert all(
+        d[key][name] is inner for key, row in zip(d, held, strict=True) for name, inner in zip(d[key], row, strict=True)
+    )
 
 
 # Values that nobody seems to hold -------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Whatever happens to the requests of a few dicts on one file, what each is told is true, and nothing is done twice.
 
 A model of what they were told goes along with the real `S3Dict`, at random, on a store in memory that loses requests
-and answers, delays them, refuses, and interrupts. Each update adds a token, and 1 to a count; so what was lost, saved
-after all, or done twice shows in some version of the file.
+and answers, delays them, refuses, and interrupts, while other dicts and another tool use the file. What the model has
+found is tested one by one, too.
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ from __future__ import annotations
 import copy
 import gc
 import json
+import os
 import random
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
-from s3dictionary import MISSING, ConflictError, S3Dict, StorageError, UnknownOutcomeError
+from s3dictionary import MISSING, AccessDeniedError, ConflictError, S3Dict, StorageError, UnknownOutcomeError
+from support.adversary.network import Network
 from support.adversary.scenes import check_invariants
+from support.adversary.writers import World, resolve
 from support.memory_s3 import MemoryS3, refusal
 from support.stress import TIME_LIMIT, seeded, times
 
@@ -30,288 +35,31 @@ pytestmark = [
 ]
 
 D = S3Dict[Any, Any]
-FAULTS = {
-    "PutObject": [
-        "lost",
-        "answer lost",
-        "late",
-        "interrupt",
-        "late interrupt",
-        "denied",
-        "busy",
-        "error",
-        "late error",
-    ],
-    "DeleteObject": ["lost", "answer lost", "interrupt", "late interrupt", "denied", "late error"],
-    "GetObject": ["lost", "denied"],
-    "HeadObject": ["lost", "denied", "interrupt"],
-}
 
 
 @pytest.fixture(autouse=True)
 def _without_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("s3dictionary._s3.saving.time.sleep", lambda _: None)
+    monkeypatch.setattr("s3dictionary._loads._JUST_LOADED", -1.0)  # the same requests each time
     monkeypatch.setattr("s3dictionary._s3.saving._Request.patience", 0.0)
     monkeypatch.setattr("s3dictionary._s3.saving.Delete.patience", 0.0)
     yield
     gc.collect()
 
 
-def resolve(key: str, base: Any, ours: Any, theirs: Any) -> Any:
-    """Do to theirs what was done to ours, as it is: what is done twice shows."""
-    nothing: Any = [] if key == "tokens" else 0
-    base, ours, theirs = ((nothing if value is MISSING else value) for value in (base, ours, theirs))
-    if key == "tokens":
-        kept = [token for token in theirs if token in ours or token not in base]
-        return kept + [token for token in ours if token not in base]
-    return theirs + ours - base
-
-
-class Network(MemoryS3):
-    """A store, and what happens on the way to it.
-
-    Attributes:
-        versions: the content of all versions, the newest last; `{}` after a delete.
-        deleted: the tokens that were deleted with the file.
-        losing: raised in place of each answer to a PUT or DELETE that took effect.
-    """
-
-    def __init__(self, chances: random.Random) -> None:
-        super().__init__()
-        self.chances = chances
-        self.faults_on = False
-        self.losing: BaseException | None = None
-        self.rate = chances.choice((0.15, 0.3, 0.5))
-        self.versions: list[dict[str, Any]] = []
-        self.deleted: set[int] = set()
-        self.delayed: list[dict[str, Any]] = []
-        self.trace: list[Any] = []
-
-    def write(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> str:
-        self.versions.append(json.loads(body))
-        return super().write(key, body, metadata)
-
-    def get_object(self, **request: Any) -> dict[str, Any]:
-        return self._on_the_way("GetObject", super().get_object, request)
-
-    def head_object(self, **request: Any) -> dict[str, Any]:
-        return self._on_the_way("HeadObject", super().head_object, request)
-
-    def put_object(self, **request: Any) -> dict[str, Any]:
-        return self._on_the_way("PutObject", super().put_object, request)
-
-    def delete_object(self, **request: Any) -> dict[str, Any]:
-        return self._on_the_way("DeleteObject", self._delete, request)
-
-    def _delete(self, **request: Any) -> dict[str, Any]:
-        there = "key" in self.objects
-        answer = super().delete_object(**request)
-        if there:
-            self.deleted |= set(tokens_of(self.versions[-1]))
-            self.versions.append({})
-        return answer
-
-    def _on_the_way(self, operation: str, arrives: Callable[..., dict[str, Any]], request: dict[str, Any]) -> Any:
-        if self.losing is not None and operation in ("PutObject", "DeleteObject"):
-            arrives(**request)
-            raise self.losing
-        if self.delayed and self.chances.random() < 0.3:
-            self.deliver()
-        if not self.faults_on or self.chances.random() > self.rate / (1 if operation == "PutObject" else 2):
-            return arrives(**request)
-        fault = self.chances.choice(FAULTS[operation])
-        self.trace.append((operation, fault))
-        if fault == "late" and "IfMatch" in request:  # a late create can bring back what was deleted
-            self.delayed.append(request)
-        if fault in ("answer lost", "late interrupt", "late error"):
-            arrives(**request)
-        if "interrupt" in fault:
-            raise KeyboardInterrupt
-        if "error" in fault:
-            raise refusal(operation, 500, "InternalError")
-        if fault == "denied":
-            raise refusal(operation, 403, "AccessDenied")
-        if fault == "busy":
-            raise refusal(operation, 503, "SlowDown")
-        raise ConnectionClosedError(endpoint_url="http://127.0.0.1:9")
-
-    def deliver(self) -> None:
-        """Let a delayed save arrive."""
-        request = self.delayed.pop(self.chances.randrange(len(self.delayed)))
-        try:
-            super().put_object(**request)
-        except StorageError:
-            raise
-        except Exception as error:  # noqa: BLE001  # nobody hears of its refusal
-            self.trace.append(("late", str(error)[:40]))
-        else:
-            self.trace.append(("late", "took effect"))
-
-
-def tokens_of(content: Any) -> list[int]:
-    return [int(token) for token in (*content.get("tokens", ()), *(key[1:] for key in content if key[0] == "k"))]
-
-
-class Writer:
-    """One dict, and what is known about its tokens."""
-
-    def __init__(self, world: World, mode: str) -> None:
-        self.world = world
-        self.mode = mode
-        self.d: D = S3Dict("bucket", file_name="key", client=world.s3, on_conflict=resolve if mode == "own" else mode)  # type: ignore[arg-type]
-        self.pending: list[int] = []
-
-    def add(self) -> int:
-        token = self.world.next_token()
-        if self.mode == "merge":
-            self.d[f"k{token}"] = token
-        else:
-            self.d.setdefault("tokens", []).append(token)
-            self.d["count"] = self.d.get("count", 0) + 1
-        return token
-
-    # What it does
-
-    def edit(self) -> None:
-        self.pending.append(self.add())
-
-    def load(self) -> None:
-        self.d.load()
-        self.pending = []
-
-    def save(self) -> None:
-        before = dict(self.d)
-        try:
-            self.d.save()
-        except (StorageError, KeyboardInterrupt) as error:
-            if is_unknown(error):
-                self.world.unknown.update(self.pending)
-            assert dict(self.d) == before or self.mode != "raise", "a save that failed changed memory"
-            raise
-        self.was_saved(self.pending)
-
-    def block(self, checkpoint: bool = False) -> None:
-        before, tokens = self.snapshot(), []
-        try:
-            with self.d:
-                before = self.snapshot()
-                tokens.append(self.add())
-                if checkpoint:
-                    self.d.save()
-                    self.was_saved([*self.pending, *tokens])
-                    before, tokens = self.snapshot(), [self.add()]
-        except (StorageError, KeyboardInterrupt) as error:
-            self.block_failed(tokens, before, is_unknown(error) or checkpoint)
-            raise
-        self.was_saved([*self.pending, *tokens])
-
-    def checkpointed_block(self) -> None:
-        self.block(checkpoint=True)
-
-    def autosaved(self) -> None:
-        before, token = self.snapshot(), self.world.next_token()
-        self.d._store.autosave = True
-        try:
-            self.d[f"k{token}"] = token
-        except (StorageError, KeyboardInterrupt) as error:
-            self.block_failed([token], before, is_unknown(error))
-            raise
-        finally:
-            self.d._store.autosave = False
-        self.was_saved([*self.pending, token])
-
-    def delete(self) -> None:
-        seen = set(tokens_of(self.d)) | self.world.unknown
-        deleted = set(self.world.s3.deleted)
-        try:
-            self.d.delete()
-            self.pending = []
-        finally:
-            assert self.world.s3.deleted - deleted <= seen, "it deleted what it had never seen"
-
-    def snapshot(self) -> tuple[list[str], dict[str, Any]]:
-        return list(self.d), json.loads(json.dumps(dict(self.d)))
-
-    def block_failed(self, tokens: list[int], before: Any, unknown: bool) -> None:
-        assert self.snapshot() == before, "a block that failed has left something in memory"
-        if unknown:
-            self.world.unknown.update([*self.pending, *tokens])
-        else:
-            self.world.refused.update(tokens)
-
-    def was_saved(self, tokens: list[int]) -> None:
-        self.world.saved.update(tokens)
-        self.pending = []
-
-
-def is_unknown(error: BaseException) -> bool:
-    return isinstance(error, (UnknownOutcomeError, KeyboardInterrupt))
-
-
-class World:
-    """A few dicts on one file."""
-
-    def __init__(self, chances: random.Random, deletes: bool) -> None:
-        self.chances = chances
-        self.s3 = Network(chances)
-        self.saved: set[int] = set()
-        self.refused: set[int] = set()
-        self.unknown: set[int] = set()
-        self.last = 0
-        mode = chances.choice(("raise", "merge", "own"))
-        self.writers = [Writer(self, mode) for _ in range(chances.choice((1, 2, 3)))]
-        self.actions = [Writer.edit, Writer.save, Writer.save, Writer.load, Writer.checkpointed_block, Writer.autosaved]
-        self.actions += [Writer.block, Writer.block]
-        self.actions += [Writer.delete] * deletes
-
-    def next_token(self) -> int:
-        self.last += 1
-        return self.last
-
-    def run(self, outcomes: Counter[str]) -> None:
-        for _ in range(self.chances.randint(3, 16)):
-            writer, action = self.chances.choice(self.writers), self.chances.choice(self.actions)
-            outcome = self.step(writer, action)
-            outcomes[outcome] += 1
-            self.s3.trace.append((self.writers.index(writer), writer.mode, action.__name__, outcome, self.last))
-            check_invariants(writer.d)
-        while self.s3.delayed:
-            self.s3.deliver()
-        self.check()
-
-    def step(self, writer: Writer, action: Callable[[Writer], None]) -> str:
-        self.s3.faults_on = True
-        try:
-            action(writer)
-        except (StorageError, KeyboardInterrupt) as error:
-            return type(error).__name__
-        finally:
-            self.s3.faults_on = False
-        return "done"
-
-    def check(self) -> None:
-        versions = [Counter(tokens_of(content)) for content in self.s3.versions]
-        there = set(versions[-1]) if versions else set()
-        assert not [seen for seen in versions if seen and max(seen.values()) > 1], "done twice"
-        assert not [each for each in self.s3.versions if each.get("count", 0) != len(each.get("tokens", ()))], (
-            "by halves"
-        )
-        assert not self.saved - there - self.s3.deleted, "told that it was saved, but it is gone"
-        assert not (self.refused - self.unknown) & {token for seen in versions for token in seen}, "refused, but saved"
-
-
 @pytest.mark.parametrize("deletes", [False, True], ids=["no deletes", "deletes"])
 def test_what_each_dict_is_told_is_true(deletes: bool) -> None:
     """Each operation is saved, refused or unknown, at most once, and memory is as before if it failed."""
     chances, outcomes = seeded(), Counter[str]()
-    for _ in range(times(quick=150, long=20_000)):
+    for _ in range(times(quick=120, long=20_000)):
         seed = chances.randrange(2**32)
         world = World(random.Random(seed), deletes)
         try:
-            world.run(outcomes)
+            world.run()
         except AssertionError:
             print(f"random.Random({seed})", *world.s3.trace, sep="\n")
             raise
+        outcomes += world.outcomes
     print(dict(outcomes))
     assert min(outcomes[name] for name in ("done", "ConflictError", "UnknownOutcomeError", "KeyboardInterrupt")) > 10
 
@@ -424,29 +172,63 @@ def test_a_lost_delete_leaves_all_data_to_the_next_save() -> None:
     assert not d.changed
 
 
-def went_back_behind_a_save() -> tuple[Network, D]:
-    """A dict whose save() in a block took effect without an answer before the block was undone."""
-    s3 = Network(random.Random(0))
-    d: D = S3Dict("bucket", file_name="key", client=s3, data={"l": [1]})  # type: ignore[arg-type]
-    d.save()
+def lose_checkpoint(s3: Network, d: D, error: type[BaseException] = UnknownOutcomeError) -> None:
+    """Let a save() in a block take effect without an answer, which ends the block."""
 
     def save_in_block() -> None:
         with d:
-            d["l"].append(2)
+            add_one(d)
             d.save()
 
-    lose_answer(s3, save_in_block)
-    with d:
-        pass
-    assert s3.versions[-1] == {"l": [1, 2]}
-    return s3, d
+    lose_answer(s3, save_in_block, error)
 
 
-def test_what_memory_has_gone_back_behind_is_a_change() -> None:
-    """The save() was in a block that was undone afterwards, so the next save takes it back."""
-    s3, d = went_back_behind_a_save()
+def test_a_checkpoint_of_unknown_outcome_that_was_rolled_back_is_not_taken_back() -> None:
+    """It is in the file, so the next block begins with it."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
     d.save()
-    assert d == s3.versions[-1] == {"l": [1]}
+    lose_checkpoint(s3, d)
+    assert d == {"count": 0}
+    assert not d.changed
+    with d:
+        assert d == s3.versions[-1] == {"count": 1}
+
+
+def test_with_unsaved_changes_a_checkpoint_of_unknown_outcome_that_was_rolled_back_is_a_conflict() -> None:
+    """The changes from before the block stay in memory, so the next block can't load."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    d["other"] = 1
+    lose_checkpoint(s3, d)
+    assert d == {"count": 0, "other": 1}
+    with pytest.raises(ConflictError, match="an earlier save took effect, although it was rolled back in memory"):
+        d.save()
+    assert s3.versions[-1] == {"count": 1, "other": 1}
+
+
+def test_the_next_save_takes_the_place_of_an_interrupted_checkpoint_that_was_rolled_back() -> None:
+    """Ctrl-C was meant for the whole block."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    lose_checkpoint(s3, d, KeyboardInterrupt)
+    d["other"] = 1
+    d.save()
+    assert s3.versions[-1] == {"count": 0, "other": 1}
+
+
+def test_a_block_goes_on_after_a_checkpoint_of_unknown_outcome() -> None:
+    """The save at its end finds that the checkpoint took effect."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    with d:
+        add_one(d)
+        lose_answer(s3, d.save)
+        add_one(d)
+    assert d == s3.versions[-1] == {"count": 2}
     assert not d.changed
 
 
@@ -482,20 +264,30 @@ def test_a_block_that_fails_does_not_go_back_behind_a_save_before_it() -> None:
     assert not d.changed
 
 
-def test_a_block_that_meets_such_a_save_can_still_be_undone_exactly() -> None:
-    """The block decodes the list from a text that differs from the file's."""
-    s3, d = went_back_behind_a_save()
-    put, refusals = s3.put_object, iter([False, True])
+def refuse_after(s3: Network, requests: int) -> None:
+    """Let some PUTs pass, and refuse the next one."""
+    put, left = s3.put_object, iter(range(requests))
 
-    def refuse_second(**request: Any) -> Any:
-        if next(refusals):
+    def refuse(**request: Any) -> dict[str, Any]:
+        if next(left, None) is None:
             raise refusal("PutObject", 403, "AccessDenied")
         return put(**request)
 
-    s3.put_object = refuse_second  # type: ignore[method-assign]
+    s3.put_object = refuse  # type: ignore[method-assign]
+
+
+def test_a_block_that_finds_its_checkpoint_in_the_file_can_still_be_undone_exactly() -> None:
+    """It has decoded the list from a text that isn't the file's any more."""
+    s3 = Network(random.Random(0))
+    S3Dict("bucket", file_name="key", client=s3, data={"l": [1], "m": [1]}).save()  # type: ignore[arg-type]
+    d: D = S3Dict("bucket", file_name="key", client=s3)  # type: ignore[arg-type]
     with pytest.raises(StorageError), d:
+        d["l"].append(2)
+        d["m"] = [2]
+        lose_answer(s3, d.save)
         d["l"].append(3)
-    assert d == {"l": [1]}
+        refuse_after(s3, 1)
+    assert d == {"l": [1], "m": [1]}
     check_invariants(d)
 
 
@@ -603,37 +395,6 @@ def test_a_late_save_is_not_taken_for_a_later_one_from_another_version() -> None
     assert _opened(s3) == {"theirs": 1, "a": 1, "b": 1}
 
 
-@pytest.mark.parametrize("created", [False, True], ids=["opened without a file", "opened with one"])
-def test_a_refused_delete_does_not_forget_a_merge_without_an_answer(created: bool) -> None:
-    """The next save doesn't add again what the merge has saved."""
-    s3 = MemoryS3()
-    if created:
-        _others_add(s3, 0)
-    d = _opened(s3, on_conflict=add)
-    if created:
-        d.load()
-    d["n"] = d.get("n", 0) + 1
-    _others_add(s3, 10)
-    put, answers = s3.put_object, [False, True]
-
-    def lose_second(**request: Any) -> Any:
-        is_lost = answers.pop(0)
-        answer = put(**request)
-        if is_lost:
-            raise ConnectionClosedError(endpoint_url="https://s3.example.com")
-        return answer
-
-    s3.put_object = lose_second  # type: ignore[method-assign]
-    with pytest.raises(UnknownOutcomeError):
-        d.save()
-    s3.put_object = put  # type: ignore[method-assign]
-    with pytest.raises(ConflictError):
-        d.delete()
-    d["n"] += 100
-    d.save()
-    assert _opened(s3)["n"] == d["n"] == 111
-
-
 def test_a_save_that_arrives_after_the_next_was_sent_is_not_added_again() -> None:
     """Each of them replaces an interrupted save. They are two requests on the same version, read twice."""
     s3 = Network(random.Random(0))
@@ -656,3 +417,288 @@ def test_a_save_that_arrives_after_the_next_was_sent_is_not_added_again() -> Non
     add_one(d)
     d.save()
     assert d["count"] == s3.versions[-1]["count"] == 4
+
+
+def test_an_interrupted_save_is_not_forgotten_with_the_refusal_of_the_one_that_replaces_it() -> None:
+    """Others save on top of it before the next try, which doesn't add again what it has saved."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, on_conflict=resolve, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    add_one(d)
+    lose_answer(s3, lambda: _block(d), KeyboardInterrupt)
+    s3.faults.append(refusal("PutObject", 403, "AccessDenied"))
+    with pytest.raises(StorageError):
+        d.save()
+    with S3Dict("bucket", file_name="key", client=s3) as other:  # type: ignore[arg-type]
+        other["count"] += 10
+    add_one(d)
+    d.save()
+    assert d["count"] == s3.versions[-1]["count"] == 12
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_does_not_take_back_the_checkpoint_of_a_thread_of_the_parent() -> None:
+    """The thread doesn't exist in the child, so its block is rolled back there, behind the checkpoint."""
+    s3 = Network(random.Random(0))
+    d: D = S3Dict("bucket", file_name="key", client=s3, data={"count": 0})  # type: ignore[arg-type]
+    d.save()
+    d["other"] = 1
+    is_saved, is_forked = threading.Event(), threading.Event()
+
+    def hold_block() -> None:
+        with d:
+            add_one(d)
+            lose_answer(s3, d.save)
+            is_saved.set()
+            is_forked.wait()
+
+    thread = threading.Thread(target=hold_block)
+    thread.start()
+    is_saved.wait()
+    child = os.fork()
+    if child == 0:
+        try:
+            d.save()
+        except ConflictError:
+            os._exit(0 if s3.versions[-1] == {"count": 1, "other": 1} else 1)
+        finally:
+            os._exit(2)
+    is_forked.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert d == s3.versions[-1] == {"count": 1, "other": 1}
+
+
+LOST = ConnectionClosedError(endpoint_url="https://s3.example.com")
+
+
+class Line:
+    """What happens to the next PUTs, GETs or DELETEs of a client: each in its turn, and the others arrive as usual."""
+
+    def __init__(self, s3: MemoryS3, method: str, *happens: Callable[[Callable[[], Any]], Any]) -> None:
+        self.late: list[Callable[[], Any]] = []
+        self._send, self._happens = getattr(s3, method), list(happens)
+        setattr(s3, method, self._meet)
+
+    def _meet(self, **request: Any) -> Any:
+        arrives = partial(self._send, **request)
+        happens = self._happens.pop(0) if self._happens else _arrives
+        if happens is _late:
+            self.late.append(arrives)
+        return happens(arrives)
+
+
+def _arrives(arrives: Callable[[], Any]) -> Any:
+    return arrives()
+
+
+def _late(arrives: Callable[[], Any]) -> Any:
+    raise LOST
+
+
+def _answer_lost(arrives: Callable[[], Any]) -> Any:
+    arrives()
+    raise LOST
+
+
+def _interrupted(arrives: Callable[[], Any]) -> Any:
+    arrives()
+    raise KeyboardInterrupt
+
+
+def _overtaken_by(others: Callable[[], Any]) -> Callable[[Callable[[], Any]], Any]:
+    def overtaken(arrives: Callable[[], Any]) -> Any:
+        others()
+        return arrives()
+
+    return overtaken
+
+
+def _denied(arrives: Callable[[], Any]) -> Any:
+    raise refusal("PutObject", 403, "AccessDenied")
+
+
+@pytest.mark.parametrize("mode", ["raise", "merge"])
+def test_a_denied_delete_says_nothing_about_the_one_before(mode: Any) -> None:
+    """The first one has deleted the file, so the next save writes all data to a new one."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict=mode, data={"kept": 1})
+    d.save()
+    d["new"] = 1
+    Line(s3, "delete_object", _answer_lost, _denied)
+    with pytest.raises(UnknownOutcomeError):
+        d.delete()
+    with pytest.raises(AccessDeniedError):
+        d.delete()
+    d.save()
+    assert d == _opened(s3) == {"kept": 1, "new": 1}
+
+
+@pytest.mark.parametrize("mode", ["raise", "merge"])
+@pytest.mark.parametrize("denied", [False, True], ids=["at once", "after a refusal"])
+def test_a_late_delete_does_not_remove_what_counts_as_saved(mode: Any, denied: bool) -> None:
+    """The next save finds that an earlier one took effect. It writes a new version, which the delete doesn't match."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict=mode, data={"a": 1})
+    d.save()
+    d["b"] = 1
+    Line(s3, "put_object", _answer_lost, *([_arrives, _denied] if denied else []))
+    deletes = Line(s3, "delete_object", _arrives, _late)
+    for act in (d.save, d.delete):
+        with pytest.raises(UnknownOutcomeError):
+            act()
+    if denied:
+        with pytest.raises(AccessDeniedError):
+            d.save()
+        assert d.changed
+        deletes.late.pop()()
+    d.save()
+    assert not d.changed
+    for late in deletes.late:
+        with pytest.raises(ClientError):
+            late()
+    assert d == _opened(s3) == {"a": 1, "b": 1}
+
+
+def test_a_late_merge_does_not_bring_back_what_was_removed_since() -> None:
+    """The next save writes, although memory and file are equal."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict="merge", data={"a": 1})
+    d.save()
+    d["removed"] = 1
+    with _opened(s3) as other:
+        other["theirs"] = 1
+    puts = Line(s3, "put_object", _arrives, _late)
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+    del d["removed"]
+    d.save()
+    with pytest.raises(ClientError):
+        puts.late[0]()
+    assert d == _opened(s3) == {"a": 1, "theirs": 1}
+
+
+def test_a_replaced_save_is_not_forgotten_if_the_next_one_fails() -> None:
+    """What was in it isn't added again."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict=add, data={"n": 0})
+    d.save()
+    d["n"] += 1
+    Line(s3, "put_object", _interrupted)
+    with pytest.raises(KeyboardInterrupt), d:
+        d["m"] = 1
+    Line(s3, "put_object", _overtaken_by(lambda: _others_add(s3, 10)))
+    Line(s3, "get_object", _arrives, _arrives, _arrives, _denied)
+    with pytest.raises(AccessDeniedError):
+        d.save()
+    d.save()
+    assert d == _opened(s3) == {"n": 11, "m": 1}
+
+
+def test_an_interrupt_after_memory_has_taken_over_a_merge_adds_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory shows that the save took effect, even if nothing else has noted it."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict=add, data={"n": 0})
+    d.save()
+    d["n"] += 1
+    _others_add(s3, 10)
+    monkeypatch.setattr(d._file, "loaded", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        d.save()
+    monkeypatch.undo()
+    d.save()
+    assert d == _opened(s3) == {"n": 11}
+
+
+def interrupt(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_save_of_unknown_content_is_not_taken_for_the_content_of_a_later_rollback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An interrupt kept the first rollback from noting what the save had written, and an edit came after it."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict=add, data={"n": 0})
+    d.save()
+    d["n"] += 1
+    Line(s3, "put_object", _answer_lost)
+    monkeypatch.setattr(d._file, "went_back", interrupt)
+    with pytest.raises(KeyboardInterrupt), d:
+        d["m"] = 1
+    monkeypatch.undo()
+    _others_add(s3, 10)
+    d["n"] += 100
+    for _ in range(2):
+        with pytest.raises(ConflictError, match="an earlier save took effect"), d:
+            d["m"] = 2
+    assert d == {"n": 101}
+    assert d.changed
+
+
+def test_each_save_that_creates_the_file_after_a_lost_delete_begins_a_lineage() -> None:
+    """The next one may create it once more, and others save on top of that. This proves nothing about the first."""
+    s3 = MemoryS3()
+    d = _opened(s3, data={"a": 1})
+    d.save()
+    Line(s3, "delete_object", _answer_lost)
+    with pytest.raises(UnknownOutcomeError):
+        d.delete()
+    puts = Line(s3, "put_object", _arrives, _late, _late)
+    lineages = set()
+    for _ in range(2):
+        with pytest.raises(UnknownOutcomeError):
+            d.save()
+        puts.late[-1]()
+        lineages.add(_opened(s3)._store.version.record.lineage)  # type: ignore[union-attr]
+        _opened(s3).delete()
+    assert len(lineages) == 2
+
+
+def test_a_file_that_a_late_request_created_again_is_not_what_a_lost_delete_had_left() -> None:
+    """It has the same lineage. All data stays in memory, and the file as it is."""
+    s3 = MemoryS3()
+    first = _opened(s3, data={"a": 1})
+    puts = Line(s3, "put_object", _late)
+    with pytest.raises(UnknownOutcomeError):
+        first.save()
+    puts.late[0]()
+    d = _opened(s3, on_conflict="merge")
+    d["mine"] = 1
+    d.save()
+    Line(s3, "delete_object", _answer_lost)
+    with pytest.raises(UnknownOutcomeError):
+        d.delete()
+    puts.late[0]()
+    for number in range(3):
+        with _opened(s3) as other:
+            other["theirs"] = number
+    d["new"] = 1
+    with pytest.raises(ConflictError, match="has created the file again"):
+        d.save()
+    assert d == {"a": 1, "mine": 1, "new": 1}
+    assert _opened(s3) == {"a": 1, "theirs": 2}
+
+
+@pytest.mark.parametrize("created", [False, True], ids=["opened without a file", "opened with one"])
+@pytest.mark.parametrize("is_late", [False, True], ids=["answer lost", "late"])
+def test_a_refused_delete_does_not_forget_a_merge_without_an_answer(created: bool, is_late: bool) -> None:
+    """The next save doesn't add again what the merge has saved, or saves while the next save is under way."""
+    s3 = MemoryS3()
+    if created:
+        _others_add(s3, 0)
+    d = _opened(s3, on_conflict=add)
+    if created:
+        d.load()
+    d["n"] = d.get("n", 0) + 1
+    _others_add(s3, 10)
+    puts = Line(s3, "put_object", _arrives, _late if is_late else _answer_lost)
+    with pytest.raises(UnknownOutcomeError):
+        d.save()
+    with pytest.raises(ConflictError):
+        d.delete()
+    d["n"] += 100
+    if is_late:
+        Line(s3, "put_object", _overtaken_by(puts.late[0]))
+    d.save()
+    assert _opened(s3)["n"] == d["n"] == 111

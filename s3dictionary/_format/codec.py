@@ -34,16 +34,16 @@ from .types import Types as Types
 from .verifying import verify as verify
 
 if TYPE_CHECKING:
-    from .given import Spec as Spec
+    from .user_classes import Spec as Spec
 
 
 def items_of(spec: Spec) -> tuple[Any, ...]:
     """The argument `types=` as a tuple of classes and of `(class, write, read)`."""
     if spec == ():
         return ()
-    from . import given  # imported late, because few dicts have user classes
+    from . import user_classes  # imported late, because few dicts have user classes
 
-    return given.items_of(spec)
+    return user_classes.items_of(spec)
 
 
 def types_of(items: tuple[Any, ...], place: str) -> Types:
@@ -54,6 +54,6 @@ def types_of(items: tuple[Any, ...], place: str) -> Types:
     """
     if not items:
         return Types(place=place)
-    from . import given
+    from . import user_classes
 
-    return given.types_of(items, place)
+    return user_classes.types_of(items, place)

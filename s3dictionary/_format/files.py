@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from .._collector import collector_paused
 from ..errors import CorruptFileError, NotStorableError
-from . import cutting, limits, pieces
+from . import fallback, limits, pieces
 from .limits import MAX_NESTING_READ
 from .readers import arrange
 from .reading import UNREADABLE, decode, decode_leniently, is_foreign, looks_tagged, without_entries
@@ -49,7 +49,7 @@ def split(body: bytes, types: Types = BUILT_IN) -> Members:
         members: Members = pieces.split(body) or _split_at_once(body)
     except UNREADABLE:
         limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
-        members = cutting.members(body.decode())
+        members = fallback.members(body.decode())
     found = _split_entries(body, members, types)
     _check_nesting(body, found, 0 if found is members else _ENTRY)
     return found
@@ -151,4 +151,4 @@ def _arrays(body: bytes, raw: Raw) -> list[list[Raw]]:
     except UNREADABLE:
         # How deep Python's own reader gets depends on its version and on the stack that is left
         limits.check_nesting(body, MAX_NESTING_READ + _ENTRY + 1)
-        return cutting.arrays(bytes(raw).decode())
+        return fallback.arrays(bytes(raw).decode())

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Raw
 
 from ..errors import CorruptFileError
-from .misfits import Located, Misfit, find
 from .plain import TAG
 from .readers import arrange, parse_int
+from .rejections import Located, Rejection, find
 from .scalars import ENTRIES, exact_str
 from .types import BUILT_IN, Types
 
@@ -75,9 +75,9 @@ def loads(text: str, types: Types = BUILT_IN, path: tuple[Any, ...] = ()) -> Any
     """Decode a text that may have tags, or values that msgspec rejects."""
     try:
         return parse(text, partial(untag, types) if types.given else _untag, parse_int)
-    except Misfit as misfit:
+    except Rejection as rejection:
         tree = parse(text, None, parse_int)
-        raise Located(misfit, find(tree, partial(untag, types), path), types.place) from misfit.__cause__
+        raise Located(rejection, find(tree, partial(untag, types), path), types.place) from rejection.__cause__
 
 
 def parse(text: str, object_hook: Callable[[dict[str, Any]], Any] | None, parse_integer: Callable[[str], Any]) -> Any:

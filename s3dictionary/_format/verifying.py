@@ -12,9 +12,9 @@ from typing import Any
 from msgspec import Raw
 
 from ..errors import CorruptFileError, NotStorableError
-from .misfits import Located, steps_of, tag_of
 from .reading import decode, is_tagged, parse
 from .refusals import CORRECT_FUNCTIONS, Path, refusal, show
+from .rejections import Located, steps_of, tag_of
 from .types import Types
 from .writing import place, write_exactly
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from ..errors import CorruptFileError, NotStorableError
 from .contents import Fields, dict_items, set_members
-from .misfits import Located
 from .plain import MAX_NESTING
 from .reading import is_foreign, loads, looks_tagged
 from .refusals import (
@@ -24,6 +23,7 @@ from .refusals import (
     show,
     unknown,
 )
+from .rejections import Located
 from .scalars import ENTRIES, TWO_HALVES, exact_str, tagged
 from .types import BUILT_IN, GROUPS, STORABLE, Form, Type, Types
 

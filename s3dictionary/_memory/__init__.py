@@ -7,3 +7,4 @@ from .lock import MemoryLock as MemoryLock
 from .memory import Memory as Memory
 from .refcounts import GIL as GIL
 from .savepoint import Savepoint as Savepoint
+from .savepoint import SavepointState as SavepointState

@@ -39,10 +39,19 @@ class Awake(Struct, eq=False):
 
 
 class Inner(Struct, eq=False, gc=False):
-    """A linked list of the containers in a decoded value. The garbage collector would look at every item of a list."""
+    """A linked list of containers in a decoded value. The garbage collector would look at every item of a list.
+
+    Never longer than `MOST_LINKED`, because msgspec frees it recursively: the C stack would overflow.
+    """
 
     container: Any
     rest: Inner | None
+
+
+MOST_LINKED = 100
+
+Linked: TypeAlias = Inner | tuple[Inner | None, ...] | None
+"""Any number of containers: none, a linked list, or several."""
 
 
 class Decoded(Awake, eq=False, gc=False):
@@ -57,7 +66,7 @@ class Decoded(Awake, eq=False, gc=False):
             if it isn't known.
     """
 
-    inner: Inner | None = None
+    inner: Linked = None
     written: Raw | None = None
 
     def rebase(self, raw: Raw | None) -> None:
@@ -70,9 +79,10 @@ class Decoded(Awake, eq=False, gc=False):
     def containers(self) -> list[Any]:
         """The value, and the containers that were in it when it was decoded."""
         found, inner = [self.value], self.inner
-        while inner is not None:
-            found.append(inner.container)
-            inner = inner.rest
+        for linked in inner if isinstance(inner, tuple) else (inner,):
+            while linked is not None:
+                found.append(linked.container)
+                linked = linked.rest
         return found
 
 

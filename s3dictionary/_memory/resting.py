@@ -93,7 +93,9 @@ def _which_are_not_awake(entries: list[Any]) -> list[bool]:
 def _noted(entries: list[Any]) -> list[int]:
     """The ids of the containers inside values that entries themselves refer to."""
     found: list[int] = []
-    inner = list(filter(None, map(getattr, entries, repeat("inner"), repeat(None))))
+    inner: list[Any] = list(filter(None, map(getattr, entries, repeat("inner"), repeat(None))))
+    if tuple in set(map(type, inner)):
+        inner = [linked for item in inner for linked in (item if type(item) is tuple else (item,)) if linked]
     while inner:
         found += map(id, map(attrgetter("container"), inner))
         inner = list(filter(None, map(attrgetter("rest"), inner)))

@@ -23,6 +23,17 @@ from .snapshots import (
 )
 
 
+class SavepointState:
+    """What has become of a savepoint. Others may keep it, because it refers to nothing else.
+
+    Attributes:
+        is_rolled_back: whether the rollback has begun, which nothing stops any more.
+    """
+
+    def __init__(self) -> None:
+        self.is_rolled_back = False
+
+
 class Savepoint:
     """The items at the beginning of a block, as far as they may have changed since.
 
@@ -35,6 +46,7 @@ class Savepoint:
         copies: the contents of the containers in values that were awake already.
         order: all keys in order, noted before the first one was removed.
         began_complete: whether everything was noted when the block began.
+        state: what has become of it.
         types: the dict's table of types.
     """
 
@@ -45,6 +57,7 @@ class Savepoint:
         self.copies: dict[Any, Snapshot] = {}
         self.order: list[Any] | None = None
         self.began_complete = False
+        self.state = SavepointState()
 
     def note(self, key: Any, entry: Entry | Missing) -> None:
         """Note a key's entry before another one replaces it."""

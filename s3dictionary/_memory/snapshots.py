@@ -13,7 +13,7 @@ from itertools import chain, repeat
 from typing import Any
 
 from .._format.types import BUILT_IN, GROUPS, SCALARS, Types
-from .entries import Inner
+from .entries import MOST_LINKED, Inner, Linked
 from .refcounts import add_references
 
 _BUILT_IN = SCALARS | GROUPS
@@ -172,15 +172,21 @@ def fresh_containers(value: Any) -> list[Any]:
 _HOLDERS = frozenset(BUILT_IN.containers)
 
 
-def chained(found: list[Any]) -> Inner | None:
-    """A linked list of all containers from `fresh_containers` except the value itself."""
+def chained(found: list[Any]) -> Linked:
+    """All containers from `fresh_containers` except the value itself, in linked lists."""
+    if len(found) <= MOST_LINKED:
+        return _linked(found[1:])
+    return tuple(_linked(found[at : at + MOST_LINKED]) for at in range(1, len(found), MOST_LINKED))
+
+
+def _linked(found: list[Any]) -> Inner | None:
     inner = None
-    for container in reversed(found[1:]):
+    for container in reversed(found):
         inner = Inner(container, inner)
     return inner
 
 
-def inner_containers_of_each(values: list[Any], text: bytes) -> Iterable[Inner | None]:
+def inner_containers_of_each(values: list[Any], text: bytes) -> Iterable[Linked]:
     """The containers inside each of many fresh values.
 
     Most values are records: dicts with scalars and lists of scalars in the same places. Handles these one column at a
@@ -191,7 +197,7 @@ def inner_containers_of_each(values: list[Any], text: bytes) -> Iterable[Inner |
         text: their text as a JSON array.
     """
     lists = _columns_of_lists(values)
-    if text.count(b"{") == len(values) and text.count(b"[") == 1 + sum(map(len, lists)):
+    if len(lists) <= MOST_LINKED and text.count(b"{") == len(values) and text.count(b"[") == 1 + sum(map(len, lists)):
         inner: Iterable[Inner | None] = repeat(None)
         for column in reversed(lists):
             inner = map(Inner, column, inner)

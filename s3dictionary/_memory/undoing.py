@@ -133,6 +133,7 @@ class UndoableItems(Items):
 
     def _rollback(self, savepoint: Savepoint, items: dict[Any, Entry] | None, failures: list[Exception]) -> None:
         if self._is_innermost(savepoint):
+            savepoint.state.is_rolled_back = True
             failures.clear()
             savepoint.restore_contents(failures)
             self._restore_entries(savepoint, items)

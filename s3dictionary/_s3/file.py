@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Collection
-from copy import copy
+from collections.abc import Set
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from .lineage import Attempt, Outcome, following, new_writer, settle
 from .requests import Requests
 from .saving import Delete, Save, conflict
 from .secrets import Hidden
-from .tries import Content, Earlier, Tries
+from .tries import BlockState, Content, Earlier, Tries
 from .version import FileVersion, Version, is_same, kept_options, room, upload
 
 __all__ = ["Earlier", "FileVersion", "Found", "S3File", "Version"]
@@ -146,49 +145,67 @@ class S3File:
     @property
     def pending(self) -> bool:
         """Whether a save or delete of unknown outcome may have taken effect."""
-        return bool(self.pending_saves) or self._tries.deleting is not None or self._tries.gone
+        tries = self._tries
+        return bool(tries.pending) or tries.replaced is not None or tries.deleting is not None or tries.gone
 
     @property
-    def pending_saves(self) -> Collection[Attempt]:
+    def pending_delete(self) -> bool:
+        """Whether a delete of unknown outcome may still take effect, unless the next save replaces what it deletes."""
+        return self._tries.deleting is not None
+
+    @property
+    def pending_saves(self) -> Set[Attempt]:
         """The saves that may have taken effect, and that the content of memory is based on."""
-        return self._tries.open.keys()
+        return self._tries.pending.keys()
 
     @property
     def pending_merge(self) -> bool:
-        """Whether a save of unknown outcome wrote more than memory has."""
-        return any(content.merged for content in self._tries.open.values())
+        """Whether a save of this dict that isn't the loaded version may have written more than memory has."""
+        return self._tries.replaced is not None or any(content.merged for content in self._tries.pending.values())
 
-    def abandon(self, kept: Collection[Attempt] = (), *, interrupted: bool = False) -> None:
-        """Note that memory is about to be rolled back to before the saves of unknown outcome. Then call `went_back`.
+    def is_ahead(self, block: BlockState) -> bool:
+        """Whether a save of this block is of unknown outcome. Call `went_back` after its rollback."""
+        return self._tries.has_saves_of(block)
 
-        Args:
-            kept: the saves that memory isn't rolled back behind.
-            interrupted: whether an interrupt such as Ctrl-C ended the save. If the next save then finds this one, and
-                nobody has saved since, it replaces it, because there is no other writer to conflict with.
+    def interrupted(self, before: Set[Attempt]) -> None:
+        """Note that an interrupt such as Ctrl-C ended the saves except those before.
+
+        If memory is rolled back then, and the next save finds one of them, and nobody has saved since, it replaces it,
+        because there is no other writer to conflict with.
         """
-        self._tries.abandon(self._tries.open.keys() - set(kept), interrupted=interrupted)
+        self._tries.interrupted |= self.pending_saves - before
 
-    def went_back(self, members: Any, *, unsaved: bool) -> None:
-        """Note that memory was rolled back.
+    def went_back(self, block: BlockState, members: Any, *, unsaved: bool) -> None:
+        """Note what memory has now that a block was rolled back.
 
         Args:
-            members: the content of memory, which each of the saves also wrote.
+            block: the state of the block.
+            members: the content of memory, which each of the block's saves also wrote.
             unsaved: whether any of that is unsaved.
         """
-        self._tries.went_back(members, unsaved=unsaved)
+        self._tries.went_back(block, members, unsaved=unsaved)
 
     def loaded(self, version: Version | None) -> None:
-        """Note that the dict continues from this version."""
+        """Note that memory was loaded or saved. The outcome of earlier saves and deletes doesn't matter any more."""
+        self._tries = Tries(version, self._tries)
+
+    def builds_on(self, version: Version | None) -> None:
+        """Note that memory is based on this version, which a delete of unknown outcome may still delete.
+
+        If memory is based on another version than before, the outcome of all saves is known.
+        """
         before = self._tries
-        self._tries = Tries(version, before)
-        if version is not None and is_same(version, before.base):
-            self._tries.undone = before.undone
+        if not is_same(version, before.origin):
+            after = Tries(version, before)
+            after.deleting = before.deleting
+            self._tries = after
 
     def is_after_delete(self, found: Version | None) -> bool:
         """Whether a delete of unknown outcome may explain that the file isn't based on the loaded version."""
-        tries, record = self._tries, found and found.record
-        may_be = tries.gone or tries.deleting is not None
-        return may_be and (record is None or record.lineage != tries.record.lineage)
+        tries = self._tries
+        if (tries.deleting is None and not tries.gone) or is_same(found, tries.base):
+            return False
+        return found is None or found.record is None or not tries.is_ours(found.record)
 
     def replaced_by_next(self, found: Version | None) -> tuple[bool, Any]:
         """Whether the current version is an interrupted save that the next one replaces.
@@ -210,12 +227,12 @@ class S3File:
         """
         tries = self._tries
         if not self.pending_merge:
-            return found, tries.replaced
+            return found, None
         if is_same(found, tries.base):
             return found, None  # it may still arrive, so the next one must be based on the same version
-        outcome, attempt = settle(found and found.record, tries.record, tries.open)
+        outcome, attempt = settle(found and found.record, tries.record, tries.pending)
         if attempt is None and found is not None:
-            attempt = next((each for each in tries.open if each.number == found.number), None)
+            attempt = next((each for each in tries.pending if each.number == found.number), None)
         if attempt is None and outcome is Outcome.UNKNOWN:
             raise unknown(
                 StorageError(
@@ -225,24 +242,20 @@ class S3File:
                 )
             )
         if attempt is not None:
-            return found, tries.open[attempt]
-        tries.open = {}
+            return found, tries.pending[attempt]
+        tries.pending = {}
         return found, tries.replaced
 
     def inherit(self, other: S3File) -> None:
         """Let a copy of the dict determine the outcome of the original's saves, too."""
-        self._tries = copy(other._tries)
+        self._tries = other._tries.of_copy()
 
     def settled(self) -> None:
         """Note that the outcome of all saves is known, and memory reflects it."""
-        self._tries.open, self._tries.replaced = {}, None
+        self._tries.settled()
 
     def _tries_from(self, base: Version | None) -> Tries:
-        if not is_same(self._tries.base, base):
-            before, self._tries = self._tries, Tries(base, self._tries)
-            self._tries.undone = before.undone
-            self._tries.replaced = before.content_of(base)
-        self._tries.base = base  # with its current metadata
+        self._tries.go_on_from(base)
         if self._process != os.getpid():  # the writer belongs to the parent
             self._process, self._writer = os.getpid(), new_writer()
         return self._tries
@@ -256,6 +269,7 @@ class S3File:
         *,
         members: Any = None,
         theirs: Any = None,
+        block: BlockState | None = None,
         overwrite: bool = False,
     ) -> Version | Earlier:
         """Write the object, on condition that S3 still has the version that the content is based on.
@@ -267,6 +281,7 @@ class S3File:
             base: the version that it is based on; `None` if there was no such object.
             members: the caller's content of memory.
             theirs: the other writers' content, if `content` is the merge of it and `members`.
+            block: the state of the block that it is saved in.
             overwrite: whether to write without a condition.
 
         Returns:
@@ -280,7 +295,7 @@ class S3File:
         tries = self._tries_from(base)
         if base is not None and not base.current and not overwrite:
             raise self._superseded("PutObject", base)
-        was_gone, written = tries.gone, Content(members, theirs is not None, theirs)
+        was_gone, written = tries.gone, Content(members, theirs is not None, theirs, block)
         size = content.seek(0, io.SEEK_END)
         try:
             return self._put(content, tries, written, overwrite=overwrite)
@@ -336,7 +351,7 @@ class S3File:
         found = self.get()
         if found is None:
             return None
-        if found.version.number not in [each.number for each, content in tries.open.items() if not content.merged]:
+        if found.version.number not in [each.number for each, content in tries.pending.items() if not content.merged]:
             refusal = StorageError("", uri=self.uri, operation="DeleteObject")
             raise conflict(refusal, None, found.version, seen=True)
         return found.version.etag

@@ -107,6 +107,17 @@ def following(base: Record, attempt: Attempt, room: int = MAX_LENGTH) -> Record:
         floor = max(floor, rows.pop(oldest))
 
 
+def descends(found: Record, base: Record) -> bool:
+    """Whether a file was saved on top of this version.
+
+    It isn't if another tool has edited it or put an old version back, or if it was deleted and created again, even by a
+    request that arrived late, and so has the same lineage.
+    """
+    if found.lineage != base.lineage or found.generation <= base.generation:
+        return False
+    return all(found.rows.get(writer, found.floor) >= generation for writer, generation in base.rows.items())
+
+
 def settle(found: Record | None, base: Record, attempts: Iterable[Attempt]) -> tuple[Outcome, Attempt | None]:
     """Determine the outcome of saves without an answer.
 
@@ -125,10 +136,8 @@ def settle(found: Record | None, base: Record, attempts: Iterable[Attempt]) -> t
     for attempt in attempts:
         if (found.lineage, found.rows.get(attempt.writer)) == (attempt.lineage, attempt.generation):
             return Outcome.TOOK_EFFECT, attempt
-    if found.lineage != base.lineage:
-        return Outcome.UNKNOWN, None  # edited by another tool, or deleted and created again
-    if found.generation <= base.generation or found.floor > base.generation:
-        return Outcome.UNKNOWN, None  # put back by another tool, or a row of ours may have been dropped
+    if not descends(found, base) or found.floor > base.generation:
+        return Outcome.UNKNOWN, None  # not saved on top of the base, or a row of ours may have been dropped
     if any(found.rows.get(attempt.writer, 0) > attempt.generation for attempt in attempts):
         return Outcome.UNKNOWN, None  # a later save of the same writer took the row
     return Outcome.REFUSED, None

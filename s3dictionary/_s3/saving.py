@@ -215,7 +215,7 @@ class Save(_Request):
     @property
     def _attempts(self) -> dict[Attempt, None]:
         """The saves that may have taken effect. A load in between assumes that none of them did; this save doesn't."""
-        return dict.fromkeys([*self._tries.open, self._attempt])
+        return dict.fromkeys([*self._tries.pending, self._attempt])
 
     def _settle(self, error: StorageError) -> Version | Earlier | None:
         found = self._look_after(error)
@@ -233,14 +233,14 @@ class Save(_Request):
             return self._took_effect(attempt, found)
         if outcome is Outcome.UNKNOWN and self._is_doubtful:
             raise self._unknown(error) from error.__cause__
-        tries.open = {}  # saves based on another version can't take effect any more
+        tries.pending = {}  # saves based on another version can't take effect any more
         by_us = record is not None and record.rows.get(self._attempt.writer) == record.generation
         raise conflict(error, None if tries.gone else tries.base, found, seen=True, by_us=by_us) from error.__cause__
 
     def _is_gone_by_delete(self) -> bool:
         """Whether the file is missing because our delete took effect. Not if a later save may have arrived first."""
         deleted = self._tries.deleting
-        return deleted is not None and not self._doubt and not set(self._tries.open) - {*deleted, self._attempt}
+        return deleted is not None and not self._doubt and not set(self._tries.pending) - {*deleted, self._attempt}
 
     def _goes_on_from_undone(self, found: Version | None) -> bool:
         """Whether the current version is our own save that was rolled back in memory. If so, continue from it."""
@@ -259,7 +259,7 @@ class Save(_Request):
         version = found if is_last else superseded(following(self._tries.record, attempt))
         if attempt == self._attempt:
             return version
-        return Earlier(version, self._tries.open[attempt])
+        return Earlier(version, self._tries.pending[attempt])
 
     def _is_intact(self, attempt: Attempt, found: Version) -> bool:
         """Whether the content is still what was written. Another tool may have edited it and kept the metadata."""
@@ -280,8 +280,9 @@ class Delete(_Request):
 
     def __init__(self, requests: Requests, tries: Tries, etag: str | None, form: int) -> None:
         super().__init__(requests, tries, etag, form)
-        self._own = [attempt.number for attempt, content in tries.open.items() if not content.merged]
-        tries.deleting = tuple(tries.open)
+        self._own = [attempt.number for attempt, content in tries.pending.items() if not content.merged]
+        self._before = tries.deleting
+        tries.deleting = tuple(tries.pending)
 
     def _send(self, condition: Hidden) -> bool:
         self._requests.delete(condition)
@@ -303,7 +304,7 @@ class Delete(_Request):
         raise conflict(error, self._tries.base, found, seen=True) from error.__cause__
 
     def _refused(self) -> None:
-        self._tries.deleting = None
+        self._tries.deleting = self._before  # an earlier delete may still take effect
 
 
 def conflict(

@@ -18,10 +18,10 @@ from .instances import (
     owns_items,
     with_attributes,
 )
-from .misfits import Misfit
 from .opaque import opaque_contents
 from .records import NoRecord, Record, record_of
 from .refusals import name_of
+from .rejections import Rejection
 from .types import BUILT_IN, READERS, TABLE, Form, Type, Types
 from .writing import write_exactly
 
@@ -172,6 +172,6 @@ def _given(kind: type, parts: Write, make: Read) -> Type:
         except RecursionError:
             raise
         except Exception as error:
-            raise Misfit(kind, error) from error
+            raise Rejection(kind, error) from error
 
     return Type(kind, Form.PARTS, kind.__name__, read, parts=parts)

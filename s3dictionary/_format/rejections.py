@@ -9,7 +9,7 @@ from ..errors import CorruptFileError
 from .refusals import Field, Path, name_of, place_of, reason_of
 
 
-class Misfit(Exception):
+class Rejection(Exception):
     """A class rejects its content. Where in the file isn't known yet."""
 
     def __init__(self, kind: type, error: Exception) -> None:
@@ -18,20 +18,20 @@ class Misfit(Exception):
 
 
 class Located(CorruptFileError):
-    """A `Misfit` with its place, as the caller gets it.
+    """A `Rejection` with its place, as the caller gets it.
 
     Attributes:
         path: the keys that lead to the content.
-        problem: the message of the `Misfit`.
+        problem: the message of the `Rejection`.
         tag: the name of the class.
     """
 
-    def __init__(self, misfit: Misfit, path: Path, file: str) -> None:
+    def __init__(self, rejection: Rejection, path: Path, file: str) -> None:
         self.path = path
-        self.problem = str(misfit)
-        self.tag = misfit.tag
+        self.problem = str(rejection)
+        self.tag = rejection.tag
         super().__init__(
-            f"{file}{': ' if file else ''}{place_of(path)} {misfit}. The file is unchanged. Make the class accept "
+            f"{file}{': ' if file else ''}{place_of(path)} {rejection}. The file is unchanged. Make the class accept "
             "this, for example by a default, or leave it out of types= to read a plain dict."
         )
 
@@ -78,7 +78,7 @@ def _build(item: Any, path: Path, untag: Callable[[Any], Any]) -> Any:
         content = values
     try:
         return untag({tag: content} if tag else content)
-    except Misfit as error:
+    except Rejection as error:
         raise _Found(path) from error
 
 
