@@ -8,11 +8,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from s3dictionary import AccessDeniedError, ConflictError, NotStorableError, Rollback, S3Dict, UnsavedChangesWarning
 from s3dictionary._format import codec
+from s3dictionary._format.plain import MAX_NESTING
 from s3dictionary._memory import refcounts
 from s3dictionary._yielding import is_beside_loop
 from support.adversary.hooked_s3 import HookedS3
@@ -59,11 +61,14 @@ def edit(value: Any) -> None:
         value.setdefault("edited", []).append(True)
 
 
+def edit_all_values(d: D) -> None:
+    for value in d.values():
+        edit(value)
+
+
 def edit_all(d: D) -> None:
     with d:
-        for value in d.values():
-            edit(value)
-        del value
+        edit_all_values(d)
 
 
 def is_noticed(s3: HookedS3, d: D) -> bool:
@@ -258,6 +263,23 @@ def test_a_value_under_two_keys_stays_one() -> None:
     d["again"]["n"] = 5
     assert d["r0"]["n"] == 5
     assert is_noticed(s3, d)
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_how_deeply_values_may_be_nested_does_not_depend_on_whether_somebody_holds_them(is_held: bool) -> None:
+    _, d = begin()
+    value: Any = {}
+    for _ in range(MAX_NESTING):
+        value = {"inner": value}
+    d["deep"] = value
+    if not is_held:
+        del value
+    with pytest.raises(NotStorableError, match="nested too deeply"):
+        d.save()
+    d["deep"] = d["deep"]["inner"]
+    value = None
+    d.save()
+    assert not d.changed
 
 
 def test_a_value_that_contains_itself_is_refused_as_always() -> None:
@@ -464,6 +486,40 @@ def test_what_another_thread_edits_at_any_moment_is_saved_or_counts_as_a_change(
         scene.check()
 
     step_in_at_each_moment(Scene, Scene.save, Scene.edit_from_outside, check, seeded(), quick=40)
+
+
+def test_what_a_signal_handler_edits_while_a_key_is_hashed_is_saved_or_counts_as_a_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The hash of a UUID is Python code, so a handler may run between the look at an entry and its replacement."""
+
+    def edit_at_hash(number: int) -> bool:
+        s3 = HookedS3()
+        d = s3.open(data={UUID(int=place): record(place) for place in range(3)})
+        hashes = iter(range(number))
+        original = UUID.__hash__
+
+        def with_handler(key: UUID) -> int:
+            if next(hashes, None) == number - 1:
+                edit_all_values(d)
+            return original(key)
+
+        def watch() -> None:
+            monkeypatch.setattr(UUID, "__hash__", with_handler)
+
+        s3.once("PutObject", watch, after=True)
+        d.save()
+        monkeypatch.undo()
+        if next(hashes, None) is not None:
+            return False
+        assert [value.get("edited") for value in d.values()] == [[True]] * 3
+        assert is_noticed(s3, d)
+        return True
+
+    number = 1
+    while edit_at_hash(number):
+        number += 1
+    assert number > 3
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

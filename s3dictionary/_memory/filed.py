@@ -115,7 +115,10 @@ class FiledItems(UndoableItems):
         if at_rest is None:
             return self._touched(), False
         journal = self.savepoints[0].journal if self.savepoints else {}
-        awake, changed = list(self._awake), False
+        touched, changed = list(self._awake), False
+        # Another key's __hash__ may run code that reads a value just as its text replaces it
+        awake = [key for key in touched if type(key) is str]
+        at_rest.left += [key for key in touched if type(key) is not str]
         for start in range(0, len(awake), _AT_ONCE):
             part = awake[start : start + _AT_ONCE]
             changed |= at_rest.add(part, self.items, journal, self.types)
@@ -204,8 +207,7 @@ class FiledItems(UndoableItems):
         # These lists are empty as soon as a signal handler has reached a value
         self.items.update(zip(at_rest.keys, at_rest.texts, strict=False))
         left = dict.fromkeys(at_rest.left)
-        if not at_rest.is_over:
-            self._awake = left
+        self._awake = self._awake if at_rest.is_over else left  # one line, so that a debugger can't step in between
 
     def _rebase_touched(self, members: codec.Members) -> None:
         keys, entries = self._touched_entries(self.items, self._touched())
