@@ -226,7 +226,7 @@ class FileDict(LazyDict[K, V]):
             # the GIL neither another thread nor a signal gets in between
             memory, turns, store = self._memory, self._blocks.turns, self._store
             try:
-                entry = memory.items[key]
+                entry = memory.readable[key]
                 if entry.__class__ is Awake and turns.current is None and store.is_plain:
                     entry.value = value
                     return

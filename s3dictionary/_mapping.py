@@ -166,7 +166,7 @@ class LazyDict(UserDict[K, V]):
 
     def __getitem__(self, key: K) -> V:
         try:
-            return self._memory.items[key].value  # type: ignore[union-attr, no-any-return]  # only what is awake has it
+            return self._memory.readable[key].value  # type: ignore[union-attr, no-any-return]  # only what is awake has it
         except (AttributeError, KeyError):
             return self._touch(key)
 
@@ -191,7 +191,7 @@ class LazyDict(UserDict[K, V]):
     def get(self, key: K, default: Any = None) -> Any:
         # Not by __getitem__, which would call __missing__; nor after a check, as another thread may remove the key
         try:
-            return self._memory.items[key].value  # type: ignore[union-attr]
+            return self._memory.readable[key].value  # type: ignore[union-attr]
         except (KeyError, AttributeError):
             pass
         try:

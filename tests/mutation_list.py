@@ -23,6 +23,7 @@ RANGES = ("tests/test_ranges.py",)
 LEASES = ("tests/test_lease.py",)
 CONTENTS = ("tests/test_class_contents.py",)
 MERGES = ("tests/test_merge.py",)
+REST = ("tests/test_at_rest.py",)
 
 
 class Mutation(NamedTuple):
@@ -44,7 +45,7 @@ class Mutation(NamedTuple):
 
 
 MEMORY, FILED, SAVEPOINT = "_memory/memory.py", "_memory/filed.py", "_memory/savepoint.py"
-ITEMS, UNDOING = "_memory/items.py", "_memory/undoing.py"
+ITEMS, UNDOING, RESTING = "_memory/items.py", "_memory/undoing.py", "_memory/resting.py"
 GROUPS = "_groups.py"
 TURNS, BLOCKS, LOADS, STORE = "_turns.py", "_blocks.py", "_loads.py", "_store.py"
 DICT, EXIT, SAVING, TRIES = "_dict.py", "_exits.py", "_s3/saving.py", "_s3/tries.py"
@@ -287,6 +288,49 @@ MUTATIONS: list[Mutation] = [
         " or is_held(found, known):",
         ":",
         ("tests/test_interrupts.py",),
+    ),
+    # Values at rest
+    Mutation(
+        "values at rest can be read without the lock",
+        FILED,
+        "self._at_rest, self.readable = at_rest, {}",
+        "self._at_rest = at_rest",
+        REST,
+    ),
+    Mutation(
+        "values are at rest although somebody is reading",
+        FILED,
+        "if is_held([self.items], {}):",
+        "if False:",
+        REST,
+    ),
+    Mutation(
+        "values that somebody holds are at rest",
+        RESTING,
+        "apart = apart or which_are_held(values, repeat(0))",
+        "pass",
+        REST,
+    ),
+    Mutation(
+        "values are at rest although somebody holds a container in them",
+        RESTING,
+        "return bool(which_are_held([*control, *level], chain((0,), known)))",
+        "return False",
+        REST,
+    ),
+    Mutation(
+        "values stay at rest although somebody has reached one",
+        ITEMS,
+        "            self._unfinished()\n        self._end_rest()\n",
+        "            self._unfinished()\n",
+        REST,
+    ),
+    Mutation(
+        "what somebody holds at rest is in no table after a save",
+        FILED,
+        "        left = dict.fromkeys(at_rest.left)\n",
+        "        left = {}\n",
+        REST,
     ),
     # Groups
     Mutation(

@@ -17,7 +17,7 @@ KNOWS: dict[str, set[str]] = {
     "_yielding": set(),
     "_owners": set(),
     "_format": {"_collector", "_yielding", "errors"},
-    "_memory": {"_format", "errors"},
+    "_memory": {"_collector", "_format", "_yielding", "errors"},
     "_turns": {"_memory", "_owners", "errors"},
     "_leaving": {"_memory", "_turns"},
     "_blocks": {"_leaving", "_memory", "_owners", "_turns", "errors"},

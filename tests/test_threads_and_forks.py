@@ -261,7 +261,7 @@ def test_nothing_gets_in_between_the_looks_and_the_write_of_an_item() -> None:
     """It takes no lock, so no instruction from the look-up on may let Python switch threads."""
     code = list(dis.get_instructions(S3Dict.__setitem__))
     names = [(at, step.opname, step.argval) for at, step in enumerate(code)]
-    first = next(at for at, _, name in names if name == "items")
+    first = next(at for at, _, name in names if name == "readable")
     last = next(at for at, operation, name in names if operation == "STORE_ATTR" and name == "value")
     assert first < last
     passed = {operation for _, operation, _ in names[first:last]}

@@ -6,6 +6,7 @@ and True are equal but not the same, and the order of keys counts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import compress
 from operator import eq, is_
@@ -15,7 +16,8 @@ from msgspec import Raw
 
 from .._collector import collector_paused
 from ..errors import CorruptFileError, NotStorableError
-from .encoding import canonical, decode_together, encode, encode_batch
+from .encoding import canonical, decode_together, encode, encode_batch, split_batch
+from .plain import write_unshared
 from .reading import decode, is_tagged
 from .types import BUILT_IN, Types
 
@@ -40,6 +42,14 @@ class Touched(NamedTuple):
     def of(cls, keys: list[Any], values: list[Any], raws: list[Raw | None]) -> Touched:
         """Values whose `written` texts aren't known."""
         return cls(keys, values, raws, [None] * len(keys))
+
+    @property
+    def before(self) -> list[Raw] | None:
+        """The texts that this library writes for what the file holds, as far as known; `None` if it lacks a value."""
+        texts: list[Any] = self.written
+        if type(None) in set(map(type, texts)):
+            texts = [raw if text is None else text for raw, text in zip(self.raws, self.written, strict=True)]
+        return None if type(None) in set(map(type, texts)) else texts
 
     def part(self, start: int, stop: int) -> Touched:
         """A slice of each of the lists."""
@@ -102,8 +112,26 @@ def _is_still(raw: Raw, value: Any, types: Types) -> bool:
 
 
 def _encode_together(part: Touched, types: Types) -> list[Raw]:
-    before: list[Any] = [raw if text is None else text for raw, text in zip(part.raws, part.written, strict=True)]
-    texts = encode_batch(part.keys, part.values, types, None if None in before else before)
+    before = part.before
+    return _with_unchanged(part, encode_batch(part.keys, part.values, types, before), before, types)
+
+
+def encode_unshared(part: Touched, are_shared: Callable[[list[Any]], bool], types: Types) -> list[Raw] | None:
+    """The same as `encode_changes` for a few values that nobody else can reach; see `write_unshared`.
+
+    Returns:
+        `None` if one of them is shared, or isn't of JSON's own types.
+    """
+    with collector_paused():
+        text = write_unshared(part.values, are_shared)
+        if text is None:
+            return None
+        before = part.before
+        return _with_unchanged(part, split_batch(text, before), before, types)
+
+
+def _with_unchanged(part: Touched, texts: list[Raw], before: list[Raw] | None, types: Types) -> list[Raw]:
+    """Replace the texts of unchanged values by the file's."""
     if texts is before:
         return list(part.raws)  # type: ignore[arg-type]  # none of them is `None`
     for index, raw in _unchanged(part, texts, types).items():
@@ -140,6 +168,9 @@ def any_change(touched: Touched, types: Types = BUILT_IN) -> bool:
 
 def _unchanged(part: Touched, texts: list[Raw], types: Types) -> dict[int, Raw]:
     """The file's texts of unchanged values, by their index in a batch."""
+    if type(None) not in set(map(type, part.written)):
+        same = map(eq, part.written, texts)
+        return dict(compress(enumerate(part.raws), same))  # type: ignore[arg-type]  # none of them is `None`
     kept: dict[int, Raw] = {}
     differing: dict[int, Raw] = {}
     for index, (raw, written, text) in enumerate(zip(part.raws, part.written, texts, strict=True)):

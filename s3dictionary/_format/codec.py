@@ -13,6 +13,7 @@ from msgspec import Raw as Raw
 from .changes import Touched as Touched
 from .changes import any_change as any_change
 from .changes import encode_changes as encode_changes
+from .changes import encode_unshared as encode_unshared
 from .changes import remember as remember
 from .encoding import canonical as canonical
 from .encoding import decode_together as decode_together

@@ -106,4 +106,9 @@ def encode_batch(
     text = write_plain(values)
     if text is None:
         return [Raw(encode(value, key, types=types)) for key, value in zip(keys, values, strict=True)]
+    return split_batch(text, raws)
+
+
+def split_batch(text: bytes, raws: list[Raw] | None) -> list[Raw]:
+    """The texts in a JSON array. If all are equal to `raws`, returns that list."""
     return raws if raws is not None and text == join_array(raws) else _splitter.decode(text)

@@ -6,7 +6,7 @@ All checks and the encoding use that copy, which nobody else has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -20,6 +20,8 @@ even deep inside its own calls."""
 
 TAG = b'"py/'
 
+_JSON = JSON_SCALARS | JSON_GROUPS
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
@@ -32,15 +34,67 @@ def write_plain(values: list[Any]) -> bytes | None:
     """
     try:
         copy = _plain_copy(values)
-        if copy is None:
-            return None
-        text = _encoder.encode(copy)
-        # msgspec writes NaN as null. A plain dict that looks tagged must be escaped
-        if TAG in text or (b"null" in text and _decoder.decode(text) != copy):
-            return None
+        return None if copy is None else _written(copy)
     except Exception:  # noqa: BLE001  # a surrogate, a huge integer, no stack left: write_exactly() decides
         return None
+
+
+def write_unshared(values: list[Any], are_shared: Callable[[list[Any]], bool]) -> bytes | None:
+    """The same without a copy, for values that nobody else can reach.
+
+    Args:
+        values: a list of such values.
+        are_shared: whether anybody else holds one of these containers. Called for each level of nesting inside the
+            values. If so, nothing is written.
+    """
+    try:
+        return _written(values) if _is_plain_tree(values, are_shared) else None
+    except Exception:  # noqa: BLE001  # as above
+        return None
+
+
+def _written(values: list[Any]) -> bytes | None:
+    """Write values whose types have been checked; None if msgspec would write one of them differently."""
+    text = _encoder.encode(values)
+    # msgspec writes NaN as null. A plain dict that looks tagged must be escaped
+    if (b"/" in text and TAG in text) or (b"null" in text and _decoder.decode(text) != values):
+        return None
     return text
+
+
+def _is_plain_tree(values: list[Any], are_shared: Callable[[list[Any]], bool]) -> bool:
+    """Whether values have only JSON's own types, at most `MAX_NESTING` levels, and containers in one place each."""
+    level: list[Any] | None = values if set(map(type, values)) <= JSON_GROUPS else None
+    for _ in range(MAX_NESTING):
+        level = None if level is None else _inner(level)
+        if not level:
+            return level is not None
+        if are_shared(level):  # it counts references, so no other variable may refer to the containers
+            return False
+    return False
+
+
+def _inner(level: list[Any]) -> list[Any] | None:
+    """The containers inside containers; `None` if anything isn't of JSON's own types."""
+    dicts = [item for item in level if type(item) is dict]
+    lists = [item for item in level if type(item) is list] if len(dicts) < len(level) else []
+    if not set(map(type, chain.from_iterable(dicts))) <= {str}:
+        return None
+    inner: list[Any] = []
+    for column in (*_columns(dicts), list(chain.from_iterable(lists))):
+        kinds = set(map(type, column))
+        if not kinds <= _JSON:
+            return None
+        if not kinds <= JSON_SCALARS:
+            inner += column if kinds <= JSON_GROUPS else [item for item in column if type(item) in JSON_GROUPS]
+    return inner
+
+
+def _columns(dicts: list[dict[str, Any]]) -> Iterable[Sequence[Any]]:
+    """All values in dicts. Those of records with the same number of fields are together, field by field."""
+    if len(set(map(len, dicts))) == 1:
+        return zip(*map(dict.values, dicts), strict=True)
+    return [list(chain.from_iterable(map(dict.values, dicts)))]
 
 
 def write_fresh(values: list[Any]) -> bytes | None:

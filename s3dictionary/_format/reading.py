@@ -67,7 +67,8 @@ def decode_leniently(raw: Raw | bytes, types: Types) -> Any:
 def is_tagged(raw: Raw | bytes) -> bool:
     """Whether a JSON text may have a `py/…` member, however it is escaped."""
     text = bytes(raw)
-    return TAG in text or (b"\\" in text and any(tag in text for tag in _ESCAPED_TAGS))
+    # One byte is found faster than a few
+    return (b"/" in text and TAG in text) or (b"\\" in text and any(tag in text for tag in _ESCAPED_TAGS))
 
 
 def loads(text: str, types: Types = BUILT_IN, path: tuple[Any, ...] = ()) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import compress, islice
+from operator import is_
 from typing import Any
 
-from .entries import MISSING
+from msgspec import Raw
+
+from .entries import MISSING, Decoded, Entry
 
 _MOST = 256
 
@@ -53,3 +56,13 @@ class ReadingAhead:
 def _are_same(key: Any, other: Any) -> bool:
     """Whether two keys are the same str. Never calls another type's `__eq__`, which may run code that uses the dict."""
     return type(key) is str and type(other) is str and key == other
+
+
+def unread(
+    items: dict[Any, Entry], keys: list[Any], awake: list[Decoded], raws: list[Raw]
+) -> Iterable[tuple[Any, Decoded]]:
+    """The decoded entries whose text is still in `items` when the iterator reaches them.
+
+    `dict.update` consumes this in one step, without any Python code, so no signal handler can run in between.
+    """
+    return compress(zip(keys, awake, strict=True), map(is_, map(items.get, keys), raws))

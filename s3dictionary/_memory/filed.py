@@ -11,10 +11,16 @@ from typing import Any, NamedTuple
 from msgspec import Raw
 
 from .._format import codec
+from .._yielding import is_beside_loop
+from .ahead import ReadingAhead
 from .entries import Asleep, Awake, Decoded, Entry
 from .items import Base
+from .refcounts import is_held
+from .resting import AtRest
 from .snapshots import comes_back, containers, snapshot
 from .undoing import UndoableItems
+
+_AT_ONCE = 256
 
 
 class Encoded(NamedTuple):
@@ -45,21 +51,31 @@ class FiledItems(UndoableItems):
             return False  # a new key is in _touched
         return not _same_keys(self.filed_order, list(self.keys))
 
-    def _touched_values(self, items: dict[Any, Entry] | None = None) -> codec.Touched:
-        """The values that may have changed, and what the file holds for them. `items` defaults to the current ones."""
+    def _touched_values(
+        self, items: dict[Any, Entry] | None = None, keys: Iterable[Any] | None = None
+    ) -> codec.Touched:
+        """The values that may have changed, and what the file holds for them.
+
+        Args:
+            items: the items; by default, the current ones.
+            keys: the touched keys; by default, all of them.
+        """
         touched = codec.Touched([], [], [], [])
         if self.data is not None:
             for key, value in list(self.data.items()):
                 add(touched, key, value, self.filed.get(key))
             return touched
-        keys, entries = self._touched_entries(self.items if items is None else items)
+        items = self.items if items is None else items
+        keys, entries = self._touched_entries(items, self._touched() if keys is None else keys)
         values = [entry.kept if type(entry) is Asleep else entry.value for entry in entries]  # type: ignore[union-attr]
         written = [entry.written if type(entry) is Decoded else None for entry in entries]
         return codec.Touched(keys, values, [entry.raw for entry in entries], written)
 
-    def _touched_entries(self, items: dict[Any, Entry]) -> tuple[list[Any], list[Awake | Asleep]]:
+    def _touched_entries(
+        self, items: dict[Any, Entry], touched: Iterable[Any]
+    ) -> tuple[list[Any], list[Awake | Asleep]]:
         """The entries that aren't raw, and their keys. Usually all touched keys still have one."""
-        keys = list(self._touched())
+        keys = list(touched)
         entries: list[Any] = list(map(items.get, keys))
         if {Raw, type(None)}.isdisjoint(map(type, entries)):
             return keys, entries
@@ -76,14 +92,49 @@ class FiledItems(UndoableItems):
             self.finish()
             # Entries that a signal handler adds from here on are left for the next save
             members: dict[Any, Any] = dict(self.items)
-            touched = self._touched_values(members)
+            left, changed = self._encode_at_rest(members)
+            touched = self._touched_values(members, left)
             texts = codec.encode_changes(touched, self.types)
             same = list(compress(touched.keys, map(is_, texts, touched.raws)))
             written = zip(touched.keys, touched.values, texts, strict=True)
             codec.verify(compress(written, map(is_not, texts, touched.raws)), self.types)
             members.update(zip(touched.keys, texts, strict=True))
             self._let_go(same, members)
-            return Encoded(members, len(same) < len(texts) or self._keys_differ())
+            return Encoded(members, changed or len(same) < len(texts) or self._keys_differ())
+
+    def _encode_at_rest(self, members: dict[Any, Any]) -> tuple[dict[Any, None], bool]:
+        """Put values at rest, as far as nobody holds them, and replace them by their texts.
+
+        Args:
+            members: a copy of the items.
+
+        Returns:
+            The keys of the other touched values, and whether any value at rest has changed.
+        """
+        at_rest = self._begin_rest(members)
+        if at_rest is None:
+            return self._touched(), False
+        journal = self.savepoints[0].journal if self.savepoints else {}
+        touched, changed = list(self._awake), False
+        # Another key's __hash__ may run code that reads a value just as its text replaces it
+        awake = [key for key in touched if type(key) is str]
+        at_rest.left += [key for key in touched if type(key) is not str]
+        for start in range(0, len(awake), _AT_ONCE):
+            part = awake[start : start + _AT_ONCE]
+            changed |= at_rest.add(part, self.items, journal, self.types)
+        return self._quiet | dict.fromkeys(at_rest.left), changed
+
+    def _begin_rest(self, members: codec.Members) -> AtRest | None:
+        """Make values unreachable without the lock. `None` if code might reach them nevertheless."""
+        if self.data is not None or len(self.savepoints) > 1 or is_beside_loop.get():
+            return None
+        at_rest = AtRest(members)
+        self._at_rest, self.readable = at_rest, {}
+        if not is_held([self.items], {id(self.items): 1}):  # by exactly one, which may be this
+            self._ahead = ReadingAhead()
+        if is_held([self.items], {}):  # by somebody who is reading or iterating
+            self._end_rest()
+        return None if at_rest.is_over else at_rest
 
     def _let_go(self, keys: Iterable[Any], texts: codec.Members) -> None:
         """Replace objects by their text if nobody holds them and the text gives the same object again."""
@@ -128,10 +179,12 @@ class FiledItems(UndoableItems):
             ending: whether to end the open block. If not, it begins anew.
         """
         with self.lock:
-            self.finish()
+            if self._unfinished is not None:
+                self._unfinished()
             self._do(partial(self._saved, members, base, ending))
 
     def _saved(self, members: codec.Members, base: Base, ending: bool) -> None:
+        self._let_go_of_rest(members)
         self._rebase_touched(members)
         if self.data is not None:
             self.filed, self.filed_order = dict(members), list(members)
@@ -143,10 +196,21 @@ class FiledItems(UndoableItems):
                 self.filed_order = None
         self.base = base
         self._end_block(ending)
+        self._end_rest()
         self._unfinished = None
 
+    def _let_go_of_rest(self, members: codec.Members) -> None:
+        """Replace the values at rest by their texts, if they are those in the file."""
+        at_rest = self._at_rest
+        if at_rest is None or at_rest.members is not members:
+            return
+        # These lists are empty as soon as a signal handler has reached a value
+        self.items.update(zip(at_rest.keys, at_rest.texts, strict=False))
+        left = dict.fromkeys(at_rest.left)
+        self._awake = self._awake if at_rest.is_over else left  # one line, so that a debugger can't step in between
+
     def _rebase_touched(self, members: codec.Members) -> None:
-        keys, entries = self._touched_entries(self.items)
+        keys, entries = self._touched_entries(self.items, self._touched())
         for entry, raw in zip(entries, map(members.get, keys), strict=True):
             entry.rebase(raw)
 

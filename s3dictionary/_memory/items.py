@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from itertools import compress, islice, repeat
-from operator import attrgetter, is_
 from typing import Any
 
 from msgspec import Raw
 
+from .._collector import collector_paused
 from .._format import codec
 from .._format.types import BUILT_IN, SCALARS, Types
-from .ahead import ReadingAhead
+from .ahead import ReadingAhead, unread
 from .entries import MISSING, Asleep, Awake, Decoded, Entry, object_of, raw_of
 from .lock import MemoryLock
+from .resting import AtRest
 from .savepoint import Savepoint
 from .snapshots import Snapshot, chained, containers, fresh_containers, inner_containers_of_each, refill, snapshot
 
@@ -35,6 +36,7 @@ class Items:
         types: the table of types.
         lock: held only for moments, never during a request.
         items: an entry for each key, in order; empty while `data` is handed out.
+        readable: the same dict, for reads without the lock; empty while values are at rest.
         data: the dict that was handed out, whose holder can change it at any time. It replaces `items` until a block or
             a load finds that nobody holds it any more.
         filed: what the file holds for keys that have no entry. For the others see `raw_of(entry)`.
@@ -56,6 +58,7 @@ class Items:
         self.types: Types = BUILT_IN
         self.lock = MemoryLock()
         self.items: dict[Any, Entry] = {}
+        self.readable = self.items
         self.data: dict[Any, Any] | None = None
         self.filed: dict[Any, Raw | None] = {}
         self.filed_order: list[Any] | None = None
@@ -65,6 +68,7 @@ class Items:
         self._awake: dict[Any, None] = {}
         self._ahead = ReadingAhead()
         self._unfinished: Callable[[], None] | None = None
+        self._at_rest: AtRest | None = None
 
     def _do(self, step: Callable[[], None]) -> None:
         """Do a step that takes several assignments. The step must end with `self._unfinished = None`."""
@@ -72,9 +76,15 @@ class Items:
         step()
 
     def finish(self) -> None:
-        """Finish an interrupted step."""
+        """Finish an interrupted step. Values are no longer at rest, because the caller may reach them."""
         if self._unfinished is not None:
             self._unfinished()
+        self._end_rest()
+
+    def _end_rest(self) -> None:
+        if self._at_rest is not None:
+            self._at_rest.end()
+            self.readable, self._at_rest = self.items, None
 
     # Reading
 
@@ -93,8 +103,7 @@ class Items:
             KeyError: the key is absent.
         """
         with self.lock:
-            if self._unfinished is not None:
-                self._unfinished()
+            self.finish()
             if self.data is not None:
                 return self.data[key]
             entry = self.items[key]
@@ -138,7 +147,8 @@ class Items:
         self.items[key] = awake
         following = self._ahead.following(key, self.items)
         if following:
-            self._decode_ahead(following)
+            with collector_paused():  # these objects stay
+                self._decode_ahead(following)
         return value
 
     def _noted(self, key: Any, raw: Raw) -> Decoded | None:
@@ -152,31 +162,34 @@ class Items:
     def _decode_ahead(self, keys: list[Any]) -> None:
         """Decode values that are likely to be touched next, all at once. Skips those that a block has noted."""
         savepoints, items = self.savepoints, self.items
-        raws = self._raw_and_not_noted(keys)
-        fresh = codec.decode_together(list(raws.values()))
+        keys, raws = self._raw_and_not_noted(keys)
+        fresh = codec.decode_together(raws)
         if fresh is None:
             return
         inner = inner_containers_of_each(fresh.values, fresh.text) if savepoints else repeat(None)
-        awake = dict(zip(raws, map(Decoded, fresh.values, raws.values(), inner, fresh.written), strict=False))
-        containers = awake
+        awake = list(map(Decoded, fresh.values, raws, inner, fresh.written))
+        columns: tuple[list[Any], ...] = keys, awake, raws
+        containers = columns
         if not SCALARS.isdisjoint(map(type, fresh.values)):
-            containers = {key: entry for key, entry in awake.items() if type(entry.value) not in SCALARS}
-            self._quiet.update(dict.fromkeys(awake))
+            are_containers = [type(value) not in SCALARS for value in fresh.values]
+            containers = tuple(list(compress(column, are_containers)) for column in columns)
+            self._quiet.update(zip(keys, repeat(None)))
         if savepoints:
-            savepoints[-1].journal.update(_unread(containers, items))
-        self._awake.update(dict.fromkeys(containers))
-        items.update(_unread(awake, items))
+            savepoints[-1].journal.update(unread(items, *containers))
+        self._awake.update(zip(containers[0], repeat(None)))
+        items.update(unread(items, *columns))
 
-    def _raw_and_not_noted(self, keys: list[Any]) -> dict[Any, Raw]:
+    def _raw_and_not_noted(self, keys: list[Any]) -> tuple[list[Any], list[Raw]]:
+        """Those of the keys whose entries are raw, and that no block has noted; and their entries."""
         entries: list[Any] = list(map(self.items.get, keys))
         journals = [savepoint.journal for savepoint in self.savepoints]
         if set(map(type, entries)) == {Raw} and all(journal.keys().isdisjoint(keys) for journal in journals):
-            return dict(zip(keys, entries, strict=True))
-        return {
-            key: entry
+            return keys, entries
+        are_new = [
+            type(entry) is Raw and not any(key in journal for journal in journals)
             for key, entry in zip(keys, entries, strict=True)
-            if type(entry) is Raw and not any(key in journal for journal in journals)
-        }
+        ]
+        return list(compress(keys, are_new)), list(compress(entries, are_new))
 
     def _decode_given(self, key: Any, raw: Raw) -> Any:
         """Decode a value that may hold instances. A class needn't make equal instances of the same text."""
@@ -239,9 +252,9 @@ class Items:
             self._note_filed_order()
             self._ahead = ReadingAhead()  # the old one may refer to all the items
             self.filed = self.filed | {key: raw_of(entry) for key, entry in items.items()}
-            self.items = {}  # from here on, nobody writes to an entry without the lock
+            self.items = self.readable = {}  # from here on, nobody writes to an entry without the lock
             self.data = objects_of(items, self.types)
-        self.items = {}
+        self.items = self.readable = {}
         self._unfinished = None
 
     def _note_all(self, savepoint: Savepoint, items: dict[Any, Entry]) -> None:
@@ -298,7 +311,7 @@ class Items:
                 self.savepoints[-1].note(key, self.items.get(key, MISSING))
         self._awake.update(dict.fromkeys(items))
         self._ahead = ReadingAhead()
-        self.items = {key: Awake(value, self._raw_of(key)) for key, value in items.items()}
+        self.items = self.readable = {key: Awake(value, self._raw_of(key)) for key, value in items.items()}
 
     def _refill(self, items: dict[Any, Any]) -> None:
         assert self.data is not None
@@ -332,12 +345,3 @@ def objects_of(items: dict[Any, Any], types: Types) -> dict[Any, Any]:
         key: codec.decode(entry, types, (key,)) if type(entry) is Raw else object_of(entry)
         for key, entry in items.items()
     }
-
-
-def _unread(awake: dict[Any, Decoded], items: dict[Any, Entry]) -> Iterable[tuple[Any, Decoded]]:
-    """The decoded entries whose text is still in `items` when the iterator reaches them.
-
-    `dict.update` consumes this in one step, without any Python code, so no signal handler can run in between.
-    """
-    texts = map(attrgetter("raw"), awake.values())
-    return compress(awake.items(), map(is_, map(items.get, awake), texts))

@@ -111,7 +111,7 @@ class Memory(FiledItems):
             refill(self.data, data)
             self.filed, self.filed_order = {key: raw_of(entry) for key, entry in items.items()}, list(items)
         else:
-            self.items, self.data = items, None
+            self.items, self.readable, self.data = items, items, None
             self.filed, self.filed_order = {}, None
         self._ahead = ReadingAhead()  # the old one may refer to all the old items
         if self.types.as_read:
@@ -171,13 +171,14 @@ class Memory(FiledItems):
     def restored(cls, state: dict[str, Any]) -> Memory:
         """A memory with the state from `__getstate__`."""
         memory = cls()
-        memory.__dict__.update(state)
+        memory.__dict__.update(state, readable=state["items"])
         memory._awake = dict.fromkeys(key for key, entry in memory.items.items() if type(entry) is not Raw)
         return memory
 
     def check(self) -> None:
         """Assert the invariants, without touching anything."""
         assert self._unfinished is None, "an interrupted step wasn't finished"
+        self._check_rest()
         if self.data is not None:
             assert not self.items
             assert self.filed_order is not None
@@ -188,6 +189,15 @@ class Memory(FiledItems):
             assert key in self.items or raw is None or self.filed_order is not None, f"{key!r}: its place isn't noted"
         if self.filed_order is not None:
             assert {key for key in self.items if raw_of(self.items[key]) is not None} <= set(self.filed_order)
+
+    def _check_rest(self) -> None:
+        if self._at_rest is None:
+            assert self.readable is self.items
+            return
+        assert not self.readable, "a value at rest can be reached"
+        for key, text in zip(self._at_rest.keys, self._at_rest.texts, strict=True):
+            value = object_of(self.items[key])  # type: ignore[arg-type]  # it is awake
+            assert codec.canonical(text) == codec.encode(value), f"{key!r} has changed, and would not be saved"
 
     def _check_entry(self, key: Any, entry: Entry) -> None:
         assert isinstance(entry, (Raw, Awake, Asleep))

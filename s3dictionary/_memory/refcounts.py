@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from itertools import repeat
+from operator import ne, sub
 from typing import Any
 from weakref import getweakrefcount
 
@@ -38,6 +40,24 @@ def is_in_use(pair: list[Any], known: int) -> bool:
     """Whether anything refers to a list's first item besides the list and `known` places. The second is a control."""
     counts = list(map(sys.getrefcount, pair))
     return not _COUNTS_TELL or counts[0] - known != counts[1]
+
+
+def which_are_held(objects: list[Any], known: Iterable[int]) -> list[bool]:
+    """For each of many objects, whether anything refers to it besides this list and other known places.
+
+    Args:
+        objects: a control, which nobody holds, and the objects.
+        known: for the control and each of the objects, the number of known references. Others that each of them has
+            needn't be counted.
+
+    Returns:
+        An answer for each object, or an empty list if nobody holds any of them.
+    """
+    if not _COUNTS_TELL:
+        return [True] * (len(objects) - 1)
+    counts = list(map(sub, map(sys.getrefcount, objects), known))
+    expected = counts.pop(0)
+    return [] if counts.count(expected) == len(counts) else list(map(ne, counts, repeat(expected)))
 
 
 def add_references(counts: dict[int, int], containers: Iterable[Any]) -> None:

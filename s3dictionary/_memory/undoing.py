@@ -61,7 +61,7 @@ class UndoableItems(Items):
     def _take_back(self, items: dict[Any, Entry]) -> None:
         """Turn the items of `data` into entries again, because nobody holds that dict any more."""
         self._awake = dict.fromkeys(items)
-        self.items, self.data = items, None  # no call in between, so no signal handler or thread can run
+        self.items, self.readable, self.data = items, items, None  # no call in between, so nothing else can run
 
     def _is_awake(self, key: Any) -> bool:
         """Whether a key has an object that somebody may hold and change."""
@@ -153,6 +153,6 @@ class UndoableItems(Items):
             savepoint.restore_entries(self.items)
         else:
             self._ahead.stop()
-            removed_from, self.items = self.items, items
+            removed_from, self.items, self.readable = self.items, items, items
             if removed_from is not items:
                 removed_from.clear()
