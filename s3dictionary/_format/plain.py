@@ -65,7 +65,7 @@ def _written(values: list[Any]) -> bytes | None:
 def _is_plain_tree(values: list[Any], are_shared: Callable[[list[Any]], bool]) -> bool:
     """Whether values have only JSON's own types, at most `MAX_NESTING` levels, and containers in one place each."""
     level: list[Any] | None = values if set(map(type, values)) <= JSON_GROUPS else None
-    for _ in range(MAX_NESTING + 1):
+    for _ in range(MAX_NESTING):
         level = None if level is None else _inner(level)
         if not level:
             return level is not None
