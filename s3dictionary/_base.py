@@ -287,21 +287,24 @@ class FileDict(LazyDict[K, V]):
 
     def _furnish(self, twin: Self, memory: Memory) -> None:
         twin._set_up(self._settings, memory, self._options)
-        twin._store.unreadable = self._store.unreadable
-        twin._file.inherit(self._file)
+        twin._store.unreadable, twin._store.late = self._store.unreadable, self._store.late
+        twin._file.inherit(self._file.unknown)
         twin._ending.is_twin = True
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything except client, lock and credentials. The unpickling process finds its own credentials."""
         state = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
         memory = self._blocks.turns.step(self._memory.__getstate__)
-        return state | {"_memory": memory, "_store": (self._store.unreadable, self._store.autosave)}
+        store = (self._store.unreadable, self._store.autosave, self._store.late)
+        return state | {"_memory": memory, "_store": store, "_file": self._file.unknown}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        unreadable, autosave = state.pop("_store")
+        unreadable, autosave, late = (*state.pop("_store"), [])[:3]  # an older pickle has no late keys
+        unknown = state.pop("_file", None)
         state["_memory"] = Memory.restored(state["_memory"])
         self._set_up(state["_settings"], state["_memory"], state["_options"])
-        self._store.unreadable = unreadable
+        self._store.unreadable, self._store.late = unreadable, late
+        self._file.inherit(unknown)
         self.__dict__.update(state)
         self._store.autosave = autosave
         self._ending.inherit()

@@ -145,19 +145,19 @@ class Lease:
             last = self._state_in(found)
             self._refuse_if_held(found, last)
             state = State(_here(), token, self.seconds, last.fence + 1 if last else 1, held=True)
+            began = Mark()
             try:
                 self._write(found, state)
             except ConflictError:
                 if attempt == _ATTEMPTS:
                     raise
+                continue
             except UnknownOutcomeError:
                 if self._state_in(self._file.get()) != state:
                     raise
-                self._state, self._process, self._loss = state, os.getpid(), ""
-                return
-            else:
-                self._state, self._process, self._loss = state, os.getpid(), ""
-                return
+                self._renewed = began
+            self._state, self._process, self._loss = state, os.getpid(), ""
+            return
 
     def _refuse_if_held(self, found: Found | None, last: State | None) -> None:
         if found is None or last is None or not last.held:

@@ -42,6 +42,8 @@ class Loader:
     Attributes:
         uri: the file's address.
         unreadable: whether the file couldn't be read, but will be replaced.
+        late: keys that were edited here while a merge that changed them, too, was being saved. Saving them now would
+            overwrite the other writer's values, so it is a conflict until the next load.
     """
 
     def __init__(self, file: S3File, memory: Memory, default: dict[Any, Any], *, read_only: bool) -> None:
@@ -53,8 +55,7 @@ class Loader:
         self._default_members = codec.encode_all(default, memory.types) if default else {}
         self._read_only = read_only
         self._loaded_at = 0.0
-        self._late: list[Any] = []
-        """Keys that were edited here during the save of a merge that changed them, too. The next save reports them."""
+        self.late: list[Any] = []
 
     @property
     def version(self) -> Version | None:
@@ -98,7 +99,7 @@ class Loader:
         values = deepcopy(self._default) if version is None and self._default else None
         self._memory.load(members, version, values)
         self._file.loaded(version)
-        self._late = []
+        self.late = []
 
     def refresh(self) -> None:
         """Load before a block, unless there are unsaved changes, or the file was loaded just now."""

@@ -147,6 +147,7 @@ class Store(Loader):
         self.refuse_read_only()
         self._file.delete(self._base(), overwrite=self._overwrites)
         self._memory.load({}, None)
+        self.late = []
         self._goes_on()
 
     def _base(self) -> Version | None:
@@ -170,9 +171,8 @@ class Store(Loader):
         return self._on_conflict == "merge" or callable(self._on_conflict)
 
     def _put(self, save: Saving) -> None:
-        if self._late:
-            late, self._late = self._late, []
-            raise clash(self.uri, late, self.version, save.refusal)
+        if self.late:
+            raise clash(self.uri, self.late, self.version, save.refusal)
         if self._file.pending_merge and self._merges:
             self._merge(save)
             return
@@ -260,7 +260,7 @@ class Store(Loader):
         if isinstance(version, Earlier):
             self._rebase(version.content)
             return False
-        self._late = self._memory.merged(save.members, merging.members, version, ending=save.ending)
+        self.late = self._memory.merged(save.members, merging.members, version, ending=save.ending)
         self._goes_on()
         return True
 

@@ -434,6 +434,13 @@ MUTATIONS: list[Mutation] = [
         OUTCOMES,
     ),
     Mutation(
+        "memory isn't compared with an earlier save where nothing was touched",
+        FILED,
+        "if type(entry) is Raw and entry != members.get(key):",
+        "if False:",
+        OUTCOMES,
+    ),
+    Mutation(
         "an open block can't be undone exactly after an earlier save turned out to have taken effect",
         FILED,
         "savepoint.prepare_rebase(members)",
@@ -529,6 +536,20 @@ MUTATIONS: list[Mutation] = [
         STORE,
         "        self._file.builds_on(base)\n",
         "        pass\n",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a copy forgets an edit that came during the save of a merge",
+        "_base.py",
+        "twin._store.unreadable, twin._store.late = self._store.unreadable, self._store.late",
+        "twin._store.unreadable = self._store.unreadable",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a pickle forgets saves of unknown outcome",
+        "_base.py",
+        '"_store": store, "_file": self._file.unknown}',
+        '"_store": store}',
         OUTCOMES,
     ),
     Mutation(
@@ -926,6 +947,13 @@ MUTATIONS: list[Mutation] = [
         LEASE,
         "        except BaseException:\n            self._give_back()\n            raise",
         "        except BaseException:\n            raise",
+        LEASES,
+    ),
+    Mutation(
+        "a lease that was taken without an answer counts from the making of its object",
+        LEASE,
+        "                self._renewed = began\n",
+        "                pass\n",
         LEASES,
     ),
     Mutation(

@@ -308,6 +308,16 @@ def test_a_lost_answer_does_not_take_it_twice(s3: ClockedS3) -> None:
             lease(s3).__enter__()
 
 
+def test_a_lost_answer_does_not_make_it_expire_early(s3: ClockedS3, clock: Clock) -> None:
+    """The time counts from the request, not from when the object was made."""
+    waiting = lease(s3, seconds=10)
+    clock.now += 60
+    s3.losing_answers = True
+    with waiting as held:
+        s3.losing_answers = False
+        assert held.held
+
+
 def test_one_who_was_faster_has_it(s3: ClockedS3) -> None:
     """Another machine writes between the look and the write."""
     first, put, faster = lease(s3), s3.put_object, lease(s3)

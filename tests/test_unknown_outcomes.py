@@ -11,6 +11,7 @@ import copy
 import gc
 import json
 import os
+import pickle
 import random
 import threading
 from collections import Counter
@@ -264,6 +265,21 @@ def test_a_block_that_fails_does_not_go_back_behind_a_save_before_it() -> None:
     assert not d.changed
 
 
+def test_what_was_taken_back_since_a_save_of_unknown_outcome_is_a_change_even_if_memory_has_let_go_of_it() -> None:
+    """Nobody holds the list in the block, and it equals what the file held before the save."""
+    s3 = Network(random.Random(0))
+    S3Dict("bucket", file_name="key", client=s3, data={"l": [1]}).save()  # type: ignore[arg-type]
+    d: D = S3Dict("bucket", file_name="key", client=s3)  # type: ignore[arg-type]
+    d["l"].append(2)
+    lose_answer(s3, d.save)
+    d["l"].pop()
+    with d:
+        pass
+    d.save()
+    assert d == s3.versions[-1] == {"l": [1]}
+    assert not d.changed
+
+
 def refuse_after(s3: Network, requests: int) -> None:
     """Let some PUTs pass, and refuse the next one."""
     put, left = s3.put_object, iter(range(requests))
@@ -342,7 +358,16 @@ def test_what_a_merge_without_an_answer_has_saved_is_not_added_again_if_others_o
     assert _opened(s3)["n"] == 111
 
 
-@pytest.mark.parametrize("copied", [S3Dict.copy, copy.copy, copy.deepcopy])
+def pickled(d: D) -> D:
+    """A pickle has no client, so this one keeps the settings."""
+    state = d.__getstate__()
+    settings = {"_settings": state.pop("_settings")}
+    twin: D = S3Dict.__new__(S3Dict)
+    twin.__setstate__(pickle.loads(pickle.dumps(state)) | settings)
+    return twin
+
+
+@pytest.mark.parametrize("copied", [S3Dict.copy, copy.copy, copy.deepcopy, pickled])
 def test_a_copy_knows_what_is_not_known(copied: Callable[[D], D]) -> None:
     """The copy doesn't add what the original's save has written."""
     s3 = MemoryS3()
@@ -702,3 +727,27 @@ def test_a_refused_delete_does_not_forget_a_merge_without_an_answer(created: boo
         Line(s3, "put_object", _overtaken_by(puts.late[0]))
     d.save()
     assert _opened(s3)["n"] == d["n"] == 111
+
+
+@pytest.mark.parametrize("copied", [S3Dict.copy, copy.deepcopy, pickled])
+def test_an_edit_that_came_during_the_save_of_a_merge_is_a_conflict_until_the_next_load(
+    copied: Callable[[D], D],
+) -> None:
+    """Saving it would overwrite what the merge has taken over from the other writer."""
+    s3 = MemoryS3()
+    d = _opened(s3, on_conflict="merge", data={"l": [1], "n": 0})
+    d.save()
+    held = d["l"]
+    with _opened(s3) as other:
+        other["l"].append(2)
+    d["n"] = 1
+    Line(s3, "put_object", _arrives, _overtaken_by(lambda: held.append(3)))
+    d.save()
+    for writer in (copied(d), d, d):
+        with pytest.raises(ConflictError) as info:
+            writer.save()
+        assert info.value.keys == ("l",)
+    assert _opened(s3) == {"l": [1, 2], "n": 1}
+    d.load()["l"].append(3)
+    d.save()
+    assert _opened(s3) == {"l": [1, 2, 3], "n": 1}

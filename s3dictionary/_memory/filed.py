@@ -17,7 +17,7 @@ from .entries import Asleep, Awake, Decoded, Entry
 from .items import Base
 from .refcounts import is_held
 from .resting import AtRest
-from .snapshots import comes_back
+from .snapshots import comes_back, containers, snapshot
 from .undoing import UndoableItems
 
 _AT_ONCE = 256
@@ -215,7 +215,7 @@ class FiledItems(UndoableItems):
     def rebase(self, members: codec.Members, base: Base) -> None:
         """Record that the file holds these members, which memory had at an earlier moment. Memory doesn't change.
 
-        Open blocks stay open, and can still be rolled back. Where memory has text, it hasn't changed since that moment.
+        Open blocks stay open, and can still be rolled back.
 
         Args:
             members: the members that were written.
@@ -225,6 +225,12 @@ class FiledItems(UndoableItems):
             self.finish()
             for savepoint in self.savepoints:
                 savepoint.prepare_rebase(members)
+            for key, entry in list(self.items.items()):
+                if type(entry) is Raw and entry != members.get(key):  # let go of while the file seemed to hold it
+                    awake = Awake(codec.decode(entry, self.types, (key,)), entry)
+                    if self.savepoints:
+                        self._note_woken(key, entry, awake, snapshot(containers(awake.value, self.types), self.types))
+                    self._put(key, awake)
             self._do(partial(self._rebase, members, base))
 
     def _rebase(self, members: codec.Members, base: Base) -> None:

@@ -6,19 +6,18 @@ import io
 import logging
 import os
 from collections.abc import Set
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import ConflictError, StorageError
-from .bodies import TooLargeError, unpacked
+from . import failures
+from .bodies import TooLargeError
 from .calls import TooSlowError
-from .failures import unknown
 from .lineage import Attempt, Outcome, following, new_writer, settle
 from .requests import Requests
 from .saving import Delete, Save, conflict
 from .secrets import Hidden
 from .tries import BlockState, Content, Earlier, Tries
-from .version import FileVersion, Version, is_same, kept_options, room, upload
+from .version import FileVersion, Found, Version, is_same, kept_options, room, upload
 
 __all__ = ["Earlier", "FileVersion", "Found", "S3File", "Version"]
 
@@ -28,31 +27,6 @@ READ_ATTEMPTS = 3
 _FINAL = (TooLargeError, TooSlowError)
 MAX_SIZE = 2**30
 """The default for the largest file to load, in bytes."""
-
-
-class Found(NamedTuple):
-    """The result of a GET.
-
-    Attributes:
-        body: the body as it was sent; `None` if it is still the known version.
-        version: the version of the object.
-        text: the body, uncompressed if it was gzip; `None` if it is damaged.
-        date: when it was read, by the store's clock; `None` if the store doesn't report it.
-    """
-
-    body: bytes | None
-    version: Version
-    text: bytes | None = None
-    date: datetime | None = None
-
-    def content(self) -> bytes:
-        """The body, uncompressed if it was gzip.
-
-        Raises:
-            CorruptFileError: it begins like gzip, but isn't valid.
-        """
-        assert self.body is not None
-        return unpacked(self.body, len(self.body)) if self.text is None else self.text
 
 
 class S3File:
@@ -234,7 +208,7 @@ class S3File:
         if attempt is None and found is not None:
             attempt = next((each for each in tries.pending if each.number == found.number), None)
         if attempt is None and outcome is Outcome.UNKNOWN:
-            raise unknown(
+            raise failures.unknown(
                 StorageError(
                     f"A save of {self.uri} got no answer, and the current content doesn't show whether it took effect",
                     uri=self.uri,
@@ -246,9 +220,15 @@ class S3File:
         tries.pending = {}
         return found, tries.replaced
 
-    def inherit(self, other: S3File) -> None:
+    @property
+    def unknown(self) -> Tries | None:
+        """The saves and deletes of unknown outcome, for a copy of the dict; `None` if there are none."""
+        return self._tries.of_copy() if self.pending else None
+
+    def inherit(self, unknown: Tries | None) -> None:
         """Let a copy of the dict determine the outcome of the original's saves, too."""
-        self._tries = other._tries.of_copy()
+        if unknown is not None:
+            self._tries = unknown
 
     def settled(self) -> None:
         """Note that the outcome of all saves is known, and memory reflects it."""

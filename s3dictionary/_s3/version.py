@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from .bodies import numbered, packed
+from .bodies import numbered, packed, unpacked
 from .lineage import MAX_LENGTH, MIN_LENGTH, Record, parse
 from .secrets import Hidden
 
@@ -39,6 +39,31 @@ class Version(NamedTuple):
     last_modified: datetime | None = None
     kept: Hidden = Hidden()
     current: bool = True
+
+
+class Found(NamedTuple):
+    """The result of a GET.
+
+    Attributes:
+        body: the body as it was sent; `None` if it is still the known version.
+        version: the version of the object.
+        text: the body, uncompressed if it was gzip; `None` if it is damaged.
+        date: when it was read, by the store's clock; `None` if the store doesn't report it.
+    """
+
+    body: bytes | None
+    version: Version
+    text: bytes | None = None
+    date: datetime | None = None
+
+    def content(self) -> bytes:
+        """The body, uncompressed if it was gzip.
+
+        Raises:
+            CorruptFileError: it begins like gzip, but isn't valid.
+        """
+        assert self.body is not None
+        return unpacked(self.body, len(self.body)) if self.text is None else self.text
 
 
 class FileVersion(NamedTuple):

@@ -128,6 +128,7 @@ class Network(MemoryS3):
         self.losing: BaseException | None = None
         self.rate = chances.choice((0.15, 0.3, 0.5, 0.8))
         self.interference = chances.choice((0.0, 0.05, 0.2))
+        self.kinds = {name: chances.sample(all_of, chances.randint(1, len(all_of))) for name, all_of in FAULTS.items()}
         self.keeps_metadata = chances.random() < 0.9
         self.others: Callable[[], None] = lambda: None
         self.versions: list[Content] = [{}]
@@ -182,7 +183,7 @@ class Network(MemoryS3):
 
     def _fault(self, request: Request) -> Fault | None:
         rate = self.rate if request.operation in ("PutObject", "DeleteObject") else self.rate / 2
-        return self.chances.choice(FAULTS[request.operation]) if self.chances.random() < rate else None
+        return self.chances.choice(self.kinds[request.operation]) if self.chances.random() < rate else None
 
     def _meanwhile(self) -> None:
         if self.late and self.chances.random() < 0.3:
