@@ -292,6 +292,26 @@ def test_a_value_that_contains_itself_is_refused_as_always() -> None:
     assert not d.changed
 
 
+def test_a_value_may_be_nested_as_deeply_as_anywhere_else() -> None:
+    s3, d = begin()
+    d["deep"] = nested(codec.MAX_NESTING)
+    d.save()
+    assert raw_keys(d) == list(d)
+    d["deep"] = nested(codec.MAX_NESTING + 1)
+    with pytest.raises(NotStorableError, match="nested"):
+        d.save()
+    d["deep"] = 1
+    d.save()
+    assert s3.stored() == d
+
+
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
 # During a save --------------------------------------------------------------------------------------------------------
 
 
