@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ if not refcounts._COUNTS_TELL:
 
 D = S3Dict[Any, Any]
 COUNT = 300
+TAGGED = {"py/set": [1]}
 
 SHAPES: dict[str, Callable[[int], Any]] = {
     "flat records": lambda n: {"n": n, "text": "x"},
@@ -44,7 +46,7 @@ SHAPES: dict[str, Callable[[int], Any]] = {
 
 
 def record(number: int = 0) -> Any:
-    return {"n": number, "tags": ["a"], "at": {"x": [1]}}
+    return {"n": number, "tags": ["a"], "at": {"x": [1]}, "rows": [[1]]}
 
 
 def begin(shape: Callable[[int], Any] = record, count: int = 3) -> tuple[HookedS3, D]:
@@ -133,6 +135,17 @@ def test_a_value_that_was_only_read_keeps_the_spelling_of_the_file() -> None:
     assert s3.objects["key"][0].startswith(b'{"a":{"n": 1.0e0},"b":{"n":2}}')
 
 
+@pytest.mark.parametrize("place", [lambda x: x, lambda x: [x], lambda x: {"a": x}, lambda x: [{"a": [x]}]])
+@pytest.mark.parametrize("make", [lambda: (1, 2), lambda: {1: 2}, lambda: {None: 1}, lambda: math.inf, lambda: TAGGED])
+def test_what_json_lacks_comes_back_as_it_was(place: Callable[[Any], Any], make: Callable[[], Any]) -> None:
+    s3, d = begin()
+    d["r1"] = place(make())
+    d.save()
+    assert not d.changed
+    assert d["r1"] == place(make())
+    assert s3.stored() == d
+
+
 def test_a_value_that_is_unsaved_is_still_found_when_the_dict_is_dropped() -> None:
     _, d = begin()
     edit_all(d)
@@ -155,6 +168,11 @@ def an_inner_list(value: Any) -> Callable[[], Any]:
 
 def an_innermost_list(value: Any) -> Callable[[], Any]:
     inner = value["at"]["x"]
+    return lambda: inner
+
+
+def a_list_in_a_list(value: Any) -> Callable[[], Any]:
+    inner = value["rows"][0]
     return lambda: inner
 
 
@@ -208,8 +226,8 @@ def another_thread(value: Any) -> Callable[[], Any]:
 
 
 HOLDERS = [
-    *(the_value, an_inner_list, an_innermost_list, a_bound_method, a_view, an_iterator, a_generator, a_tuple),
-    another_thread,
+    *(the_value, an_inner_list, an_innermost_list, a_list_in_a_list, a_bound_method, a_view, an_iterator),
+    *(a_generator, a_tuple, another_thread),
 ]
 
 
