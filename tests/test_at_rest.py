@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ if not refcounts._COUNTS_TELL:
 
 D = S3Dict[Any, Any]
 COUNT = 300
+TAGGED = {"py/set": [1]}
 
 SHAPES: dict[str, Callable[[int], Any]] = {
     "flat records": lambda n: {"n": n, "text": "x"},
@@ -44,7 +46,7 @@ SHAPES: dict[str, Callable[[int], Any]] = {
 
 
 def record(number: int = 0) -> Any:
-    return {"n": number, "tags": ["a"], "at": {"x": [1]}}
+    return {"n": number, "tags": ["a"], "at": {"x": [1]}, "rows": [[1]]}
 
 
 def begin(shape: Callable[[int], Any] = record, count: int = 3) -> tuple[HookedS3, D]:
@@ -133,6 +135,19 @@ def test_a_value_that_was_only_read_keeps_the_spelling_of_the_file() -> None:
     assert s3.objects["key"][0].startswith(b'{"a":{"n": 1.0e0},"b":{"n":2}}')
 
 
+@pytest.mark.parametrize("place", [lambda x: x, lambda x: [x], lambda x: {"a": x}, lambda x: [{"a": [x]}]])
+@pytest.mark.parametrize(
+    "make", [lambda: (1, [2]), lambda: {1: 2}, lambda: {None: 1}, lambda: math.inf, lambda: TAGGED]
+)
+def test_what_json_lacks_comes_back_as_it_was(place: Callable[[Any], Any], make: Callable[[], Any]) -> None:
+    s3, d = begin()
+    d["r1"] = place(make())
+    d.save()
+    assert not d.changed
+    assert d["r1"] == place(make())
+    assert s3.stored() == d
+
+
 def test_a_value_that_is_unsaved_is_still_found_when_the_dict_is_dropped() -> None:
     _, d = begin()
     edit_all(d)
@@ -155,6 +170,11 @@ def an_inner_list(value: Any) -> Callable[[], Any]:
 
 def an_innermost_list(value: Any) -> Callable[[], Any]:
     inner = value["at"]["x"]
+    return lambda: inner
+
+
+def a_list_in_a_list(value: Any) -> Callable[[], Any]:
+    inner = value["rows"][0]
     return lambda: inner
 
 
@@ -208,8 +228,8 @@ def another_thread(value: Any) -> Callable[[], Any]:
 
 
 HOLDERS = [
-    *(the_value, an_inner_list, an_innermost_list, a_bound_method, a_view, an_iterator, a_generator, a_tuple),
-    another_thread,
+    *(the_value, an_inner_list, an_innermost_list, a_list_in_a_list, a_bound_method, a_view, an_iterator),
+    *(a_generator, a_tuple, another_thread),
 ]
 
 
@@ -508,32 +528,51 @@ def test_what_another_thread_edits_at_any_moment_is_saved_or_counts_as_a_change(
     step_in_at_each_moment(Scene, Scene.save, Scene.edit_from_outside, check, seeded(), quick=40)
 
 
+def begin_block(s3: HookedS3, d: D, watch: Callable[[], None]) -> None:
+    watch()
+    with d:
+        pass
+
+
+def end_block(s3: HookedS3, d: D, watch: Callable[[], None]) -> None:
+    with d:
+        d["r1"] = record(1)
+        watch()
+
+
+def end_save(s3: HookedS3, d: D, watch: Callable[[], None]) -> None:
+    for value in d.values():
+        value["n"] += 1
+    del value
+    s3.once("PutObject", watch, after=True)
+    d.save()
+
+
+@pytest.mark.parametrize("act", [begin_block, end_block, end_save])
 def test_what_a_signal_handler_edits_while_a_key_is_hashed_is_saved_or_counts_as_a_change(
-    monkeypatch: pytest.MonkeyPatch,
+    act: Callable[[HookedS3, D, Callable[[], None]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hash of a UUID is Python code, so a handler may run between the look at an entry and its replacement."""
+    original = UUID.__hash__
 
     def edit_at_hash(number: int) -> bool:
         s3 = HookedS3()
         d = s3.open(data={UUID(int=place): record(place) for place in range(3)})
+        d.save()
         hashes = iter(range(number))
-        original = UUID.__hash__
 
         def with_handler(key: UUID) -> int:
             if next(hashes, None) == number - 1:
                 edit_all_values(d)
             return original(key)
 
-        def watch() -> None:
-            monkeypatch.setattr(UUID, "__hash__", with_handler)
-
-        s3.once("PutObject", watch, after=True)
-        d.save()
+        act(s3, d, lambda: monkeypatch.setattr(UUID, "__hash__", with_handler))
         monkeypatch.undo()
         if next(hashes, None) is not None:
             return False
-        assert [value.get("edited") for value in d.values()] == [[True]] * 3
-        assert is_noticed(s3, d)
+        assert all(value.get("edited") == [True] for key, value in d.items() if type(key) is UUID)
+        assert not d.changed or is_noticed(s3, d)
+        assert s3.stored() == d
         return True
 
     number = 1

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from msgspec import Raw
 
 from .._format import codec
+from .._format.types import JSON_SCALARS
 from .._yielding import is_beside_loop
 from .ahead import ReadingAhead
 from .entries import Asleep, Awake, Decoded, Entry
@@ -117,8 +118,8 @@ class FiledItems(UndoableItems):
         journal = self.savepoints[0].journal if self.savepoints else {}
         touched, changed = list(self._awake), False
         # Another key's __hash__ may run code that reads a value just as its text replaces it
-        awake = [key for key in touched if type(key) is str]
-        at_rest.left += [key for key in touched if type(key) is not str]
+        awake = [key for key in touched if type(key) in JSON_SCALARS]
+        at_rest.left += [key for key in touched if type(key) not in JSON_SCALARS]
         for start in range(0, len(awake), _AT_ONCE):
             part = awake[start : start + _AT_ONCE]
             changed |= at_rest.add(part, self.items, journal, self.types)

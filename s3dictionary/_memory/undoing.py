@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from .._format.types import JSON_SCALARS
 from .entries import Asleep, Awake, Entry
 from .items import Items, objects_of
 from .refcounts import is_held, is_in_use
@@ -70,6 +71,8 @@ class UndoableItems(Items):
 
     def _fell_asleep(self, key: Any) -> bool:
         """Put an awake entry to sleep if nobody holds its value. Returns whether that was so."""
+        if type(key) not in JSON_SCALARS:  # its __hash__ may run code that reads the entry just as it is replaced
+            return False
         # No variable may refer to the entry, because its references are counted
         pair: list[Any] = [self.items[key], Awake(None, None)]
         asleep = Asleep(pair[0].value, pair[0].raw)
