@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -79,6 +81,28 @@ def test_what_a_handler_reads_as_a_block_begins_is_undone_with_it(state: str) ->
         return scene
 
     handle_at_each_moment(make, fails, lambda scene: scene.kept.append(scene.d["list"]), check, seeded(), quick=10)
+
+
+@pytest.mark.parametrize("key", ["list", "missing"])
+@pytest.mark.parametrize("state", STATES)
+def test_a_handler_that_reads_during_a_checkpoint_does_not_disturb_it(state: str, key: str) -> None:
+    """The read may finish the step that the handler interrupts. A rollback still goes back to the checkpoint."""
+
+    def act(scene: Scene) -> None:
+        with suppress(Boom), scene.d:
+            scene.d["n"] = 2
+            scene.d["list"].append(2)
+            scene.s3.once("PutObject", lambda: scene.d.get("missing"))  # a first read, so that values stay awake
+            scene.d.save()
+            scene.before = copy.deepcopy(dict(scene.d))
+            scene.d["list"].append("edited")
+            raise Boom
+
+    def check(scene: Scene) -> None:
+        check_invariants(scene.d)
+        assert dict(scene.d) == scene.before == scene.s3.stored()
+
+    handle_at_each_moment(lambda: Scene(STATES[state]), act, lambda scene: scene.d.get(key), check, seeded(), quick=12)
 
 
 def test_what_a_handler_reads_while_a_save_lets_go_of_it_stays_the_one_in_the_dict() -> None:

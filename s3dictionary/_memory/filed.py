@@ -251,8 +251,8 @@ class FiledItems(UndoableItems):
             self._end_block(ending=False)
 
     def _end_block(self, ending: bool) -> None:
-        if self.savepoints and ending:
-            self.savepoints.pop()
+        if ending:
+            del self.savepoints[-1:]  # none if a signal handler has finished this step meanwhile
         elif self.savepoints:
             self.savepoints[-1].clear()
             self._note_begin(self.savepoints[-1])

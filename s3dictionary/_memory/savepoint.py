@@ -81,8 +81,8 @@ class Savepoint:
             self.order = _without_new(keys, self.journal)
 
     def clear(self) -> None:
-        """Forget everything, because the block begins anew."""
-        Savepoint.__init__(self)
+        """Forget everything, because the block begins anew. One call, so no signal handler sees a part of it."""
+        vars(self).update(vars(Savepoint()))
 
     def restore_contents(self, failures: list[Exception]) -> None:
         """Put back the contents of all containers, in place. Adds an exception to `failures` for each that can't be."""

@@ -51,13 +51,13 @@ class UndoableItems(Items):
 
     def _note_awake(self, savepoint: Savepoint) -> None:
         for key in list(self._awake):
-            if self._is_awake(key) and not self._fell_asleep(key):
-                savepoint.note_copy(key, self.items[key])  # type: ignore[arg-type]  # it is awake
-                continue
-            self._quiet[key] = None
-            self._awake.pop(key, None)
-            if self._is_awake(key):  # a signal handler has read it
-                self._awake[key] = None
+            if not self._is_awake(key) or self._fell_asleep(key):
+                self._quiet[key] = None
+                self._awake.pop(key, None)
+            entry = self.items.get(key)
+            if isinstance(entry, Awake) and type(entry.value) not in self.types.scalars:
+                self._awake[key] = None  # a signal handler may have read it meanwhile
+                savepoint.note_copy(key, entry)
 
     def _take_back(self, items: dict[Any, Entry]) -> None:
         """Turn the items of `data` into entries again, because nobody holds that dict any more."""
@@ -74,7 +74,9 @@ class UndoableItems(Items):
         if type(key) not in JSON_SCALARS:  # its __hash__ may run code that reads the entry just as it is replaced
             return False
         # No variable may refer to the entry, because its references are counted
-        pair: list[Any] = [self.items[key], Awake(None, None)]
+        pair: list[Any] = [self.items.get(key), Awake(None, None)]
+        if not isinstance(pair[0], Awake):  # a signal handler has done this step meanwhile
+            return True
         asleep = Asleep(pair[0].value, pair[0].raw)
         try:
             # From here on, nobody can reach the object without the lock. So the counts stay true
