@@ -601,6 +601,20 @@ MUTATIONS: list[Mutation] = [
         "pass",
         OUTCOMES,
     ),
+    Mutation(
+        "values are at rest under keys whose hash is Python code",
+        FILED,
+        "awake = [key for key in touched if type(key) in JSON_SCALARS]",
+        "awake = touched",
+        REST,
+    ),
+    Mutation(
+        "a value at rest may be nested one level deeper than any other",
+        "_format/plain.py",
+        "    for _ in range(MAX_NESTING):\n",
+        "    for _ in range(MAX_NESTING + 1):\n",
+        REST,
+    ),
     # Exits
     Mutation(
         "at exit, blocks of other threads are not waited for",
